@@ -1,0 +1,40 @@
+/* ClientUpdate of McMahan et al. 2017, algorithm 1: E epochs of minibatch SGD over one shard. Pure: no socket, no clock,
+ * no file. The result is a function of parameters, shard and terms, bit for bit. */
+#ifndef FED_CLIENT_LOCAL_SGD_H
+#define FED_CLIENT_LOCAL_SGD_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/data/dataset.h"
+#include "common/model/network.h"
+
+struct fed_sgd_terms {
+    uint64_t seed, round, client; /* select the training stream: a fresh shuffle for each epoch */
+    uint32_t epochs;              /* E */
+    uint32_t batch_size;          /* B; 0 = the whole shard in one batch */
+    float learning_rate;          /* eta of this round */
+};
+
+struct fed_sgd_report {
+    uint64_t n_examples; /* n_k */
+    uint64_t n_steps;
+    double mean_loss; /* over all batches of all epochs, each example weighted equally */
+};
+
+/* The most rows of one step that a network needs for these terms and shards of up to largest_shard examples. */
+size_t fed_local_sgd_rows(uint32_t batch_size, size_t largest_shard);
+
+/* Trains from params (n_params) and writes delta[i] = fl32(w_k[i] - params[i]). scratch: at least n_shard u32 for the
+ * order and fed_local_sgd_rows() u32 for labels are allocated inside the trainer, once.
+ * FED_EINTERRUPTED if *cancel turned true (delta is then unspecified); cancel may be NULL. */
+struct fed_trainer;
+int fed_trainer_new(struct fed_trainer **out, const struct fed_model *model, const struct fed_kernels *kernels,
+                    size_t max_rows, size_t largest_shard) FED_MUST_CHECK;
+void fed_trainer_free(struct fed_trainer *trainer);
+int fed_local_sgd(struct fed_trainer *trainer, float *delta, struct fed_sgd_report *report, const float *params,
+                  const struct fed_dataset *dataset, const uint32_t *shard, size_t n_shard,
+                  const struct fed_sgd_terms *terms, const atomic_bool *cancel) FED_MUST_CHECK;
+
+#endif

@@ -1,0 +1,13 @@
+# Third-party libraries; deploy/install-deps installs them. Each is used behind one door (tests/unit/check_map.sh).
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
+pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
+pkg_check_modules(zmq REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
+pkg_check_modules(protobufc REQUIRED IMPORTED_TARGET libprotobuf-c>=1.4.1)
+pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3>=3.37)
+pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1>=0.2.5)
+pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson>=2.13)
+pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.70)
+pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl>=7.80)
+find_program(PROTOC_C protoc-c REQUIRED)

@@ -1,0 +1,56 @@
+# fed_library(name folder libraries...): the .c files of a folder, without main.c, as a static library.
+function(fed_library name folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+  list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+  if(NOT sources)
+    add_library(${name} INTERFACE)
+    target_include_directories(${name} INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+    target_link_libraries(${name} INTERFACE ${ARGN})
+    return()
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+  target_link_libraries(${name} PUBLIC ${ARGN})
+endfunction()
+
+# fed_protocol(name folder): the generated protobuf-c code and the wire room that hides it.
+function(fed_protocol name folder)
+  set(out ${CMAKE_BINARY_DIR}/${folder})
+  file(MAKE_DIRECTORY ${out})
+  add_custom_command(
+    OUTPUT ${out}/fedavg.pb-c.c ${out}/fedavg.pb-c.h
+    COMMAND ${PROTOC_C} --c_out=${out} --proto_path=${CMAKE_SOURCE_DIR}/${folder} fedavg.proto
+    DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/fedavg.proto
+    VERBATIM)
+  fed_library(${name} ${folder} fed_base fed_seal PkgConfig::protobufc)
+  target_sources(${name} PRIVATE ${out}/fedavg.pb-c.c ${out}/fedavg.pb-c.h)
+  set_source_files_properties(${out}/fedavg.pb-c.c PROPERTIES COMPILE_OPTIONS "-w")
+endfunction()
+
+# fed_program(name main libraries...): a program of one main file; programs stand side by side in bin/.
+function(fed_program name main)
+  if(EXISTS ${CMAKE_SOURCE_DIR}/${main})
+    add_executable(${name} ${main})
+    target_link_libraries(${name} PRIVATE ${ARGN})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin POSITION_INDEPENDENT_CODE ON)
+    install(TARGETS ${name} RUNTIME)
+  endif()
+endfunction()
+
+# fed_command(name folder libraries...): a program of all files of a folder.
+function(fed_command name folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+  if(sources)
+    add_executable(${name} ${sources})
+    target_link_libraries(${name} PRIVATE ${ARGN})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin POSITION_INDEPENDENT_CODE ON)
+    install(TARGETS ${name} RUNTIME)
+  endif()
+endfunction()
+
+# Kernel files are compiled for the instruction set in their name; which one runs is chosen at start.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_avx2.c PROPERTIES COMPILE_OPTIONS "-O3;-mavx2;-mfma")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_avx512.c
+                              PROPERTIES COMPILE_OPTIONS "-O3;-mavx512f;-mavx512dq;-mavx512vl;-mavx512bw;-mfma;-mprefer-vector-width=512")
+endif()

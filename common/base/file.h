@@ -1,0 +1,38 @@
+/* Files that are whole or absent. Every error sentence names the path and what the system said. */
+#ifndef FED_COMMON_BASE_FILE_H
+#define FED_COMMON_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "common/base/status.h"
+
+/* Reads a whole regular file of at most max bytes. *out is malloc'ed with one zero byte after the end; the caller owns it.
+ * FED_ENOTFOUND, FED_EIO, FED_EDATA (too large), FED_ENOMEM. */
+int fed_file_read(uint8_t **out, size_t *n_bytes, const char *path, size_t max, struct fed_error *err) FED_MUST_CHECK;
+
+/* The parts, one after the other, become the file: temporary name beside it, write, fsync, rename, fsync of the directory.
+ * At every instant the path holds the old bytes or the new ones. FED_EIO. */
+int fed_file_replace(const char *path, const struct iovec *parts, int n_parts, mode_t mode,
+                     struct fed_error *err) FED_MUST_CHECK;
+
+/* Maps a regular file read-only. *n_bytes may be 0 (then *out is NULL). Unmap with fed_file_unmap.
+ * FED_ENOTFOUND, FED_EIO. */
+int fed_file_map(const uint8_t **out, size_t *n_bytes, const char *path, struct fed_error *err) FED_MUST_CHECK;
+void fed_file_unmap(const uint8_t *map, size_t n_bytes);
+
+/* Creates the directory and its missing parents (mode 0700 each). FED_EIO. */
+int fed_file_make_dirs(const char *path, struct fed_error *err) FED_MUST_CHECK;
+
+/* Takes an exclusive flock on path (created 0600 if missing) without waiting and writes the pid into it. *fd stays open
+ * as long as the lock is wanted. FED_ELOCKED names the holder's pid; FED_EIO. */
+int fed_file_lock(int *fd, const char *path, struct fed_error *err) FED_MUST_CHECK;
+
+/* Joins dir and name unless name is absolute. The caller owns *out. FED_ENOMEM. */
+int fed_path_join(char **out, const char *dir, const char *name) FED_MUST_CHECK;
+/* The directory part of path ("." where there is none). The caller owns *out. FED_ENOMEM. */
+int fed_path_dir(char **out, const char *path) FED_MUST_CHECK;
+
+#endif

@@ -1,0 +1,40 @@
+/* CLIENT.yaml: one node as its owner describes it (man 5 fedavg-client.yaml). Same manners as task.h. */
+#ifndef FED_COMMON_CONFIG_CLIENT_CONFIG_H
+#define FED_COMMON_CONFIG_CLIENT_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+#include "common/config/task.h"
+#include "common/data/partition.h"
+#include "common/seal/keys.h"
+
+struct fed_limits {
+    uint64_t max_model_mb; /* default 4096 */
+    uint64_t max_epochs;   /* default 20 */
+    uint64_t max_train_s;  /* default 3600: of one client in one round */
+    uint64_t memory_mb;    /* default 2048: model, scratch and updates held, beyond the data */
+};
+
+struct fed_client_config {
+    char *path;
+    char *coordinator; /* tcp:// or ipc:// */
+    struct fed_public_keys coordinator_key;
+    char *bulk;                          /* NULL: same host, port from WELCOME */
+    char *key;                           /* key file */
+    struct fed_data_files data;          /* train only */
+    uint64_t seed;                       /* of the partition; only with a partition */
+    struct fed_partition_spec partition; /* kind NONE: the file is the shard of the one client */
+    uint64_t first_client, n_clients;    /* clients: {first, count} */
+    uint32_t workers;                    /* default 1 */
+    struct fed_limits limits;
+    char *state_dir; /* sent.log */
+};
+
+int fed_client_config_load(struct fed_client_config *out, const char *path, const char *const *sets, size_t n_sets,
+                           struct fed_error *err) FED_MUST_CHECK;
+void fed_client_config_fini(struct fed_client_config *config);
+
+#endif

@@ -1,0 +1,33 @@
+/* The only door to libyaml: a document as a flat list of scalars with their places, and a file written from one.
+ *
+ * `a: {b: 1, c: [x, y]}` becomes a.b = "1", a.c[0] = "x", a.c[1] = "y"; the word "null" and an empty value count as not
+ * given. Anchors, aliases, tags, several documents, duplicate keys and nesting beyond 8 are refused. */
+#ifndef FED_COMMON_CONFIG_YAML_H
+#define FED_COMMON_CONFIG_YAML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/status.h"
+
+struct fed_yaml_entry {
+    char *path;  /* "round.deadline_s", "model.layers[1].units" */
+    char *value; /* the scalar's text, quotes removed */
+    int line;    /* from 1; 0 = from --set */
+};
+struct fed_yaml {
+    struct fed_yaml_entry *entries;
+    size_t n_entries;
+};
+
+#define FED_YAML_MAX ((size_t)1024 * 1024)
+
+/* FED_ECONFIG: file, line, what is wrong. */
+int fed_yaml_load(struct fed_yaml *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
+int fed_yaml_parse(struct fed_yaml *out, const char *text, size_t n, const char *name, struct fed_error *err) FED_MUST_CHECK;
+void fed_yaml_fini(struct fed_yaml *yaml);
+/* Replaces or adds one entry, line 0. For --set. FED_ENOMEM. */
+int fed_yaml_set(struct fed_yaml *yaml, const char *path, const char *value) FED_MUST_CHECK;
+const struct fed_yaml_entry *fed_yaml_find(const struct fed_yaml *yaml, const char *path);
+
+#endif

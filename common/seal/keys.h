@@ -1,0 +1,55 @@
+/* Identity: one 32-byte secret seed in a file, from which every key of a node or a coordinator derives
+ * (crypto_kdf, context "fedavg-1": subkey 1 = CURVE secret, 2 = seal secret, 3 = kept for signing), and one public line
+ * that names it to others.
+ *
+ * Key file: one line `fedavg-secret-1:<base64url of seed>`; mode 0600, owned by the reader, not a symbolic link.
+ * Public line: `fedavg1:<base64url of CURVE public key || seal public key || first 4 bytes of their BLAKE2b-256>`. */
+#ifndef FED_COMMON_SEAL_KEYS_H
+#define FED_COMMON_SEAL_KEYS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+
+#define FED_KEY_BYTES 32
+#define FED_PUBLIC_LINE_MAX 104 /* with the terminating zero */
+
+struct fed_public_keys {
+    uint8_t curve[FED_KEY_BYTES]; /* X25519: who may connect */
+    uint8_t seal[FED_KEY_BYTES];  /* X25519: whose update it is */
+};
+
+/* Secrets live in guarded, locked memory of libsodium. */
+struct fed_identity {
+    struct fed_public_keys public_keys;
+    struct fed_secret_keys *secret; /* owned */
+};
+struct fed_secret_keys {
+    uint8_t curve[FED_KEY_BYTES];
+    uint8_t seal[FED_KEY_BYTES];
+};
+
+/* Must be called once before anything in seal or rng (idempotent, thread-safe). FED_EFAILED. */
+int fed_seal_setup(struct fed_error *err) FED_MUST_CHECK;
+
+/* A fresh identity in memory only. */
+int fed_identity_generate(struct fed_identity *out, struct fed_error *err) FED_MUST_CHECK;
+/* From a known seed: for tests and known answers. */
+int fed_identity_from_seed(struct fed_identity *out, const uint8_t seed[FED_KEY_BYTES]) FED_MUST_CHECK;
+void fed_identity_fini(struct fed_identity *identity);
+
+/* Makes a fresh identity and writes its key file; never overwrites: FED_EKEY if path exists. */
+int fed_identity_create(struct fed_identity *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
+/* FED_EKEY with a sentence: missing, not a regular file, a symbolic link, owned by somebody else, readable or writable by
+ * others, not a key file. */
+int fed_identity_load(struct fed_identity *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
+
+void fed_public_line(char out[FED_PUBLIC_LINE_MAX], const struct fed_public_keys *keys);
+/* FED_ECONFIG with a sentence: wrong prefix, length, character or check sum (a mistyped line never becomes a key). */
+int fed_public_parse(struct fed_public_keys *out, const char *line, struct fed_error *err) FED_MUST_CHECK;
+
+/* First 8 bytes of BLAKE2b-256 of both keys as hex: what people compare. out: 17 characters. */
+void fed_public_fingerprint(char out[17], const struct fed_public_keys *keys);
+
+#endif

@@ -1,0 +1,112 @@
+/* The run directory: run.db (SQLite) is the only truth, model-<round>.safetensors beside it. All calls block and are made
+ * from one thread at a time (the store thread while the coordinator runs).
+ *
+ * Two transactions a round: the attempt is opened, the round is committed (which names the model digest). The model file
+ * is whole on disk (temporary name, fsync, rename, fsync of the directory) before the row that names it. */
+#ifndef FED_COORDINATOR_STORE_H
+#define FED_COORDINATOR_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+
+struct fed_store;
+
+#define FED_STORE_APPLICATION_ID 0x66656431 /* "fed1" */
+#define FED_STORE_VERSION 1
+
+/* Opens or creates the run directory and takes run.lock before anything else is touched.
+ * task_terms: canonical JSON of what defines the result (common/config/task.h). On an existing run it must equal the
+ * stored text: FED_EMISMATCH shows the difference. task_rest: JSON of what may change; recorded when it does.
+ * FED_ELOCKED, FED_EMISMATCH (also: newer version, not ours), FED_EIO, FED_EDATA (damaged: names the file). */
+int fed_store_open(struct fed_store **out, const char *dir, const char *task_terms, const char *task_rest,
+                   struct fed_error *err) FED_MUST_CHECK;
+/* Reads a run without locking or changing it. FED_ENOTFOUND, FED_EMISMATCH, FED_EIO. */
+int fed_store_open_readonly(struct fed_store **out, const char *dir, struct fed_error *err) FED_MUST_CHECK;
+void fed_store_close(struct fed_store *store);
+
+const uint8_t *fed_store_run_id(const struct fed_store *store); /* 16 bytes */
+const char *fed_store_task_terms(const struct fed_store *store);
+bool fed_store_is_new(const struct fed_store *store); /* created by this call of open */
+
+/* Where the run stands. */
+struct fed_store_state {
+    bool has_model; /* round 0 at least is committed */
+    uint64_t round; /* last committed round */
+    uint8_t model_digest[32];
+    double loss, accuracy; /* of that round; NaN = not evaluated */
+    uint32_t attempt;      /* last attempt opened for round + 1; 0 = none */
+    uint64_t *cohort;      /* of that attempt, owned by the caller (free) */
+    size_t n_cohort;
+    bool finished;
+    uint64_t result_round; /* finished: the round whose model is the result */
+    uint64_t target_round; /* first round that reached the target; 0 = none */
+};
+int fed_store_state(struct fed_store_state *out, struct fed_store *store, struct fed_error *err) FED_MUST_CHECK;
+
+/* Transaction 1. */
+int fed_store_open_attempt(struct fed_store *store, uint64_t round, uint32_t attempt, const uint64_t *cohort, size_t n,
+                           struct fed_error *err) FED_MUST_CHECK;
+
+/* One admitted update: who, how much, and the stated metrics. */
+struct fed_store_update {
+    char node[64];
+    uint32_t part;
+    uint64_t client;
+    uint64_t weight;
+    double loss;
+};
+struct fed_store_refusal {
+    char node[64];
+    const char *reason; /* stable name */
+    uint64_t count;
+};
+struct fed_store_commit {
+    uint64_t round;
+    uint32_t attempt;   /* 0 for round 0 */
+    const void *header; /* bytes before the data, from fed_safetensors_header */
+    size_t n_header;
+    const void *params;
+    size_t n_params_bytes;
+    uint8_t model_digest[32];
+    const struct fed_store_update *updates; /* admitted set */
+    size_t n_updates;
+    const struct fed_store_refusal *refusals;
+    size_t n_refusals;
+    uint64_t bytes_down, bytes_up;
+    double seconds, train_seconds;
+};
+/* Writes the model file, then transaction 2; then deletes model files that the policy does not keep (the last keep_last,
+ * the best by accuracy, round 0 never counts). A failed write leaves the run as it was: FED_EIO, try again. */
+int fed_store_commit(struct fed_store *store, const struct fed_store_commit *commit, uint64_t keep_last,
+                     struct fed_error *err) FED_MUST_CHECK;
+
+/* Writes an evaluation; target_reached marks target_round. */
+int fed_store_evaluation(struct fed_store *store, uint64_t round, double loss, double accuracy, bool target_reached,
+                         struct fed_error *err) FED_MUST_CHECK;
+int fed_store_finish(struct fed_store *store, uint64_t result_round, struct fed_error *err) FED_MUST_CHECK;
+
+/* Path of a round's model file; the caller owns *out. */
+int fed_store_model_path(char **out, const struct fed_store *store, uint64_t round) FED_MUST_CHECK;
+
+/* Rows for status: calls row for each committed round, ascending, from `from`. */
+struct fed_store_round {
+    uint64_t round;
+    uint32_t attempt;
+    uint64_t clients;
+    uint64_t weight;
+    double loss, accuracy; /* NaN = not evaluated */
+    double seconds, train_seconds;
+    uint64_t bytes_down, bytes_up;
+    uint8_t model_digest[32];
+    int64_t wall_ms;
+};
+int fed_store_rounds(struct fed_store *store, uint64_t from, void (*row)(void *context, const struct fed_store_round *round),
+                     void *context, struct fed_error *err) FED_MUST_CHECK;
+/* Totals by (node, reason), over the whole run. */
+int fed_store_refusals(struct fed_store *store, void (*row)(void *context, const struct fed_store_refusal *refusal),
+                       void *context, struct fed_error *err) FED_MUST_CHECK;
+
+#endif
