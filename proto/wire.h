@@ -105,7 +105,7 @@ struct fed_msg_welcome {
     uint8_t task_digest[32]; /* BLAKE2b-256 of the task text */
     size_t n_task;
     char task[FED_TASK_MAX]; /* canonical JSON, see common/config/task.h; not zero-terminated */
-    char bulk[256];          /* endpoint; "tcp://*:5601" keeps the host of the control lane */
+    char bulk[256];          /* endpoint; a host of * means that of the control lane */
     uint32_t ping_ms;        /* the node says STATUS at least this often */
 };
 
