@@ -33,6 +33,9 @@ struct fed_secret_keys {
 /* Must be called once before anything in seal or rng (idempotent, thread-safe). FED_EFAILED. */
 int fed_seal_setup(struct fed_error *err) FED_MUST_CHECK;
 
+/* Of the libsodium in use, "1.0.18": for logs and the start event. */
+const char *fed_seal_library_version(void);
+
 /* A fresh identity in memory only. */
 int fed_identity_generate(struct fed_identity *out, struct fed_error *err) FED_MUST_CHECK;
 /* From a known seed: for tests and known answers. */
