@@ -1,0 +1,196 @@
+#!/usr/bin/env bash
+# Keeps the map of the house honest by reading the #include lines of a source tree (default: this one):
+#   - a room includes only the rooms it may know;
+#   - the pure rooms include no socket, clock or file, and use <stdio.h> for snprintf alone;
+#   - a third-party header is included only behind its door and never in a header of ours.
+# Each violation is one line, "file:line: rule"; exit status 1 if there is any.
+# --self-test shows on a small tree that every rule can fail, and that a clean tree passes.
+set -euo pipefail
+
+# Every include and every use of a stdio stream, as "file line kind name"; the rules are in judge.
+list_facts() { # tree
+    local folders=() folder
+    local streams='FILE|std(in|out|err)|f?open|v?f?printf|f?puts|f(read|write)|perror|rename|unlink'
+    for folder in common proto coordinator client cli tests bench; do
+        [[ ! -d $1/$folder ]] || folders+=("$folder")
+    done
+    (
+        cd -- "$1"
+        find "${folders[@]}" -name '*.[ch]' -type f -exec awk -v streams="$streams" '
+            /^[ \t]*#[ \t]*include[ \t]*["<]/ {
+                kind = /^[^"<]*"/ ? "ours" : "system"
+                name = $0
+                sub(/^[^"<]*["<]/, "", name)
+                sub(/[">].*/, "", name)
+                print FILENAME, FNR, kind, name
+            }
+            # Lines that start like a comment are prose.
+            !/^[ \t]*(\/?\*|\/\/|#)/ {
+                code = $0
+                gsub(/"([^"\\]|\\.)*"/, "", code)
+                sub(/\/[*\/].*/, "", code)
+                if (match(code, "(^|[^A-Za-z0-9_])(" streams ")([^A-Za-z0-9_]|$)"))
+                    print FILENAME, FNR, "stream", "-"
+            }' {} +
+    )
+}
+
+judge() {
+    awk '
+    function violation(rule) { print $1 ":" $2 ": " rule; bad = 1 }
+    function room_of(path,  part) {
+        split(path, part, "/")
+        return part[1] == "common" ? part[1] "/" part[2] : part[1]
+    }
+    BEGIN {
+        all = "base seal numeric data model config link"
+        may["common/base"] = "base"
+        may["common/seal"] = "base seal"
+        may["common/numeric"] = "base numeric"
+        may["common/data"] = "base seal numeric data"
+        may["common/model"] = "base seal numeric model"
+        may["common/config"] = "base seal data model config"
+        may["common/link"] = "base seal link"
+        may["proto"] = "base seal proto"
+        may["coordinator"] = all " proto coordinator"
+        may["client"] = all " proto client"
+        may["cli"] = all " proto coordinator client cli"
+        may["tests"] = may["bench"] = all " proto coordinator client cli tests bench"
+
+        pure = "^(client/local_sgd|coordinator/(aggregate|evaluate|round|roster|schedule))\\.[ch]$"
+        world = "^(common/link/.*|common/base/(clock|file|log|pool)\\.h" \
+            "|(dirent|fcntl|ifaddrs|netdb|poll|pthread|signal|threads|time|unistd)\\.h|(arpa|linux|net|netinet)/.*" \
+            "|sys/(epoll|eventfd|file|ioctl|mman|random|select|sendfile|socket|stat|time|timerfd|times|uio|un|wait)\\.h)$"
+
+        # Third-party header, and the files that are its door.
+        door["zmq(_utils)?\\.h"] = "common/link/[^/]*\\.c"
+        door["sodium(/.*)?\\.h"] = "common/(seal/[^/]*|base/rng)\\.c"
+        door["sqlite3\\.h"] = "coordinator/store\\.c"
+        door["microhttpd\\.h"] = "coordinator/http\\.c"
+        door["yaml\\.h"] = "common/config/yaml\\.c"
+        door["(google/)?protobuf-c/.*|(proto/)?fedavg\\.pb-c\\.h"] = "proto/wire\\.c"
+        door["zlib\\.h"] = "common/data/[^/]*\\.c"
+        door["curl/.*"] = "cli/status\\.c"
+        door["(openblas/)?(cblas|openblas_config)\\.h"] = "(tests|bench)/.*\\.c"
+        door["jansson\\.h"] = "(common|proto|coordinator|client|cli)/.*\\.c"
+        door["check\\.h"] = "tests/.*\\.c"
+
+        # The C library, POSIX, Linux and the compiler.
+        libc = "^((assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal|stdalign|stdarg" \
+            "|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|tgmath|threads|time|uchar|wchar|wctype" \
+            "|byteswap|dirent|dlfcn|endian|execinfo|fcntl|ftw|getopt|glob|grp|ifaddrs|libgen|malloc|netdb|poll|pthread|pwd" \
+            "|sched|semaphore|spawn|strings|syslog|termios|unistd|arm_neon|cpuid|immintrin|xmmintrin|x86intrin" \
+            "|(arpa|gnu|linux|net|netinet|sys)/[a-z0-9_-]+)\\.h)$"
+    }
+    {
+        room = room_of($1)
+        is_door = 0
+    }
+    $3 == "stream" {
+        if ($1 ~ pure) violation("a pure room touches no stream or file")
+        next
+    }
+    $1 ~ pure && $4 ~ world { violation("a pure room includes no socket, clock, file, log or thread: " $4) }
+    {
+        for (header in door)
+            if ($4 ~ "^(" header ")$") {
+                is_door = 1
+                if ($1 ~ /\.h$/) violation("third-party headers are never included in a header: " $4)
+                else if (room != "tests" && $1 !~ "^" door[header] "$") violation("not behind its door: " $4)
+            }
+        if (is_door) next
+    }
+    $3 == "system" && $4 !~ libc { violation("a third-party header without a door: " $4) }
+    $3 == "ours" {
+        target = room_of($4)
+        sub(/^common\//, "", target)
+        if ($4 !~ /\// || $4 ~ /\.\.\// ) violation("headers of ours are named from the root of the tree: " $4)
+        else if (index(" " may[room] " ", " " target " ") == 0) violation(room " may not include " room_of($4) ": " $4)
+    }
+    END { exit bad }'
+}
+
+check_tree() { list_facts "$1" | judge; }
+
+# Each line of the tree below that ends in a rule must be found by that rule; nothing else may be.
+self_test() {
+    local tree=$1 expected
+    put() { # file lines...
+        mkdir -p -- "$tree/$(dirname -- "$1")"
+        printf '%s\n' "${@:2}" >"$tree/$1"
+    }
+    put common/base/rng.c '#include "common/base/rng.h"' '#include <sodium.h>' '#include <stdio.h>' 'printf("fine here");'
+    put coordinator/roster.c '/* printf( and FILE in prose */' '#include <stdio.h>' 'snprintf(text, n, "open (FILE)");'
+    put tests/unit/check_link.c '#include <zmq.h>' '#include <check.h>' '#include "client/session.h"' '#include "cli/x.h"'
+    put cli/status.c '#include <curl/curl.h>' '#include "coordinator/store.h"' '#include "client/session.h"'
+    put proto/wire.c '#include "proto/fedavg.pb-c.h"' '#include "common/seal/seal.h"'
+    check_tree "$tree" || { echo "self-test: a clean tree was refused" && return 1; }
+
+    put common/base/status.c '#include "common/seal/keys.h"'
+    put common/seal/keys.c '#include <sodium.h>' '#include "common/numeric/poly.h"'
+    put common/numeric/poly.c '#include "common/data/dataset.h"'
+    put common/data/dataset.c '#include <zlib.h>' '#include "common/model/model.h"'
+    put common/model/model.c '#include "common/config/task.h"'
+    put common/config/task.c '#include "common/link/link.h"'
+    put common/link/link.c '#include "proto/wire.h"' '#include "common/model/model.h"' '  #  include "coordinator/round.h"'
+    put proto/extra.c '#include <protobuf-c/protobuf-c.h>' '#include "common/model/model.h"'
+    put coordinator/nodes.c '#include "client/session.h"' '#include <zmq.h>' '#include <cblas.h>' '#include <newlib/new.h>'
+    put coordinator/round.c '#include "common/base/clock.h"' '#include <time.h>' 'FILE *f = NULL;' 'fprintf(f, "x");'
+    put coordinator/schedule.c '#include "common/link/link.h"'
+    put coordinator/aggregate.h '#include <sys/socket.h>'
+    put coordinator/evaluate.c '#include "common/base/file.h"'
+    put coordinator/loop.c '#include <sqlite3.h>' '#include <microhttpd.h>' '#include <yaml.h>' '#include "loop.h"'
+    put coordinator/store.h '#include <sqlite3.h>'
+    put client/session.c '#include "coordinator/round.h"' '#include <curl/curl.h>' '#include <sodium.h>' '#include "cli/x.h"'
+    put client/local_sgd.c '#include <unistd.h>'
+    put cli/plot.c '#include <zlib.h>' '#include "tests/house/x.h"'
+    put tests/unit/tree.h '#include <check.h>'
+    expected='cli/plot.c:1: not behind its door
+cli/plot.c:2: cli may not include tests
+client/local_sgd.c:1: a pure room includes no socket, clock, file
+client/session.c:1: client may not include coordinator
+client/session.c:2: not behind its door
+client/session.c:3: not behind its door
+client/session.c:4: client may not include cli
+common/base/status.c:1: common/base may not include common/seal
+common/config/task.c:1: common/config may not include common/link
+common/data/dataset.c:2: common/data may not include common/model
+common/link/link.c:1: common/link may not include proto
+common/link/link.c:2: common/link may not include common/model
+common/link/link.c:3: common/link may not include coordinator
+common/model/model.c:1: common/model may not include common/config
+common/numeric/poly.c:1: common/numeric may not include common/data
+common/seal/keys.c:2: common/seal may not include common/numeric
+coordinator/aggregate.h:1: a pure room includes no socket, clock, file
+coordinator/evaluate.c:1: a pure room includes no socket, clock, file
+coordinator/loop.c:1: not behind its door
+coordinator/loop.c:2: not behind its door
+coordinator/loop.c:3: not behind its door
+coordinator/loop.c:4: headers of ours are named from the root
+coordinator/nodes.c:1: coordinator may not include client
+coordinator/nodes.c:2: not behind its door
+coordinator/nodes.c:3: not behind its door
+coordinator/nodes.c:4: a third-party header without a door
+coordinator/round.c:1: a pure room includes no socket, clock, file
+coordinator/round.c:2: a pure room includes no socket, clock, file
+coordinator/round.c:3: a pure room touches no stream
+coordinator/round.c:4: a pure room touches no stream
+coordinator/schedule.c:1: a pure room includes no socket, clock, file
+coordinator/store.h:1: third-party headers are never included in a header
+proto/extra.c:1: not behind its door
+proto/extra.c:2: proto may not include common/model
+tests/unit/tree.h:1: third-party headers are never included in a header'
+    ! check_tree "$tree" >"$tree/found" || { echo "self-test: a tree full of violations passed" && return 1; }
+    LC_ALL=C sort "$tree/found" | awk -v expected="$expected" '
+        BEGIN { n = split(expected, want, "\n") }
+        { if (index($0, want[NR]) != 1) { print "self-test: found \"" $0 "\", expected \"" want[NR] "\""; bad = 1; exit } }
+        END { if (!bad && NR != n) { print "self-test: found " NR " violations, expected " n; bad = 1 }; exit bad }'
+}
+
+if [[ ${1:-} == --self-test ]]; then
+    tree=$(mktemp -d)
+    trap 'rm -rf -- "$tree"' EXIT
+    self_test "$tree"
+else
+    check_tree "${1:-$(dirname -- "$(readlink -f -- "$0")")/../..}"
+fi
