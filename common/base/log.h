@@ -40,6 +40,7 @@ struct fed_field {
 
 /* Default: text, info. Call before threads start. */
 void fed_log_setup(enum fed_log_format format, enum fed_log_level least);
+/* FED_ENOTFOUND unless text is "text" or "json"; "error", "warn", "info" or "debug". */
 int fed_log_parse_format(enum fed_log_format *out, const char *text) FED_MUST_CHECK;
 int fed_log_parse_level(enum fed_log_level *out, const char *text) FED_MUST_CHECK;
 

@@ -27,13 +27,13 @@ struct fed_rng {
 void fed_rng_init(struct fed_rng *rng, uint64_t seed, const char *purpose, uint64_t a, uint64_t b);
 
 uint32_t fed_rng_u32(struct fed_rng *rng);
-/* Uniform in [0, bound), by rejection on 32-bit words: words below 2^32 mod bound are thrown away. bound >= 1. */
+/* Uniform in [0, bound): word mod bound, where words below 2^32 mod bound are thrown away. bound >= 1. */
 uint32_t fed_rng_below(struct fed_rng *rng, uint32_t bound);
 /* Uniform in [0, 1): the top 24 bits of one word times 2^-24, exact in float32. */
 float fed_rng_f32(struct fed_rng *rng);
-/* Uniform in (0, 1): (u + 0.5) * 2^-53 with u = top 53 bits of two words, high word first. Never 0 or 1. */
+/* Uniform in (0, 1): (u + 0.5) * 2^-52 with u = top 52 bits of two words, high word first. Exact, so never 0 or 1. */
 double fed_rng_f64(struct fed_rng *rng);
-/* Fisher-Yates downwards: for i = n-1 .. 1 swap items[i] with items[below(i + 1)]. */
+/* Fisher-Yates downwards: for i = n-1 .. 1 swap items[i] with items[below(i + 1)]. n < 2^32. */
 void fed_rng_shuffle(struct fed_rng *rng, uint32_t *items, size_t n);
 
 /* n bytes from the operating system, for keys, ids and capabilities. */
