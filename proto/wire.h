@@ -19,6 +19,8 @@
 #define FED_CLIENTS_MAX 1024                /* in one ROUND or OFFER */
 #define FED_RANGES_MAX 64                   /* hosted ranges in HELLO */
 #define FED_TASK_MAX ((size_t)32 * 1024)    /* JSON text of a task */
+#define FED_PARAMS_MAX ((uint64_t)1 << 40)  /* parameters of a model: far from where a product of sizes could wrap */
+#define FED_OBJECT_MAX ((uint64_t)1 << 44)  /* plain bytes of a model file or an update */
 
 enum fed_message_kind {
     FED_MSG_HELLO = 1, /* node -> coordinator */
@@ -79,7 +81,7 @@ enum fed_encoding { FED_ENCODING_F32 = 1, FED_ENCODING_I64 = 2 };
 
 /* What an update says of itself; its encoded bytes are bound into the update's key. */
 struct fed_update_header {
-    uint32_t suite;
+    uint32_t suite; /* any number decodes: the admission room refuses by name what is not FED_SUITE_1 */
     enum fed_encoding encoding;
     uint64_t n_bytes; /* plain length: 4 or 8 bytes a parameter */
     uint64_t n_chunks;
@@ -87,7 +89,7 @@ struct fed_update_header {
     uint32_t n_clients;                /* f32: exactly 1 */
     uint64_t clients[FED_CLIENTS_MAX]; /* strictly ascending */
     uint32_t weights[FED_CLIENTS_MAX]; /* n_k */
-    float losses[FED_CLIENTS_MAX];     /* mean training loss, informative */
+    float losses[FED_CLIENTS_MAX];     /* mean training loss, informative: may be infinite or NaN */
 };
 #define FED_HEADER_MAX ((size_t)40 * 1024)
 
@@ -203,8 +205,8 @@ struct fed_message {
 
 /* Length written into out (at most FED_CONTROL_MAX), or FED_ENOMEM. The struct must respect its bounds (asserted). */
 int fed_message_encode(uint8_t out[FED_CONTROL_MAX], size_t *n_out, const struct fed_message *message) FED_MUST_CHECK;
-/* FED_EWIRE: not a message of ours, or a bound is broken. FED_EPEER: well-formed, but of another protocol major
- * (then out->kind and nothing else is undefined). FED_ENOMEM. */
+/* FED_EWIRE: not a message of ours, or a bound is broken. FED_EPEER: of another protocol major, whatever else it says.
+ * FED_ENOMEM. On failure out is untouched. */
 int fed_message_decode(struct fed_message *out, const uint8_t *bytes, size_t n_bytes) FED_MUST_CHECK;
 
 int fed_update_header_encode(uint8_t out[FED_HEADER_MAX], size_t *n_out,
