@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
-# 1.0.18: what Debian 10 and later ship; the oldest that the seal's known answers were checked with.
+# 1.0.18: what Debian 11 and Ubuntu 20.04 ship; the oldest that the seal's known answers were checked with.
 pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
 # 4.3.4: strangers could hang or bloat a listener before the handshake until 4.3.3 (CVE-2020-15166).
 pkg_check_modules(zmq REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
