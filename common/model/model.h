@@ -13,6 +13,7 @@
 #define FED_MAX_LAYERS 32
 #define FED_MAX_TENSORS (2 * FED_MAX_LAYERS)
 #define FED_MAX_UNITS (1u << 20)
+#define FED_MAX_PARAMS ((size_t)1 << 35) /* within one stream of initial values */
 
 enum fed_activation { FED_LINEAR, FED_RELU, FED_TANH, FED_SIGMOID };
 
@@ -50,13 +51,16 @@ int fed_model_preset(struct fed_model_spec *out, const char *name) FED_MUST_CHEC
 /* "mnist_2nn, logistic": for sentences. */
 const char *fed_model_preset_names(void);
 
-/* Infers tensors and checks shapes. FED_ECONFIG names the layer. */
+/* Infers tensors and checks shapes: at least 2 classes, a linear last layer. FED_ECONFIG names the layer. */
 int fed_model_init(struct fed_model *out, const struct fed_model_spec *spec, struct fed_error *err) FED_MUST_CHECK;
 
 const char *fed_activation_name(enum fed_activation activation);
+/* FED_ENOTFOUND unless name is "linear", "relu", "tanh" or "sigmoid". */
 int fed_activation_parse(enum fed_activation *out, const char *name) FED_MUST_CHECK;
 
-/* Glorot uniform weights (limit sqrt(6 / (in + out))), zero biases; a pure function of seed and shapes. params: n_params. */
+/* Glorot uniform weights, zero biases; a pure function of seed and shapes. params: n_params. One stream (initial, 0, 0)
+ * for the weight tensors in canonical order: (2 u - 1) * limit in float32, limit = sqrt(6 / (in + out)) in double, rounded
+ * to float32. */
 void fed_model_initial(float *params, const struct fed_model *model, uint64_t seed);
 
 /* Which tensor and which element of it holds parameter i, for sentences. i < n_params. */
