@@ -17,9 +17,9 @@
 struct fed_link; /* a ZeroMQ context and its ZAP handler */
 struct fed_lane; /* one socket */
 
-/* Who is let in. Called on the thread that calls fed_link_serve_zap. Each fills user (at most 63 characters) with the
+/* Who is let in. Called on the thread that calls fed_link_serve_zap. Each fills user (at most 95 characters) with the
  * name under which the peer's messages will arrive, and returns whether it may enter. NULL refuses everybody. */
-#define FED_USER_MAX 64
+#define FED_USER_MAX 96
 struct fed_gate {
     void *context;
     bool (*curve)(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]);
@@ -92,6 +92,8 @@ struct fed_frame {
     size_t n;
 };
 void fed_frame_release(struct fed_frame *frame);
+/* A small frame lives inside its struct: hand it on with this, never by assignment. from is empty afterwards. */
+void fed_frame_move(struct fed_frame *to, struct fed_frame *from);
 
 struct fed_incoming {
     struct fed_route from;       /* bound lanes */
