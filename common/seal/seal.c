@@ -71,17 +71,37 @@ void fed_seal_key_export(uint8_t out[FED_KEY_BYTES], const struct fed_seal_key *
     memcpy(out, key->bytes, FED_KEY_BYTES);
 }
 
-int fed_seal_pair_new(struct fed_seal_pair **out) {
+static int pair_new(struct fed_seal_pair **out) {
     void *memory;
     int rc = fed_locked_new(&memory, sizeof **out);
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        *out = memory;
     }
-    *out = memory;
-    randombytes_buf((*out)->secret_key, FED_KEY_BYTES);
-    rc = crypto_scalarmult_base((*out)->public_key, (*out)->secret_key);
+    return rc;
+}
+
+static void pair_complete(struct fed_seal_pair *pair) {
+    int rc = crypto_scalarmult_base(pair->public_key, pair->secret_key);
     assert(rc == 0);
-    return 0;
+    (void)rc;
+}
+
+int fed_seal_pair_new(struct fed_seal_pair **out) {
+    int rc = pair_new(out);
+    if (rc == 0) {
+        randombytes_buf((*out)->secret_key, FED_KEY_BYTES);
+        pair_complete(*out);
+    }
+    return rc;
+}
+
+int fed_seal_pair_import(struct fed_seal_pair **out, const uint8_t secret_key[FED_KEY_BYTES]) {
+    int rc = pair_new(out);
+    if (rc == 0) {
+        memcpy((*out)->secret_key, secret_key, FED_KEY_BYTES);
+        pair_complete(*out);
+    }
+    return rc;
 }
 
 void fed_seal_pair_free(struct fed_seal_pair *pair) { fed_locked_free(pair); }

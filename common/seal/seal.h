@@ -33,6 +33,8 @@ void fed_seal_key_export(uint8_t out[FED_KEY_BYTES], const struct fed_seal_key *
 /* The attempt's key pair R, or an ephemeral e. */
 struct fed_seal_pair;
 int fed_seal_pair_new(struct fed_seal_pair **out) FED_MUST_CHECK;
+/* From a known secret: for tests and known answers. */
+int fed_seal_pair_import(struct fed_seal_pair **out, const uint8_t secret_key[FED_KEY_BYTES]) FED_MUST_CHECK;
 void fed_seal_pair_free(struct fed_seal_pair *pair);                   /* wipes; NULL is allowed */
 const uint8_t *fed_seal_pair_public(const struct fed_seal_pair *pair); /* FED_KEY_BYTES */
 
