@@ -1,4 +1,15 @@
-/* CLIENT.yaml: one node as its owner describes it (man 5 fedavg-client.yaml). Same manners as task.h. */
+/* CLIENT.yaml: one node as its owner describes it (man 5 fedavg-client.yaml). Same manners as task.h.
+ *
+ *     schema: 1
+ *     coordinator: tcp://fl.example.org:5600
+ *     coordinator_key: fedavg1:...
+ *     key: ward-7.key
+ *     data: {format: idx, train: {images: FILE, labels: FILE}}
+ *     clients: {first: 7, count: 1}
+ *     limits: {max_model_mb: 4096, max_epochs: 20, max_train_s: 3600, memory_mb: 2048}
+ *     state_dir: state
+ *
+ * A simulated node reads the whole data and splits it as the task does: data.partition as in the task, and `seed`. */
 #ifndef FED_COMMON_CONFIG_CLIENT_CONFIG_H
 #define FED_COMMON_CONFIG_CLIENT_CONFIG_H
 
@@ -27,14 +38,17 @@ struct fed_client_config {
     struct fed_data_files data;          /* train only */
     uint64_t seed;                       /* of the partition; only with a partition */
     struct fed_partition_spec partition; /* kind NONE: the file is the shard of the one client */
-    uint64_t first_client, n_clients;    /* clients: {first, count} */
+    uint64_t first_client, n_clients;    /* clients: {first, count}; count is 1 without a partition, and by default */
     uint32_t workers;                    /* default 1 */
     struct fed_limits limits;
-    char *state_dir; /* sent.log */
+    char *state_dir; /* sent.log; default state beside the file */
 };
 
 int fed_client_config_load(struct fed_client_config *out, const char *path, const char *const *sets, size_t n_sets,
                            struct fed_error *err) FED_MUST_CHECK;
 void fed_client_config_fini(struct fed_client_config *config);
+
+/* The table, for whoever documents it. */
+const struct fed_settings *fed_client_config_settings(void);
 
 #endif

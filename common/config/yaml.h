@@ -1,7 +1,8 @@
-/* The only door to libyaml: a document as a flat list of scalars with their places, and a file written from one.
+/* The only door to libyaml: a document as a flat list of scalars with their places, and a text written from one.
  *
- * `a: {b: 1, c: [x, y]}` becomes a.b = "1", a.c[0] = "x", a.c[1] = "y"; the word "null" and an empty value count as not
- * given. Anchors, aliases, tags, several documents, duplicate keys and nesting beyond 8 are refused. */
+ * `a: {b: 1, c: [x, y]}` becomes a.b = "1", a.c[0] = "x", a.c[1] = "y"; the plain words null and ~ and an empty value count
+ * as not given. A key is a word of letters, digits, _ and -; a value is one line without control characters. Anchors,
+ * aliases, tags, several documents, duplicate keys, empty list items and nesting beyond 8 are refused. */
 #ifndef FED_COMMON_CONFIG_YAML_H
 #define FED_COMMON_CONFIG_YAML_H
 
@@ -26,8 +27,12 @@ struct fed_yaml {
 int fed_yaml_load(struct fed_yaml *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
 int fed_yaml_parse(struct fed_yaml *out, const char *text, size_t n, const char *name, struct fed_error *err) FED_MUST_CHECK;
 void fed_yaml_fini(struct fed_yaml *yaml);
-/* Replaces or adds one entry, line 0. For --set. FED_ENOMEM. */
+/* Replaces or adds one entry, line 0; the word null takes the entry away. For --set. FED_ENOMEM. */
 int fed_yaml_set(struct fed_yaml *yaml, const char *path, const char *value) FED_MUST_CHECK;
 const struct fed_yaml_entry *fed_yaml_find(const struct fed_yaml *yaml, const char *path);
+
+/* The way back: a document that parses to the same entries, sections inside a list item on one line. Entries of one section
+ * or list must stand together. The caller owns *out. FED_ENOMEM. */
+int fed_yaml_format(char **out, const struct fed_yaml *yaml) FED_MUST_CHECK;
 
 #endif

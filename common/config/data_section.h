@@ -1,0 +1,52 @@
+/* The section `data`, the same in a task and in CLIENT.yaml (which has no test data): rows for their tables, and the rules
+ * that span several keys.
+ *
+ *     data:
+ *       format: idx
+ *       train: {images: FILE, labels: FILE}
+ *       test: {images: FILE, labels: FILE}
+ *       partition: {kind: iid | shards | dirichlet, clients: K, shards_per_client: S, alpha: A} */
+#ifndef FED_COMMON_CONFIG_DATA_SECTION_H
+#define FED_COMMON_CONFIG_DATA_SECTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config/setting.h"
+#include "common/data/partition.h"
+
+struct fed_data_files { /* absolute or relative to the working directory after loading; NULL = not given */
+    char *train_images, *train_labels;
+    char *test_images, *test_labels;
+};
+
+const char *fed_data_format_word(unsigned format);
+const char *fed_data_partition_word(unsigned kind);
+
+/* type: the target; format: an unsigned in it; files, partition: struct fed_data_files and fed_partition_spec in it. */
+#define FED_DATA_TRAIN_ROWS(type, format, files, required_)                                                                 \
+    {"data.format", FED_SETTING_WORD, offsetof(type, format), .fallback = "idx", .word = fed_data_format_word},             \
+        {"data.train.images", FED_SETTING_PATH, offsetof(type, files.train_images), .required = (required_)}, {             \
+        "data.train.labels", FED_SETTING_PATH, offsetof(type, files.train_labels), .required = (required_)                  \
+    }
+#define FED_DATA_TEST_ROWS(type, files)                                                                                     \
+    {"data.test.images", FED_SETTING_PATH, offsetof(type, files.test_images)}, {                                            \
+        "data.test.labels", FED_SETTING_PATH, offsetof(type, files.test_labels)                                             \
+    }
+#define FED_DATA_PARTITION_ROWS(type, partition)                                                                            \
+    {"data.partition.kind",          FED_SETTING_WORD,                                                                      \
+     offsetof(type, partition.kind), .min = FED_PARTITION_IID,                                                              \
+     .max = FED_PARTITION_DIRICHLET, .word = fed_data_partition_word},                                                      \
+        {"data.partition.clients", FED_SETTING_U32, offsetof(type, partition.clients), .min = 1, .max = UINT32_MAX},        \
+        {"data.partition.shards_per_client", FED_SETTING_U32, offsetof(type, partition.shards_per_client), .min = 1,        \
+         .max = UINT32_MAX},                                                                                                \
+    {                                                                                                                       \
+        "data.partition.alpha", FED_SETTING_REAL, offsetof(type, partition.alpha), .open = true, .low = 0, .high = 1e6      \
+    }
+
+/* FED_ECONFIG: half a pair of files, a partition of nothing, numbers of one kind given with another, too many shards. */
+int fed_data_section_check(const struct fed_data_files *files, const struct fed_partition_spec *partition,
+                           const struct fed_settings_source *source, struct fed_error *err) FED_MUST_CHECK;
+void fed_data_files_fini(struct fed_data_files *files);
+
+#endif

@@ -1,0 +1,205 @@
+#include "common/config/task.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config/endpoint.h"
+#include "common/config/setting.h"
+#include "common/numeric/fixed.h"
+
+/* What the rows fill: the task, and words that only have to be right. */
+struct draft {
+    struct fed_task task; /* first: fini of the task is fini of the draft */
+    uint32_t schema;
+    unsigned format, algorithm;
+};
+
+static const char *algorithm_word(unsigned algorithm) {
+    (void)algorithm; /* the only one */
+    return "fedavg";
+}
+
+static const char *activation_word(unsigned activation) { return fed_activation_name((enum fed_activation)activation); }
+
+static int parse_preset(void *field, const char *text, struct fed_error *why) {
+    if (fed_model_preset(field, text) == 0) {
+        return 0;
+    }
+    return fed_error_set(why, FED_ECONFIG, "found \"%.60s\", expected one of %s", text, fed_model_preset_names());
+}
+
+#define MOST_ROUNDS 1000000000
+#define YEAR_S 31536000
+#define FIELD(name) offsetof(struct draft, task.name)
+
+static const struct fed_setting rows[] = {
+    {"schema", FED_SETTING_U32, offsetof(struct draft, schema), .required = true, .min = 1, .max = 1,
+     .expected = "1, the only schema this version knows"},
+    {"name", FED_SETTING_NAME, FIELD(name), .required = true},
+    {"seed", FED_SETTING_U64, FIELD(seed), .required = true, .max = INT64_MAX},
+
+    {"model.preset", FED_SETTING_CUSTOM, FIELD(model), .parse = parse_preset, .expected = "the name of a model"},
+    {"model.input", FED_SETTING_U32, FIELD(model.inputs), .min = 1, .max = FED_MAX_UNITS},
+    {"model.layers[].units", FED_SETTING_U32, offsetof(struct fed_layer_spec, units), .required = true, .min = 1,
+     .max = FED_MAX_UNITS},
+    {"model.layers[].activation", FED_SETTING_WORD, offsetof(struct fed_layer_spec, activation), .min = FED_LINEAR,
+     .max = FED_SIGMOID, .word = activation_word},
+
+    FED_DATA_TRAIN_ROWS(struct draft, format, task.data, false),
+    FED_DATA_TEST_ROWS(struct draft, task.data),
+    FED_DATA_PARTITION_ROWS(struct draft, task.partition),
+
+    {"algorithm.kind", FED_SETTING_WORD, offsetof(struct draft, algorithm), .fallback = "fedavg", .word = algorithm_word},
+    {"algorithm.rounds", FED_SETTING_U64, FIELD(algorithm.rounds), .required = true, .min = 1, .max = MOST_ROUNDS},
+    {"algorithm.fraction", FED_SETTING_REAL, FIELD(algorithm.fraction), .required = true, .low = 0, .high = 1},
+    {"algorithm.epochs", FED_SETTING_U32, FIELD(algorithm.epochs), .required = true, .min = 1, .max = 1000000},
+    {"algorithm.batch_size", FED_SETTING_U32, FIELD(algorithm.batch_size), .required = true, .min = 1, .max = 1 << 24,
+     .zero_word = "full"},
+    {"algorithm.learning_rate", FED_SETTING_REAL, FIELD(algorithm.learning_rate), .required = true, .open = true, .low = 0,
+     .high = 1e6},
+    {"algorithm.learning_rate_decay", FED_SETTING_REAL, FIELD(algorithm.learning_rate_decay), .fallback = "1", .open = true,
+     .low = 0, .high = 1},
+    {"algorithm.target_accuracy", FED_SETTING_REAL, FIELD(algorithm.target_accuracy), .open = true, .low = 0, .high = 1},
+    {"algorithm.max_delta", FED_SETTING_REAL, FIELD(algorithm.max_delta), .fallback = "64", .open = true, .low = 0,
+     .high = 1 << 20},
+    {"algorithm.max_weight", FED_SETTING_U64, FIELD(algorithm.max_weight), .min = 1, .max = FED_FIXED_MAX_WEIGHT},
+
+    {"round.over_select", FED_SETTING_REAL, FIELD(round.over_select), .fallback = "1", .low = 1, .high = 100},
+    {"round.min_reports", FED_SETTING_REAL, FIELD(round.min_reports), .fallback = "0.8", .open = true, .low = 0, .high = 1},
+    {"round.deadline_s", FED_SETTING_U64, FIELD(round.deadline_s), .fallback = "600", .min = 1, .max = YEAR_S},
+    {"round.rejoin_s", FED_SETTING_U64, FIELD(round.rejoin_s), .fallback = "30", .max = YEAR_S},
+    {"round.evaluate_every", FED_SETTING_U64, FIELD(round.evaluate_every), .fallback = "1", .min = 1, .max = MOST_ROUNDS},
+
+    {"server.control", FED_SETTING_TEXT, FIELD(server.control), .fallback = "tcp://*:5600", .check = fed_endpoint_bind_valid,
+     .expected = FED_ENDPOINT_BIND},
+    {"server.bulk", FED_SETTING_TEXT, FIELD(server.bulk), .fallback = "tcp://*:5601", .check = fed_endpoint_bind_valid,
+     .expected = FED_ENDPOINT_BIND},
+    {"server.http", FED_SETTING_TEXT, FIELD(server.http), .check = fed_endpoint_http_valid, .expected = FED_ENDPOINT_HTTP},
+    {"server.roster", FED_SETTING_PATH, FIELD(server.roster), .fallback = "roster"},
+    {"server.key", FED_SETTING_PATH, FIELD(server.key), .fallback = "coordinator.key"},
+    {"server.user", FED_SETTING_TEXT, FIELD(server.user), .expected = "the name of a user of this machine"},
+    {"server.keep_last", FED_SETTING_U64, FIELD(server.keep_last), .fallback = "3", .min = 1, .max = 1000000},
+    {"server.staging_mb", FED_SETTING_U64, FIELD(server.staging_mb), .fallback = "256", .min = 1, .max = 1 << 20},
+    {"server.partial_sums", FED_SETTING_BOOL, FIELD(server.partial_sums), .fallback = "yes"},
+};
+
+static const struct fed_settings settings = {rows, sizeof rows / sizeof *rows};
+
+const struct fed_settings *fed_task_settings(void) { return &settings; }
+
+/* -- the model --------------------------------------------------------------------------------------------------------- */
+
+static int read_layer(struct fed_model_spec *spec, uint32_t i, const struct fed_settings_source *source,
+                      struct fed_error *err) {
+    char activation[64];
+    snprintf(activation, sizeof activation, "model.layers[%u].activation", i);
+    int code = fed_settings_read_item(&spec->layers[i], &settings, source, "model.layers", i, err);
+    if (code != 0) {
+        return code;
+    }
+    bool last = i + 1 == spec->n_layers, given = fed_settings_given(source, activation);
+    if (last && spec->layers[i].activation != FED_LINEAR) {
+        return fed_settings_refuse(source, activation, err,
+                                   "the last layer is linear (softmax belongs to the loss); leave its activation out");
+    }
+    return last || given ? 0
+                         : fed_settings_refuse(source, activation, err, "missing, expected linear, relu, tanh or sigmoid");
+}
+
+static int read_layers(struct fed_model_spec *spec, size_t n_layers, const struct fed_settings_source *source,
+                       struct fed_error *err) {
+    if (!fed_settings_given(source, "model.input")) {
+        return fed_settings_refuse(source, "model.input", err, "missing, expected the number of inputs of the first layer");
+    }
+    if (n_layers > FED_MAX_LAYERS) {
+        return fed_settings_refuse(source, "model.layers", err, "found %zu layers, expected at most %d", n_layers,
+                                   FED_MAX_LAYERS);
+    }
+    spec->n_layers = (uint32_t)n_layers;
+    for (uint32_t i = 0; i < spec->n_layers; i++) {
+        int code = read_layer(spec, i, source, err);
+        if (code != 0) {
+            return code;
+        }
+    }
+    return 0;
+}
+
+static int read_model(struct fed_model_spec *spec, const struct fed_settings_source *source, struct fed_error *err) {
+    size_t n_layers = fed_settings_count(&source->yaml, "model.layers");
+    bool input = fed_settings_given(source, "model.input");
+    if (fed_settings_given(source, "model.preset")) {
+        if (n_layers > 0 || input) {
+            return fed_settings_refuse(source, "model.preset", err,
+                                       "found together with model.%s, expected a preset or input and layers, not both",
+                                       n_layers > 0 ? "layers" : "input");
+        }
+    } else if (n_layers == 0) {
+        return input ? fed_settings_refuse(source, "model.layers", err, "missing, expected a list of {units, activation}")
+                     : fed_settings_refuse(source, "model", err, "missing, expected preset (one of %s) or input and layers",
+                                           fed_model_preset_names());
+    } else {
+        int code = read_layers(spec, n_layers, source, err);
+        if (code != 0) {
+            return code;
+        }
+    }
+    struct fed_model model;
+    int code = fed_model_init(&model, spec, err);
+    return code == 0 ? 0 : fed_error_prefix(err, code, "%s: model", source->file);
+}
+
+/* -- the task ---------------------------------------------------------------------------------------------------------- */
+
+static int read_task(struct draft *draft, const struct fed_settings_source *source, struct fed_error *err) {
+    struct fed_task *task = &draft->task;
+    int code = fed_settings_read(draft, &settings, source, err);
+    if (code == 0) {
+        code = read_model(&task->model, source, err);
+    }
+    if (code == 0) {
+        code = fed_data_section_check(&task->data, &task->partition, source, err);
+    }
+    if (code == 0 && task->algorithm.target_accuracy > 0 && task->data.test_images == NULL) {
+        code =
+            fed_settings_refuse(source, "algorithm.target_accuracy", err, "needs data.test to measure it, not given here");
+    }
+    task->round.min_reports_given = fed_settings_given(source, "round.min_reports");
+    return code;
+}
+
+int fed_task_load(struct fed_task *out, const char *path, const char *const *sets, size_t n_sets, struct fed_error *err) {
+    struct draft draft = {0};
+    struct fed_settings_source source = {.file = path};
+    char *dir = NULL;
+    int code = fed_settings_open(&source.yaml, &dir, path, sets, n_sets, err);
+    if (code != 0) {
+        return code;
+    }
+    source.dir = dir;
+    code = read_task(&draft, &source, err);
+    if (code == 0 && (draft.task.path = strdup(path)) == NULL) {
+        code = fed_error_set(err, FED_ENOMEM, "out of memory");
+    }
+    if (code == 0) {
+        *out = draft.task;
+    } else {
+        fed_task_fini(&draft.task);
+    }
+    fed_yaml_fini(&source.yaml);
+    free(dir);
+    return code;
+}
+
+void fed_task_fini(struct fed_task *task) {
+    free(task->path);
+    fed_data_files_fini(&task->data);
+    free(task->server.control);
+    free(task->server.bulk);
+    free(task->server.http);
+    free(task->server.roster);
+    free(task->server.key);
+    free(task->server.user);
+    *task = (struct fed_task){0};
+}

@@ -1,0 +1,47 @@
+/* The terms of a task: the fields that define its result, as JSON with sorted keys, no spaces and 17 digits. This text is
+ * digested, stored, sent in WELCOME and compared on resume. Keys stand under the paths they have in the task file:
+ *
+ *     {"algorithm":{"batch_size":10,"epochs":1,"fraction":0.10000000000000001,"kind":"fedavg","learning_rate":...,
+ *      "learning_rate_decay":1.0,"max_delta":64.0,"max_updates":10,"max_weight":600},
+ *      "data":{"partition":{"clients":100,"digest":"<64 hex digits>","kind":"shards","shards_per_client":2}},
+ *      "model":{"input":784,"layers":[{"activation":"relu","units":200},...]},"name":"...","schema":1,"seed":1}
+ *
+ * "data" is null where the coordinator does not know the data. The digest covers the examples and their split. */
+#ifndef FED_COMMON_CONFIG_TERMS_H
+#define FED_COMMON_CONFIG_TERMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+#include "common/config/name.h"
+#include "common/data/partition.h"
+#include "common/model/model.h"
+
+#define FED_TERMS_MAX ((size_t)16 * 1024) /* bytes of such a text; ours stay far below */
+
+struct fed_task_terms {
+    uint64_t seed;               /* < 2^63 */
+    struct fed_model_spec model; /* the preset's label does not travel */
+    bool has_partition;
+    struct fed_partition_spec partition;
+    uint8_t partition_digest[32];
+    double fraction;
+    uint32_t epochs, batch_size;
+    double learning_rate, learning_rate_decay;
+    double max_delta;
+    uint64_t max_weight, max_updates; /* resolved: >= 1 */
+    char name[FED_NAME_MAX];
+};
+
+/* The caller owns *out (zero-terminated). Asserts that every field is within the bounds of the task file. FED_ENOMEM. */
+int fed_task_terms_encode(char **out, const struct fed_task_terms *terms) FED_MUST_CHECK;
+/* FED_EWIRE with a sentence: not the terms of a task (not JSON, spaces, a key unknown, twice or missing, a value of another
+ * type or out of range). text need not end in zero. FED_ENOMEM. */
+int fed_task_terms_decode(struct fed_task_terms *out, const char *text, size_t n, struct fed_error *err) FED_MUST_CHECK;
+/* One sentence of what differs between two such texts, "algorithm.epochs: 1 in the run, 5 in the task": for resume.
+ * Empty when the values are the same. */
+void fed_task_terms_difference(struct fed_error *out, const char *in_run, const char *in_task);
+
+#endif
