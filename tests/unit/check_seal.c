@@ -17,6 +17,14 @@
 
 #define ANSWERS FED_VECTORS "/seal.txt"
 
+static void known_bytes(uint8_t *out, size_t n, const char *name) {
+    ck_assert_msg(vector_bytes(out, n, ANSWERS, name), "no %s in " ANSWERS, name);
+}
+
+static void known_text(char out[VECTOR_MAX], const char *name) {
+    ck_assert_msg(vector_text(out, ANSWERS, name), "no %s in " ANSWERS, name);
+}
+
 /* ---- a directory of its own for each test ---- */
 
 static char dir[64];
@@ -55,7 +63,7 @@ static void write_file(const char *path, const char *bytes, size_t n, mode_t mod
 
 START_TEST(digest_matches_the_known_answer_whole_and_in_pieces) {
     uint8_t expected[FED_DIGEST_BYTES], whole[FED_DIGEST_BYTES], pieces[FED_DIGEST_BYTES];
-    vector_bytes(expected, sizeof expected, ANSWERS, "digest_abc");
+    known_bytes(expected, sizeof expected, "digest_abc");
     fed_digest(whole, "abc", 3);
     ck_assert_mem_eq(whole, expected, sizeof expected);
 
@@ -87,7 +95,7 @@ END_TEST
 
 static void known_identity(struct fed_identity *out) {
     uint8_t seed[FED_KEY_BYTES];
-    vector_bytes(seed, sizeof seed, ANSWERS, "seed");
+    known_bytes(seed, sizeof seed, "seed");
     ck_assert_int_eq(fed_identity_from_seed(out, seed), 0);
 }
 
@@ -95,21 +103,21 @@ START_TEST(identity_of_a_seed_matches_the_known_answer) {
     struct fed_identity identity;
     uint8_t expected[FED_KEY_BYTES];
     known_identity(&identity);
-    vector_bytes(expected, sizeof expected, ANSWERS, "curve_secret");
+    known_bytes(expected, sizeof expected, "curve_secret");
     ck_assert_mem_eq(identity.secret->curve, expected, sizeof expected);
-    vector_bytes(expected, sizeof expected, ANSWERS, "seal_secret");
+    known_bytes(expected, sizeof expected, "seal_secret");
     ck_assert_mem_eq(identity.secret->seal, expected, sizeof expected);
-    vector_bytes(expected, sizeof expected, ANSWERS, "curve_public");
+    known_bytes(expected, sizeof expected, "curve_public");
     ck_assert_mem_eq(identity.public_keys.curve, expected, sizeof expected);
-    vector_bytes(expected, sizeof expected, ANSWERS, "seal_public");
+    known_bytes(expected, sizeof expected, "seal_public");
     ck_assert_mem_eq(identity.public_keys.seal, expected, sizeof expected);
 
     char line[FED_PUBLIC_LINE_MAX], fingerprint[17], text[VECTOR_MAX];
     fed_public_line(line, &identity.public_keys);
-    vector_text(text, ANSWERS, "public_line");
+    known_text(text, "public_line");
     ck_assert_str_eq(line, text);
     fed_public_fingerprint(fingerprint, &identity.public_keys);
-    vector_text(text, ANSWERS, "fingerprint");
+    known_text(text, "fingerprint");
     ck_assert_str_eq(fingerprint, text);
     fed_identity_fini(&identity);
     ck_assert_ptr_null(identity.secret);
@@ -154,7 +162,7 @@ static void must_not_parse(const char *line, const char *why) {
 
 START_TEST(mistyped_public_line_never_becomes_a_key) {
     char good[VECTOR_MAX], line[VECTOR_MAX];
-    vector_text(good, ANSWERS, "public_line");
+    known_text(good, "public_line");
     size_t n = strlen(good);
     for (size_t at = 0; at < n; at++) {
         for (int c = 1; c < 256; c++) {
@@ -178,7 +186,7 @@ END_TEST
 
 START_TEST(public_line_of_another_length_or_kind_is_refused_with_a_sentence) {
     char good[VECTOR_MAX], line[VECTOR_MAX + 2];
-    vector_text(good, ANSWERS, "public_line");
+    known_text(good, "public_line");
     for (size_t n = 0; n < strlen(good); n++) {
         snprintf(line, sizeof line, "%.*s", (int)n, good);
         must_not_parse(line, n < 8 ? "must start with fedavg1:" : "characters where 99 are needed");
@@ -187,7 +195,7 @@ START_TEST(public_line_of_another_length_or_kind_is_refused_with_a_sentence) {
     must_not_parse(line, "has 100 characters");
     snprintf(line, sizeof line, " %s", good);
     must_not_parse(line, "must start with");
-    vector_text(line, ANSWERS, "secret_line");
+    known_text(line, "secret_line");
     must_not_parse(line, "must start with");
     strcpy(line, good);
     line[20] = '+';
@@ -256,7 +264,7 @@ static void must_not_load(const char *path, const char *why) {
 }
 
 static size_t known_key_file(char out[VECTOR_MAX]) {
-    vector_text(out, ANSWERS, "secret_line");
+    known_text(out, "secret_line");
     size_t n = strlen(out);
     ck_assert_uint_lt(n + 1, VECTOR_MAX);
     out[n] = '\n';
@@ -381,7 +389,7 @@ struct update {
 static struct fed_seal_pair *known_pair(const char *name) {
     struct fed_seal_pair *pair;
     uint8_t secret[FED_KEY_BYTES];
-    vector_bytes(secret, sizeof secret, ANSWERS, name);
+    known_bytes(secret, sizeof secret, name);
     ck_assert_int_eq(fed_seal_pair_import(&pair, secret), 0);
     return pair;
 }
@@ -390,8 +398,8 @@ static void update_init(struct update *u) {
     known_identity(&u->node);
     u->e = known_pair("e_secret");
     u->r = known_pair("r_secret");
-    vector_bytes(u->terms, sizeof u->terms, ANSWERS, "terms_digest");
-    vector_bytes(u->header, sizeof u->header, ANSWERS, "header");
+    known_bytes(u->terms, sizeof u->terms, "terms_digest");
+    known_bytes(u->header, sizeof u->header, "header");
 }
 
 static void update_fini(struct update *u) {
@@ -419,24 +427,24 @@ START_TEST(update_key_and_chunks_match_the_known_answers_on_both_sides) {
     struct update u;
     update_init(&u);
     uint8_t expected[FED_KEY_BYTES], bytes[FED_KEY_BYTES], plain[100], sealed[116], opened[100], answer[116];
-    vector_bytes(expected, sizeof expected, ANSWERS, "e_public");
+    known_bytes(expected, sizeof expected, "e_public");
     ck_assert_mem_eq(fed_seal_pair_public(u.e), expected, sizeof expected);
-    vector_bytes(expected, sizeof expected, ANSWERS, "r_public");
+    known_bytes(expected, sizeof expected, "r_public");
     ck_assert_mem_eq(fed_seal_pair_public(u.r), expected, sizeof expected);
 
     struct fed_seal_key *up = node_key(&u), *down = coordinator_key(&u, N_HEADER);
-    vector_bytes(expected, sizeof expected, ANSWERS, "update_key");
+    known_bytes(expected, sizeof expected, "update_key");
     fed_seal_key_export(bytes, up);
     ck_assert_mem_eq(bytes, expected, sizeof expected);
     fed_seal_key_export(bytes, down);
     ck_assert_mem_eq(bytes, expected, sizeof expected);
 
-    vector_bytes(plain, sizeof plain, ANSWERS, "plain");
+    known_bytes(plain, sizeof plain, "plain");
     const uint64_t indices[] = {0, 1, 0x1122334455667788};
     for (size_t i = 0; i < 3; i++) {
         char name[40];
         snprintf(name, sizeof name, "chunk_%llu", (unsigned long long)indices[i]);
-        vector_bytes(answer, sizeof answer, ANSWERS, name);
+        known_bytes(answer, sizeof answer, name);
         fed_seal_chunk(sealed, up, indices[i], plain, sizeof plain);
         ck_assert_mem_eq(sealed, answer, sizeof answer);
         ck_assert_int_eq(fed_open_chunk(opened, down, indices[i], sealed, sizeof sealed), 0);
