@@ -10,7 +10,8 @@ set -euo pipefail
 # Every include and every use of a stdio stream, as "file line kind name"; the rules are in judge.
 list_facts() { # tree
     local folders=() folder
-    local streams='FILE|std(in|out|err)|f?open|v?f?printf|f?puts|f(read|write)|perror|rename|unlink'
+    local streams='(FILE|std(in|out|err))([^A-Za-z0-9_]|$)'
+    streams+='|(f?open|v?f?printf|f?puts|f(read|write)|perror|rename|unlink)[ ]*[(]'
     for folder in common proto coordinator client cli tests bench; do
         [[ ! -d $1/$folder ]] || folders+=("$folder")
     done
@@ -29,7 +30,7 @@ list_facts() { # tree
                 code = $0
                 gsub(/"([^"\\]|\\.)*"/, "", code)
                 sub(/\/[*\/].*/, "", code)
-                if (match(code, "(^|[^A-Za-z0-9_])(" streams ")([^A-Za-z0-9_]|$)"))
+                if (match(code, "(^|[^A-Za-z0-9_>.])(" streams ")"))
                     print FILENAME, FNR, "stream", "-"
             }' {} +
     )
@@ -49,7 +50,7 @@ judge() {
         may["common/numeric"] = "base numeric"
         may["common/data"] = "base seal numeric data"
         may["common/model"] = "base seal numeric model"
-        may["common/config"] = "base seal data model config"
+        may["common/config"] = "base seal numeric data model config"
         may["common/link"] = "base seal link"
         may["proto"] = "base seal proto"
         may["coordinator"] = all " proto coordinator"
@@ -65,7 +66,7 @@ judge() {
         # Third-party header, and the files that are its door.
         door["zmq(_utils)?\\.h"] = "common/link/[^/]*\\.c"
         door["sodium(/.*)?\\.h"] = "common/(seal/[^/]*|base/rng)\\.c"
-        door["sqlite3\\.h"] = "coordinator/store\\.c"
+        door["sqlite3\\.h"] = "coordinator/sql\\.c"
         door["microhttpd\\.h"] = "coordinator/http\\.c"
         door["yaml\\.h"] = "common/config/yaml\\.c"
         door["(google/)?protobuf-c/.*|(proto/)?fedavg\\.pb-c\\.h"] = "proto/wire\\.c"
@@ -73,7 +74,7 @@ judge() {
         door["curl/.*"] = "cli/status\\.c"
         door["(openblas/)?(cblas|openblas_config)\\.h"] = "(tests|bench)/.*\\.c"
         door["jansson\\.h"] = "(common|proto|coordinator|client|cli)/.*\\.c"
-        door["check\\.h"] = "tests/.*\\.c"
+        door["check\\.h"] = "tests/.*"
 
         # The C library, POSIX, Linux and the compiler.
         libc = "^((assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal|stdalign|stdarg" \
@@ -95,7 +96,7 @@ judge() {
         for (header in door)
             if ($4 ~ "^(" header ")$") {
                 is_door = 1
-                if ($1 ~ /\.h$/) violation("third-party headers are never included in a header: " $4)
+                if ($1 ~ /\.h$/ && $4 != "check.h") violation("third-party headers are never included in a header: " $4)
                 else if (room != "tests" && $1 !~ "^" door[header] "$") violation("not behind its door: " $4)
             }
         if (is_door) next
@@ -122,6 +123,8 @@ self_test() {
     put common/base/rng.c '#include "common/base/rng.h"' '#include <sodium.h>' '#include <stdio.h>' 'printf("fine here");'
     put coordinator/roster.c '/* printf( and FILE in prose */' '#include <stdio.h>' 'snprintf(text, n, "open (FILE)");'
     put tests/unit/check_link.c '#include <zmq.h>' '#include <check.h>' '#include "client/session.h"' '#include "cli/x.h"'
+    put coordinator/schedule.c 'bool open = node->open != NONE;' 'parts[node->open].state = 1;'
+    put tests/unit/world.h '#include <check.h>'
     put cli/status.c '#include <curl/curl.h>' '#include "coordinator/store.h"' '#include "client/session.h"'
     put proto/wire.c '#include "proto/fedavg.pb-c.h"' '#include "common/seal/seal.h"'
     check_tree "$tree" || { echo "self-test: a clean tree was refused" && return 1; }
@@ -136,6 +139,7 @@ self_test() {
     put proto/extra.c '#include <protobuf-c/protobuf-c.h>' '#include "common/model/model.h"'
     put coordinator/nodes.c '#include "client/session.h"' '#include <zmq.h>' '#include <cblas.h>' '#include <newlib/new.h>'
     put coordinator/round.c '#include "common/base/clock.h"' '#include <time.h>' 'FILE *f = NULL;' 'fprintf(f, "x");'
+    put client/extra.c '#include <check.h>'
     put coordinator/schedule.c '#include "common/link/link.h"'
     put coordinator/aggregate.h '#include <sys/socket.h>'
     put coordinator/evaluate.c '#include "common/base/file.h"'
@@ -144,9 +148,10 @@ self_test() {
     put client/session.c '#include "coordinator/round.h"' '#include <curl/curl.h>' '#include <sodium.h>' '#include "cli/x.h"'
     put client/local_sgd.c '#include <unistd.h>'
     put cli/plot.c '#include <zlib.h>' '#include "tests/house/x.h"'
-    put tests/unit/tree.h '#include <check.h>'
+    put tests/unit/tree.h '#include <zmq.h>'
     expected='cli/plot.c:1: not behind its door
 cli/plot.c:2: cli may not include tests
+client/extra.c:1: not behind its door
 client/local_sgd.c:1: a pure room includes no socket, clock, file
 client/session.c:1: client may not include coordinator
 client/session.c:2: not behind its door
