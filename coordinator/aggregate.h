@@ -17,15 +17,18 @@ struct fed_aggregate {
     uint64_t n_updates;    /* clients counted */
 };
 
+/* n_params >= 1. FED_ENOMEM. */
 int fed_aggregate_init(struct fed_aggregate *out, const struct fed_fixed *fixed, size_t n_params) FED_MUST_CHECK;
 void fed_aggregate_fini(struct fed_aggregate *aggregate);
 void fed_aggregate_clear(struct fed_aggregate *aggregate);
 
-/* Adds elements [first, first + n) of one client's checked update, or of a checked partial sum. Ranges of one update may
- * be added by different threads at once; two updates may not touch the same range at once. */
+/* Adds elements [first, first + n) of one client's checked update, or of a checked partial sum; delta and part point to
+ * the first of these n. Ranges of one update may be added by different threads at once; two updates may not touch the
+ * same range at once. */
 void fed_aggregate_add(struct fed_aggregate *aggregate, const float *delta, size_t first, size_t n, uint64_t weight);
 void fed_aggregate_add_sum(struct fed_aggregate *aggregate, const int64_t *part, size_t first, size_t n);
-/* Counts the update once all of its ranges were added. */
+/* Counts the update once all of its ranges were added. weight: the total of its n_clients clients. At most max_updates
+ * clients in one sum. */
 void fed_aggregate_count(struct fed_aggregate *aggregate, uint64_t weight, uint64_t n_clients);
 
 /* out (n_params) = the new model. Returns n_params, or the index of the first parameter that is not finite: then the round

@@ -32,7 +32,8 @@ size_t fed_fixed_check(const struct fed_fixed *fixed, const float *delta, size_t
 /* sum[i] += round(delta[i] * weight * 2^f), to nearest even. The caller has checked delta and weight. */
 void fed_fixed_add(const struct fed_fixed *fixed, int64_t *sum, const float *delta, size_t n, uint64_t weight);
 
-/* Index of the first entry with |part[i]| > total_weight * max_delta * 2^f; n if all are fine. */
+/* Index of the first entry with |part[i]| > total_weight * (max_delta * 2^f + 1/2); n if all are fine. The half is the
+ * rounding of each client's term: without it an honest sum of updates that stand at the cap could be refused. */
 size_t fed_fixed_check_sum(const struct fed_fixed *fixed, const int64_t *part, size_t n, uint64_t total_weight);
 void fed_fixed_add_sum(int64_t *sum, const int64_t *part, size_t n);
 
