@@ -6,8 +6,8 @@
  *
  * Layouts. Weights of a dense layer (n_in -> n_out) live in panels while training: panel p holds outputs
  * [32 p, 32 p + 32) as rows k = 0..n_in-1 of 32 floats, 64-byte aligned; columns beyond n_out are zero and stay zero.
- * (n_panels = ceil(n_out / 32).) Activations are row-major (rows, stride) with stride a multiple of 32 floats and
- * zeros beyond the width. */
+ * (n_panels = ceil(n_out / 32).) Activations and gradients are row-major (rows, stride), 64-byte aligned, with stride a
+ * multiple of 32 floats and zeros beyond the width; kernels read no further and leave these zeros zero. */
 #ifndef FED_COMMON_NUMERIC_KERNELS_H
 #define FED_COMMON_NUMERIC_KERNELS_H
 
@@ -41,7 +41,7 @@ struct fed_kernels {
     void (*sigmoid)(float *a, size_t n);
     void (*tanh)(float *a, size_t n);
     /* row[j] = exp(row[j] - max) for j < n; returns the row's sum over a fixed tree of 16 lanes. */
-    float (*exp_row)(float *row, size_t n);
+    float (*exp_row)(float *row, size_t n, float max);
 };
 
 /* The best set this processor runs, or the one named in the environment variable FEDAVG_KERNELS

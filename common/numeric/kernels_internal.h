@@ -1,0 +1,45 @@
+/* What the kernel sets share: their tables, and the elementwise loops that each compiles with its own flags. */
+#ifndef FED_COMMON_NUMERIC_KERNELS_INTERNAL_H
+#define FED_COMMON_NUMERIC_KERNELS_INTERNAL_H
+
+#include "common/numeric/kernels.h"
+#include "common/numeric/poly_inline.h"
+
+extern const struct fed_kernels fed_kernels_portable;
+#if defined(__x86_64__)
+extern const struct fed_kernels fed_kernels_avx2;
+extern const struct fed_kernels fed_kernels_avx512;
+#endif
+
+/* Lanes of a horizontal sum on every machine, whatever its vectors. */
+#define FED_SUM_LANES 16
+
+static inline void sigmoid_all(float *a, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        a[i] = fed_poly_sigmoidf(a[i]);
+    }
+}
+
+static inline void tanh_all(float *a, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        a[i] = fed_poly_tanhf(a[i]);
+    }
+}
+
+static inline float exp_row(float *row, size_t n, float max) {
+    float lanes[FED_SUM_LANES] = {0};
+    for (size_t j = 0; j < n; j++) {
+        row[j] = fed_poly_expf(row[j] - max);
+    }
+    for (size_t j = 0; j < n; j++) {
+        lanes[j % FED_SUM_LANES] += row[j];
+    }
+    for (size_t width = FED_SUM_LANES / 2; width > 0; width /= 2) {
+        for (size_t i = 0; i < width; i++) {
+            lanes[i] += lanes[i + width];
+        }
+    }
+    return lanes[0];
+}
+
+#endif
