@@ -18,8 +18,9 @@ struct fed_store;
 #define FED_STORE_VERSION 1
 
 /* Opens or creates the run directory and takes run.lock before anything else is touched.
- * task_terms: canonical JSON of what defines the result (common/config/task.h). On an existing run it must equal the
- * stored text: FED_EMISMATCH shows the difference. task_rest: JSON of what may change; recorded when it does.
+ * task_terms: canonical JSON of what defines the result (common/config/terms.h). On an existing run it must equal the
+ * stored text: FED_EMISMATCH shows the difference. task_rest: JSON of what may change, under
+ * the paths of the task file ({"algorithm":{"rounds":400,...},...}); recorded when it does.
  * FED_ELOCKED, FED_EMISMATCH (also: newer version, not ours), FED_EIO, FED_EDATA (damaged: names the file). */
 int fed_store_open(struct fed_store **out, const char *dir, const char *task_terms, const char *task_rest,
                    struct fed_error *err) FED_MUST_CHECK;
@@ -29,6 +30,7 @@ void fed_store_close(struct fed_store *store);
 
 const uint8_t *fed_store_run_id(const struct fed_store *store); /* 16 bytes */
 const char *fed_store_task_terms(const struct fed_store *store);
+const char *fed_store_task_rest(const struct fed_store *store);
 bool fed_store_is_new(const struct fed_store *store); /* created by this call of open */
 
 /* Where the run stands. */
@@ -78,18 +80,24 @@ struct fed_store_commit {
     uint64_t bytes_down, bytes_up;
     double seconds, train_seconds;
 };
-/* Writes the model file, then transaction 2; then deletes model files that the policy does not keep (the last keep_last,
- * the best by accuracy, round 0 never counts). A failed write leaves the run as it was: FED_EIO, try again. */
+/* Writes the model file, then transaction 2; then deletes model files that the policy does not keep: the last keep_last
+ * (2 at least: the evaluation of the last but one may still be out), the best by accuracy, the one that reached the target;
+ * round 0 is kept only while it is the newest. A finished run that commits another round is not finished any more.
+ * A failed write leaves the run as it was: FED_EIO, try again. */
 int fed_store_commit(struct fed_store *store, const struct fed_store_commit *commit, uint64_t keep_last,
                      struct fed_error *err) FED_MUST_CHECK;
 
-/* Writes an evaluation; target_reached marks target_round. */
+/* Writes an evaluation, or writes it anew; target_reached marks target_round if no earlier round did, else the mark is taken
+ * from this round. */
 int fed_store_evaluation(struct fed_store *store, uint64_t round, double loss, double accuracy, bool target_reached,
                          struct fed_error *err) FED_MUST_CHECK;
 int fed_store_finish(struct fed_store *store, uint64_t result_round, struct fed_error *err) FED_MUST_CHECK;
 
 /* Path of a round's model file; the caller owns *out. */
 int fed_store_model_path(char **out, const struct fed_store *store, uint64_t round) FED_MUST_CHECK;
+
+/* The first of the rounds (>= 1) with the best accuracy. FED_ENOTFOUND: none was evaluated. */
+int fed_store_best(uint64_t *round, double *accuracy, struct fed_store *store, struct fed_error *err) FED_MUST_CHECK;
 
 /* Rows for status: calls row for each committed round, ascending, from `from`. */
 struct fed_store_round {

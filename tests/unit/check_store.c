@@ -1,0 +1,865 @@
+/* The run directory, checked the way a disk or an operator would break it: full, killed, damaged, foreign, locked. */
+#include "coordinator/store.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/seal/digest.h"
+#include "coordinator/sql.h"
+
+static const char TERMS[] = "{\"algorithm\":{\"epochs\":1},\"name\":\"t\"}";
+static const char REST[] = "{\"algorithm\":{\"rounds\":10}}";
+
+static char root[] = "/tmp/check_store.XXXXXX";
+static char dir[64]; /* of the run: not there before the first open */
+
+static void make_root(void) {
+    strcpy(root + sizeof root - 7, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    snprintf(dir, sizeof dir, "%s/runs/t%%?#", root); /* a name that a URI would read otherwise */
+}
+
+static void remove_tree(const char *path) {
+    DIR *listing = opendir(path);
+    struct dirent *entry;
+    while (listing != NULL && (entry = readdir(listing)) != NULL) {
+        char *child;
+        ck_assert_int_eq(fed_path_join(&child, path, entry->d_name), FED_OK);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && unlink(child) != 0) {
+            remove_tree(child);
+        }
+        free(child);
+    }
+    if (listing != NULL) {
+        closedir(listing);
+    }
+    rmdir(path);
+}
+
+static void remove_root(void) { remove_tree(root); }
+
+/* -- Small helpers: each fails the test unless it works -- */
+
+static struct fed_store *open_run(void) {
+    struct fed_store *store = NULL;
+    struct fed_error err = {""};
+    int code = fed_store_open(&store, dir, TERMS, REST, &err);
+    ck_assert_msg(code == FED_OK, "%s", err.text);
+    return store;
+}
+
+static int open_fails(struct fed_error *err) {
+    struct fed_store *store = NULL;
+    int code = fed_store_open(&store, dir, TERMS, REST, err);
+    ck_assert_ptr_null(store);
+    return code;
+}
+
+static struct fed_store_state state_of(struct fed_store *store) {
+    struct fed_store_state state;
+    struct fed_error err = {""};
+    int code = fed_store_state(&state, store, &err);
+    ck_assert_msg(code == FED_OK, "%s", err.text);
+    return state;
+}
+
+static const char *path_in(const char *name) {
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static bool exists(const char *name) { return access(path_in(name), F_OK) == 0; }
+
+static bool has_model(uint64_t round) {
+    char name[64];
+    snprintf(name, sizeof name, "model-%" PRIu64 ".safetensors", round);
+    return exists(name);
+}
+
+static void put_file(const char *name, const char *text) {
+    FILE *file = fopen(path_in(name), "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void patch_database(off_t at, uint32_t big_endian) {
+    uint8_t bytes[4] = {(uint8_t)(big_endian >> 24), (uint8_t)(big_endian >> 16), (uint8_t)(big_endian >> 8),
+                        (uint8_t)big_endian};
+    int fd = open(path_in("run.db"), O_WRONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, bytes, 4, at), 4);
+    close(fd);
+}
+
+static uint32_t database_word(off_t at) {
+    uint8_t b[4];
+    int fd = open(path_in("run.db"), O_RDONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pread(fd, b, 4, at), 4);
+    close(fd);
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+enum { USER_VERSION_AT = 60, APPLICATION_ID_AT = 68 };
+
+/* Parameters that follow from the round, so that a model file can be judged from its name alone. */
+enum { N_PARAMS = 300 };
+static void params_of(float params[N_PARAMS], uint64_t round) {
+    for (int i = 0; i < N_PARAMS; i++) {
+        params[i] = (float)round + (float)i / 1024.0f;
+    }
+}
+
+static int commit_updates(struct fed_store *store, uint64_t round, uint64_t keep_last,
+                          const struct fed_store_update *updates, size_t n_updates, struct fed_error *err) {
+    float params[N_PARAMS];
+    params_of(params, round);
+    struct fed_store_refusal refusals[] = {{"ward-7", "too_large", 2}, {"ward-9", "stale", 1}};
+    struct fed_store_commit commit = {.round = round,
+                                      .attempt = round == 0 ? 0 : 1,
+                                      .header = "header--",
+                                      .n_header = 8,
+                                      .params = params,
+                                      .n_params_bytes = sizeof params,
+                                      .updates = updates,
+                                      .n_updates = n_updates,
+                                      .refusals = refusals,
+                                      .n_refusals = round == 0 ? 0 : 2,
+                                      .bytes_down = 1000 + round,
+                                      .bytes_up = 2000 + round,
+                                      .seconds = 1.5,
+                                      .train_seconds = 1.25};
+    fed_digest(commit.model_digest, params, sizeof params);
+    return fed_store_commit(store, &commit, keep_last, err);
+}
+
+static int try_commit(struct fed_store *store, uint64_t round, uint64_t keep_last, struct fed_error *err) {
+    const struct fed_store_update updates[] = {{"ward-7", 0, 7, 600, 0.5}, {"ward-8", 1, UINT64_MAX, 400, (double)NAN}};
+    return commit_updates(store, round, keep_last, updates, round == 0 ? 0 : 2, err);
+}
+
+static void commit(struct fed_store *store, uint64_t round, uint64_t keep_last) {
+    struct fed_error err = {""};
+    int code = try_commit(store, round, keep_last, &err);
+    ck_assert_msg(code == FED_OK, "%s", err.text);
+}
+
+static void evaluate(struct fed_store *store, uint64_t round, double accuracy, bool target) {
+    ck_assert_int_eq(fed_store_evaluation(store, round, 1.0 - accuracy, accuracy, target, NULL), FED_OK);
+}
+
+/* The last committed round has its model whole on disk. */
+static void check_sound(struct fed_store *store) {
+    struct fed_store_state state = state_of(store);
+    ck_assert(state.has_model);
+    float params[N_PARAMS];
+    uint8_t digest[32], *bytes;
+    char *path;
+    size_t n;
+    params_of(params, state.round);
+    fed_digest(digest, params, sizeof params);
+    ck_assert_mem_eq(state.model_digest, digest, sizeof digest);
+    ck_assert_int_eq(fed_store_model_path(&path, store, state.round), FED_OK);
+    ck_assert_int_eq(fed_file_read(&bytes, &n, path, 1 << 20, NULL), FED_OK);
+    ck_assert_uint_eq(n, 8 + sizeof params);
+    ck_assert_mem_eq(bytes, "header--", 8);
+    ck_assert_mem_eq(bytes + 8, params, sizeof params);
+    free(bytes);
+    free(path);
+    free(state.cohort);
+}
+
+/* Names in the run directory, sorted and joined: to see that nothing came or went. */
+static void list_run(char *out, size_t n) {
+    struct dirent **entries;
+    int count = scandir(dir, &entries, NULL, alphasort);
+    ck_assert_int_ge(count, 0);
+    out[0] = '\0';
+    for (int i = 0; i < count; i++) {
+        size_t used = strlen(out);
+        snprintf(out + used, n - used, "%s\n", entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+/* -- Opening -- */
+
+START_TEST(new_run_is_private_ours_and_has_no_model) {
+    struct stat st;
+    struct fed_store *store = open_run();
+    ck_assert(fed_store_is_new(store));
+    struct fed_store_state state = state_of(store);
+    ck_assert(!state.has_model && !state.finished);
+    ck_assert_ptr_null(state.cohort);
+    fed_store_close(store);
+    ck_assert_int_eq(stat(dir, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0700);
+    ck_assert_int_eq(stat(path_in("run.db"), &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 1);
+    ck_assert_uint_eq(database_word(APPLICATION_ID_AT), 0x66656431);
+}
+END_TEST
+
+START_TEST(run_keeps_its_id_and_task) {
+    uint8_t id[16];
+    struct fed_store *store = open_run();
+    memcpy(id, fed_store_run_id(store), sizeof id);
+    fed_store_close(store);
+    store = open_run();
+    ck_assert(!fed_store_is_new(store));
+    ck_assert_mem_eq(fed_store_run_id(store), id, sizeof id);
+    ck_assert_str_eq(fed_store_task_terms(store), TERMS);
+    ck_assert_str_eq(fed_store_task_rest(store), REST);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(run_is_held_by_one_at_a_time) {
+    struct fed_error err = {""};
+    struct fed_store *store = open_run();
+    ck_assert_int_eq(open_fails(&err), FED_ELOCKED);
+    fed_store_close(store);
+    fed_store_close(open_run());
+}
+END_TEST
+
+START_TEST(another_task_is_refused_with_the_difference) {
+    struct fed_error err = {""};
+    struct fed_store *other = NULL;
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    fed_store_close(store);
+    ck_assert_int_eq(fed_store_open(&other, dir, "{\"algorithm\":{\"epochs\":5},\"name\":\"t\"}", "{}", &err),
+                     FED_EMISMATCH);
+    ck_assert_ptr_null(other);
+    ck_assert_msg(strstr(err.text, "algorithm.epochs") != NULL, "%s", err.text);
+    ck_assert_ptr_nonnull(strstr(err.text, dir));
+    store = open_run();
+    ck_assert_str_eq(fed_store_task_rest(store), REST); /* and the refused task left no trace */
+    check_sound(store);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(what_may_change_is_recorded_when_it_does) {
+    static const char *const count[] = {"SELECT count(*), max(task_rest) FROM task_changes"};
+    static const char more[] = "{\"algorithm\":{\"rounds\":20}}";
+    struct fed_store *store = open_run();
+    fed_store_close(store);
+    for (int i = 0; i < 2; i++) { /* the second time it is not a change */
+        ck_assert_int_eq(fed_store_open(&store, dir, TERMS, more, NULL), FED_OK);
+        ck_assert_str_eq(fed_store_task_rest(store), more);
+        fed_store_close(store);
+    }
+    struct fed_sql *sql;
+    ck_assert_int_eq(fed_sql_open_readonly(&sql, path_in("run.db"), count, 1, NULL), FED_OK);
+    struct fed_query q = fed_sql_query(sql, 0);
+    ck_assert(fed_query_row(&q));
+    ck_assert_int_eq(fed_query_i64(&q, 0), 1);
+    ck_assert_str_eq(fed_query_text(&q, 1), more);
+    ck_assert_int_eq(fed_query_finish(&q, FED_OK, "", NULL), FED_OK);
+    fed_sql_close(sql);
+}
+END_TEST
+
+/* -- A round -- */
+
+START_TEST(attempt_is_remembered_until_its_round_commits) {
+    const uint64_t cohort[] = {3, 0, UINT64_MAX, (uint64_t)1 << 63};
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    ck_assert_int_eq(fed_store_open_attempt(store, 1, 1, cohort, 1, NULL), FED_OK);
+    ck_assert_int_eq(fed_store_open_attempt(store, 1, 2, cohort, 4, NULL), FED_OK);
+    fed_store_close(store);
+    store = open_run();
+    struct fed_store_state state = state_of(store);
+    ck_assert_uint_eq(state.attempt, 2);
+    ck_assert_uint_eq(state.n_cohort, 4);
+    ck_assert_mem_eq(state.cohort, cohort, sizeof cohort);
+    free(state.cohort);
+    commit(store, 1, 3);
+    state = state_of(store);
+    ck_assert_uint_eq(state.attempt, 0);
+    ck_assert_uint_eq(state.n_cohort, 0);
+    free(state.cohort);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(attempt_is_opened_once) {
+    struct fed_store *store = open_run();
+    ck_assert_int_eq(fed_store_open_attempt(store, 1, 1, NULL, 0, NULL), FED_OK);
+    ck_assert_int_eq(fed_store_open_attempt(store, 1, 1, NULL, 0, NULL), FED_EFAILED);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(committed_model_is_on_disk_and_is_the_state) {
+    struct fed_store *store = open_run();
+    for (uint64_t round = 0; round < 3; round++) {
+        commit(store, round, 3);
+        check_sound(store);
+    }
+    fed_store_close(store);
+    store = open_run();
+    struct fed_store_state state = state_of(store);
+    ck_assert_uint_eq(state.round, 2);
+    ck_assert(isnan(state.accuracy) && isnan(state.loss));
+    check_sound(store);
+    evaluate(store, 2, 0.75, false);
+    state = state_of(store);
+    ck_assert(state.accuracy == 0.75 && state.loss == 0.25);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(client_cannot_count_twice_in_a_round) {
+    const struct fed_store_update twice[] = {{"ward-7", 0, 7, 600, 0.5}, {"ward-8", 0, 7, 600, 0.5}};
+    struct fed_error err = {""};
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    ck_assert_int_eq(commit_updates(store, 1, 3, twice, 2, &err), FED_EFAILED);
+    ck_assert_uint_eq(state_of(store).round, 0);
+    commit(store, 1, 3);
+    check_sound(store);
+    fed_store_close(store);
+}
+END_TEST
+
+struct rows {
+    size_t n;
+    struct fed_store_round last;
+    uint64_t refused[2];
+};
+
+static void take_round(void *context, const struct fed_store_round *round) {
+    struct rows *rows = context;
+    ck_assert(rows->n == 0 || round->round == rows->last.round + 1);
+    rows->last = *round;
+    rows->n++;
+}
+
+static void take_refusal(void *context, const struct fed_store_refusal *refusal) {
+    struct rows *rows = context;
+    bool first = strcmp(refusal->node, "ward-7") == 0 && strcmp(refusal->reason, "too_large") == 0;
+    ck_assert(first || (strcmp(refusal->node, "ward-9") == 0 && strcmp(refusal->reason, "stale") == 0));
+    rows->refused[first ? 0 : 1] = refusal->count;
+    rows->n++;
+}
+
+START_TEST(rows_tell_each_round_and_refusals_in_total) {
+    struct fed_store *store = open_run();
+    for (uint64_t round = 0; round <= 5; round++) {
+        commit(store, round, 3);
+    }
+    evaluate(store, 5, 0.5, false);
+    struct rows rows = {0};
+    ck_assert_int_eq(fed_store_rounds(store, 0, take_round, &rows, NULL), FED_OK);
+    ck_assert_uint_eq(rows.n, 6);
+    ck_assert_uint_eq(rows.last.clients, 2);
+    ck_assert_uint_eq(rows.last.weight, 1000);
+    ck_assert_uint_eq(rows.last.bytes_down, 1005);
+    ck_assert_uint_eq(rows.last.bytes_up, 2005);
+    ck_assert_uint_eq(rows.last.attempt, 1);
+    ck_assert(rows.last.accuracy == 0.5 && rows.last.seconds == 1.5 && rows.last.train_seconds == 1.25);
+    ck_assert(llabs(rows.last.wall_ms - fed_clock_wall_ms()) < 3600 * 1000);
+    rows = (struct rows){0};
+    ck_assert_int_eq(fed_store_rounds(store, 4, take_round, &rows, NULL), FED_OK);
+    ck_assert_uint_eq(rows.n, 2);
+    rows = (struct rows){0};
+    ck_assert_int_eq(fed_store_refusals(store, take_refusal, &rows, NULL), FED_OK);
+    ck_assert_uint_eq(rows.n, 2);
+    ck_assert_uint_eq(rows.refused[0], 10);
+    ck_assert_uint_eq(rows.refused[1], 5);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(best_is_the_first_of_the_most_accurate) {
+    uint64_t round = 99;
+    double accuracy = -1;
+    struct fed_store *store = open_run();
+    ck_assert_int_eq(fed_store_best(&round, &accuracy, store, NULL), FED_ENOTFOUND);
+    ck_assert_uint_eq(round, 99);
+    evaluate(store, 0, 0.99, false); /* round 0 is nobody's merit */
+    evaluate(store, 1, (double)NAN, false);
+    ck_assert_int_eq(fed_store_best(&round, &accuracy, store, NULL), FED_ENOTFOUND);
+    evaluate(store, 4, 0.8, false);
+    evaluate(store, 3, 0.8, false);
+    evaluate(store, 2, 0.7, false);
+    ck_assert_int_eq(fed_store_best(&round, &accuracy, store, NULL), FED_OK);
+    ck_assert_uint_eq(round, 3);
+    ck_assert(accuracy == 0.8);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(target_is_the_first_round_that_reached_it) {
+    struct fed_store *store = open_run();
+    evaluate(store, 1, 0.1, false);
+    ck_assert_uint_eq(state_of(store).target_round, 0);
+    evaluate(store, 3, 0.9, true);
+    evaluate(store, 2, 0.9, true);
+    evaluate(store, 4, 0.9, true);
+    ck_assert_uint_eq(state_of(store).target_round, 2);
+    evaluate(store, 3, 0.9, false); /* another round's mark is not touched */
+    ck_assert_uint_eq(state_of(store).target_round, 2);
+    evaluate(store, 2, 0.9, false); /* judged anew: not reached after all */
+    ck_assert_uint_eq(state_of(store).target_round, 0);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(finished_run_says_so_until_it_goes_on) {
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    commit(store, 1, 3);
+    ck_assert_int_eq(fed_store_finish(store, 1, NULL), FED_OK);
+    fed_store_close(store);
+    store = open_run();
+    struct fed_store_state state = state_of(store);
+    ck_assert(state.finished);
+    ck_assert_uint_eq(state.result_round, 1);
+    commit(store, 2, 3);
+    ck_assert(!state_of(store).finished);
+    fed_store_close(store);
+}
+END_TEST
+
+/* -- Which model files stay -- */
+
+START_TEST(last_models_best_and_target_stay) {
+    struct fed_store *store = open_run();
+    for (uint64_t round = 0; round <= 9; round++) {
+        commit(store, round, 3);
+        if (round > 0) {
+            evaluate(store, round, round == 4 ? 0.9 : 0.5, round == 2);
+        }
+    }
+    for (uint64_t round = 0; round <= 9; round++) {
+        ck_assert_msg(has_model(round) == (round >= 7 || round == 4 || round == 2), "round %" PRIu64, round);
+    }
+    check_sound(store);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(evaluation_that_comes_one_round_late_finds_its_model) {
+    struct fed_store *store = open_run();
+    commit(store, 0, 1);
+    commit(store, 1, 1);
+    commit(store, 2, 1);
+    evaluate(store, 1, 0.9, false);
+    commit(store, 3, 1);
+    commit(store, 4, 1);
+    ck_assert(has_model(1) && !has_model(2) && has_model(3) && has_model(4));
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(files_of_others_stay) {
+    static const char *const others[] = {"model-007.safetensors",
+                                         "model-1.safetensors.bak",
+                                         "model-.safetensors",
+                                         "model-+1.safetensors",
+                                         "model--1.safetensors",
+                                         "model- 1.safetensors",
+                                         "my-model-1.safetensors",
+                                         "model-1.safetensors~",
+                                         "model-1",
+                                         "model-99999999999999999999.safetensors",
+                                         "notes.tmp"};
+    fed_store_close(open_run());
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        put_file(others[i], "mine");
+    }
+    struct fed_store *store = open_run();
+    for (uint64_t round = 0; round <= 5; round++) {
+        commit(store, round, 1);
+    }
+    fed_store_close(store);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        ck_assert_msg(exists(others[i]), "%s", others[i]);
+    }
+}
+END_TEST
+
+START_TEST(what_a_crash_left_is_swept) {
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    commit(store, 1, 3);
+    fed_store_close(store);
+    put_file("model-2.safetensors", "committed in no row");
+    put_file("model-1.safetensors.tmp.4711", "cut off");
+    store = open_run();
+    ck_assert(has_model(1) && !has_model(2) && !exists("model-1.safetensors.tmp.4711"));
+    check_sound(store);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(initial_model_without_a_row_is_swept) {
+    fed_store_close(open_run());
+    put_file("model-0.safetensors", "committed in no row");
+    fed_store_close(open_run());
+    ck_assert(!has_model(0));
+}
+END_TEST
+
+/* -- Damage -- */
+
+START_TEST(missing_model_is_named) {
+    struct fed_error err = {""};
+    struct fed_store_state state = {.round = 99};
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    ck_assert_int_eq(unlink(path_in("model-0.safetensors")), 0);
+    ck_assert_int_eq(fed_store_state(&state, store, &err), FED_EDATA);
+    ck_assert_ptr_nonnull(strstr(err.text, "model-0.safetensors"));
+    ck_assert_uint_eq(state.round, 99);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(models_without_their_database_are_not_taken_over) {
+    struct fed_error err = {""};
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    fed_store_close(store);
+    ck_assert_int_eq(unlink(path_in("run.db")), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(open_fails(&err), FED_EDATA);
+        ck_assert_ptr_nonnull(strstr(err.text, "no run.db"));
+    }
+    ck_assert(has_model(0));
+}
+END_TEST
+
+START_TEST(empty_database_is_a_new_run) {
+    fed_store_close(open_run());
+    ck_assert_int_eq(truncate(path_in("run.db"), 0), 0);
+    struct fed_store *store = open_run();
+    ck_assert(fed_store_is_new(store));
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(newer_version_is_refused_and_left_alone) {
+    struct fed_error err = {""};
+    struct fed_store *store = NULL;
+    fed_store_close(open_run());
+    patch_database(USER_VERSION_AT, 2);
+    ck_assert_int_eq(open_fails(&err), FED_EMISMATCH);
+    ck_assert_ptr_nonnull(strstr(err.text, "newer fedavg"));
+    ck_assert_int_eq(fed_store_open_readonly(&store, dir, &err), FED_EMISMATCH);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 2);
+}
+END_TEST
+
+START_TEST(foreign_database_is_refused) {
+    static const uint32_t ids[] = {0, 0x66656432, 0x0f055112};
+    struct fed_error err = {""};
+    fed_store_close(open_run());
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        patch_database(APPLICATION_ID_AT, ids[i]);
+        ck_assert_int_eq(open_fails(&err), FED_EMISMATCH);
+        ck_assert_ptr_nonnull(strstr(err.text, "not made by fedavg"));
+    }
+}
+END_TEST
+
+START_TEST(garbage_is_damage_that_names_the_file) {
+    struct fed_error err = {""};
+    fed_store_close(open_run());
+    char text[5000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    put_file("run.db", text);
+    ck_assert_int_eq(open_fails(&err), FED_EDATA);
+    ck_assert_ptr_nonnull(strstr(err.text, "run.db is damaged"));
+}
+END_TEST
+
+START_TEST(truncated_database_is_damage) {
+    struct stat st;
+    struct fed_error err = {""};
+    struct fed_store *store = open_run();
+    for (uint64_t round = 0; round <= 5; round++) {
+        commit(store, round, 3);
+    }
+    fed_store_close(store);
+    ck_assert_int_eq(stat(path_in("run.db"), &st), 0);
+    ck_assert_int_ge(st.st_size, 3 * 4096);
+    ck_assert_int_eq(truncate(path_in("run.db"), st.st_size - 2 * 4096), 0);
+    ck_assert_int_eq(open_fails(&err), FED_EDATA);
+    ck_assert_ptr_nonnull(strstr(err.text, "damaged"));
+    ck_assert(has_model(5));
+}
+END_TEST
+
+START_TEST(overwritten_page_is_damage) {
+    char noise[4096];
+    struct fed_error err = {""};
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    fed_store_close(store);
+    memset(noise, 0x5a, sizeof noise);
+    int fd = open(path_in("run.db"), O_WRONLY);
+    ck_assert_int_eq(pwrite(fd, noise, sizeof noise, 4096), sizeof noise);
+    close(fd);
+    ck_assert_int_eq(open_fails(&err), FED_EDATA);
+    ck_assert_ptr_nonnull(strstr(err.text, "damaged"));
+}
+END_TEST
+
+/* -- A disk that refuses -- */
+
+/* Files may not grow beyond n bytes from here on. */
+static void limit_files(rlim_t n) {
+    struct rlimit limit;
+    signal(SIGXFSZ, SIG_IGN); /* so that write answers EFBIG */
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = n == RLIM_INFINITY ? limit.rlim_max : n;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+START_TEST(model_that_cannot_be_written_leaves_the_run_as_it_was) {
+    struct fed_error err = {""};
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    limit_files(100);
+    ck_assert_int_eq(try_commit(store, 1, 3, &err), FED_EIO);
+    ck_assert_msg(strstr(err.text, "model-1.safetensors") != NULL, "%s", err.text);
+    limit_files(RLIM_INFINITY);
+    ck_assert_uint_eq(state_of(store).round, 0);
+    check_sound(store);
+    commit(store, 1, 3);
+    check_sound(store);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(row_that_cannot_be_written_leaves_the_run_as_it_was) {
+    struct stat st;
+    struct fed_error err = {""};
+    const uint64_t cohort[] = {1, 2, 3};
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    ck_assert_int_eq(stat(path_in("run.db-wal"), &st), 0);
+    ck_assert_int_gt(st.st_size, 8 + 4 * N_PARAMS); /* so that the model file itself fits */
+    limit_files((rlim_t)st.st_size);
+    ck_assert_int_eq(fed_store_open_attempt(store, 1, 1, cohort, 3, &err), FED_EIO);
+    ck_assert_msg(strstr(err.text, "run.db") != NULL, "%s", err.text);
+    ck_assert_int_eq(try_commit(store, 1, 3, &err), FED_EIO);
+    ck_assert_msg(strstr(err.text, "run.db") != NULL, "%s", err.text);
+    ck_assert_int_eq(fed_store_evaluation(store, 0, 1, 0.5, false, &err), FED_EIO);
+    ck_assert_int_eq(fed_store_finish(store, 0, &err), FED_EIO);
+    limit_files(RLIM_INFINITY);
+    struct fed_store_state state = state_of(store);
+    ck_assert(state.round == 0 && state.attempt == 0 && isnan(state.accuracy) && !state.finished);
+    check_sound(store);
+    ck_assert_int_eq(fed_store_open_attempt(store, 1, 1, cohort, 3, NULL), FED_OK);
+    commit(store, 1, 3);
+    check_sound(store);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(run_that_cannot_be_created_can_be_later) {
+    struct fed_error err = {""};
+    limit_files(10000);
+    ck_assert_int_eq(open_fails(&err), FED_EIO);
+    limit_files(RLIM_INFINITY);
+    struct fed_store *store = open_run();
+    ck_assert(fed_store_is_new(store));
+    fed_store_close(store);
+}
+END_TEST
+
+/* -- A coordinator that is killed -- */
+
+/* Runs rounds for ever, saying which one is committed. */
+static void run_rounds(int report) {
+    struct fed_store *store;
+    struct fed_store_state state;
+    if (fed_store_open(&store, dir, TERMS, REST, NULL) != FED_OK || fed_store_state(&state, store, NULL) != FED_OK) {
+        _exit(1);
+    }
+    uint64_t round = state.has_model ? state.round + 1 : 0;
+    uint32_t attempt = state.attempt + 1;
+    for (;; round++, attempt = 1) {
+        if (fed_store_open_attempt(store, round, attempt, &round, 1, NULL) != FED_OK ||
+            try_commit(store, round, 1, NULL) != FED_OK || write(report, &round, sizeof round) != sizeof round) {
+            _exit(1);
+        }
+    }
+}
+
+static void spin_us(uint64_t us) {
+    for (uint64_t end = fed_clock_us() + us; fed_clock_us() < end;) {
+    }
+}
+
+START_TEST(killed_at_any_moment_the_run_stands_at_a_committed_round) {
+    uint64_t reached = 0;
+    for (unsigned kill_number = 0; kill_number < 40; kill_number++) {
+        int ends[2];
+        ck_assert_int_eq(pipe(ends), 0);
+        pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            close(ends[0]);
+            run_rounds(ends[1]);
+        }
+        close(ends[1]);
+        for (unsigned i = 0; i <= kill_number % 3; i++) {
+            ck_assert_msg(read(ends[0], &reached, sizeof reached) == sizeof reached, "the child failed");
+        }
+        spin_us(kill_number * 97 % 40 * 100); /* somewhere within the next round */
+        ck_assert_int_eq(kill(child, SIGKILL), 0);
+        int status;
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert(WIFSIGNALED(status));
+        while (read(ends[0], &reached, sizeof reached) == sizeof reached) {
+        }
+        close(ends[0]);
+
+        struct fed_store *store = open_run();
+        ck_assert_uint_ge(state_of(store).round, reached);
+        check_sound(store);
+        ck_assert(!has_model(state_of(store).round + 1));
+        fed_store_close(store);
+        char names[4096];
+        list_run(names, sizeof names);
+        ck_assert_msg(strstr(names, ".tmp") == NULL, "%s", names);
+    }
+    ck_assert_uint_ge(reached, 40);
+}
+END_TEST
+
+/* -- Reading -- */
+
+START_TEST(reading_a_run_at_rest_changes_nothing) {
+    char before[4096], after[4096];
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    commit(store, 1, 3);
+    fed_store_close(store);
+    put_file("model-7.safetensors", "for the owner to sweep, not for the reader");
+    list_run(before, sizeof before);
+    ck_assert_int_eq(fed_store_open_readonly(&store, dir, NULL), FED_OK);
+    ck_assert_uint_eq(state_of(store).round, 1);
+    list_run(after, sizeof after);
+    ck_assert_str_eq(before, after);
+    fed_store_close(store);
+    list_run(after, sizeof after);
+    ck_assert_str_eq(before, after);
+}
+END_TEST
+
+START_TEST(live_run_is_read_while_it_goes_on) {
+    struct fed_store *reader, *store = open_run();
+    commit(store, 0, 3);
+    for (uint64_t round = 1; round <= 3; round++) {
+        commit(store, round, 3);
+        ck_assert_int_eq(fed_store_open_readonly(&reader, dir, NULL), FED_OK);
+        ck_assert_uint_eq(state_of(reader).round, round);
+        ck_assert_str_eq(fed_store_task_terms(reader), TERMS);
+        fed_store_close(reader);
+    }
+    commit(store, 4, 3);
+    fed_store_close(store);
+    check_sound(store = open_run());
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(reader_cannot_write) {
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    fed_store_close(store);
+    ck_assert_int_eq(fed_store_open_readonly(&store, dir, NULL), FED_OK);
+    ck_assert_int_eq(fed_store_finish(store, 0, NULL), FED_EIO);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(missing_run_is_not_found) {
+    struct fed_error err = {""};
+    struct fed_store *store = NULL;
+    ck_assert_int_eq(fed_store_open_readonly(&store, dir, &err), FED_ENOTFOUND);
+    ck_assert_ptr_nonnull(strstr(err.text, "no run in"));
+    ck_assert_int_ne(access(dir, F_OK), 0);
+    ck_assert_ptr_null(store);
+}
+END_TEST
+
+int main(void) {
+    TCase *core = tcase_create("core");
+    tcase_add_checked_fixture(core, make_root, remove_root);
+    tcase_add_test(core, new_run_is_private_ours_and_has_no_model);
+    tcase_add_test(core, run_keeps_its_id_and_task);
+    tcase_add_test(core, run_is_held_by_one_at_a_time);
+    tcase_add_test(core, another_task_is_refused_with_the_difference);
+    tcase_add_test(core, what_may_change_is_recorded_when_it_does);
+    tcase_add_test(core, attempt_is_remembered_until_its_round_commits);
+    tcase_add_test(core, attempt_is_opened_once);
+    tcase_add_test(core, committed_model_is_on_disk_and_is_the_state);
+    tcase_add_test(core, client_cannot_count_twice_in_a_round);
+    tcase_add_test(core, rows_tell_each_round_and_refusals_in_total);
+    tcase_add_test(core, best_is_the_first_of_the_most_accurate);
+    tcase_add_test(core, target_is_the_first_round_that_reached_it);
+    tcase_add_test(core, finished_run_says_so_until_it_goes_on);
+    tcase_add_test(core, last_models_best_and_target_stay);
+    tcase_add_test(core, evaluation_that_comes_one_round_late_finds_its_model);
+    tcase_add_test(core, files_of_others_stay);
+    tcase_add_test(core, what_a_crash_left_is_swept);
+    tcase_add_test(core, initial_model_without_a_row_is_swept);
+    TCase *faults = tcase_create("faults");
+    tcase_add_checked_fixture(faults, make_root, remove_root);
+    tcase_add_test(faults, missing_model_is_named);
+    tcase_add_test(faults, models_without_their_database_are_not_taken_over);
+    tcase_add_test(faults, empty_database_is_a_new_run);
+    tcase_add_test(faults, newer_version_is_refused_and_left_alone);
+    tcase_add_test(faults, foreign_database_is_refused);
+    tcase_add_test(faults, garbage_is_damage_that_names_the_file);
+    tcase_add_test(faults, truncated_database_is_damage);
+    tcase_add_test(faults, overwritten_page_is_damage);
+    tcase_add_test(faults, model_that_cannot_be_written_leaves_the_run_as_it_was);
+    tcase_add_test(faults, row_that_cannot_be_written_leaves_the_run_as_it_was);
+    tcase_add_test(faults, run_that_cannot_be_created_can_be_later);
+    tcase_add_test(faults, killed_at_any_moment_the_run_stands_at_a_committed_round);
+    TCase *reading = tcase_create("reading");
+    tcase_add_checked_fixture(reading, make_root, remove_root);
+    tcase_add_test(reading, reading_a_run_at_rest_changes_nothing);
+    tcase_add_test(reading, live_run_is_read_while_it_goes_on);
+    tcase_add_test(reading, reader_cannot_write);
+    tcase_add_test(reading, missing_run_is_not_found);
+    Suite *suite = suite_create("store");
+    suite_add_tcase(suite, core);
+    suite_add_tcase(suite, faults);
+    suite_add_tcase(suite, reading);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
