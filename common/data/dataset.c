@@ -1,0 +1,114 @@
+#include "common/data/dataset.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/data/idx.h"
+#include "common/seal/digest.h"
+
+struct fed_dataset_storage {
+    struct fed_idx images, labels;
+};
+
+static void digest_examples(uint8_t out[FED_DIGEST_BYTES], const struct fed_dataset *d) {
+    uint8_t sizes[12];
+    struct fed_digest_state state;
+    for (int i = 0; i < 8; i++) {
+        sizes[i] = (uint8_t)((uint64_t)d->n_examples >> (8 * i));
+    }
+    for (int i = 0; i < 4; i++) {
+        sizes[8 + i] = (uint8_t)(d->n_features >> (8 * i));
+    }
+    fed_digest_init(&state);
+    fed_digest_update(&state, sizes, sizeof sizes);
+    fed_digest_update(&state, d->features, d->n_examples * d->n_features);
+    fed_digest_update(&state, d->labels, d->n_examples);
+    fed_digest_final(out, &state);
+}
+
+static uint8_t largest(const uint8_t *labels, size_t n) {
+    uint8_t most = 0;
+    for (size_t i = 0; i < n; i++) {
+        most = labels[i] > most ? labels[i] : most;
+    }
+    return most;
+}
+
+int fed_dataset_load_idx(struct fed_dataset *out, const char *images, const char *labels, struct fed_error *err) {
+    struct fed_dataset_storage *storage = calloc(1, sizeof *storage);
+    if (storage == NULL) {
+        return fed_error_set(err, FED_ENOMEM, "%s: out of memory", images);
+    }
+    struct fed_dataset d = {.storage = storage};
+    int rc = fed_idx_load(&storage->images, images, FED_IDX_IMAGES, err);
+    if (rc == 0) {
+        rc = fed_idx_load(&storage->labels, labels, FED_IDX_LABELS, err);
+    }
+    if (rc != 0) {
+        goto out;
+    }
+    const uint32_t *dims = storage->images.dims;
+    if (dims[0] != storage->labels.dims[0]) {
+        rc = fed_error_set(err, FED_EDATA,
+                           "%s holds %" PRIu32 " images, but %s holds %" PRIu32 " labels; they must belong together", images,
+                           dims[0], labels, storage->labels.dims[0]);
+        goto out;
+    }
+    d.n_examples = dims[0];
+    d.n_features = dims[1] * dims[2];
+    d.features = storage->images.data;
+    d.labels = storage->labels.data;
+    d.n_classes = 1 + (uint32_t)largest(d.labels, d.n_examples);
+    digest_examples(d.digest, &d);
+    *out = d;
+out:
+    if (rc != 0) {
+        fed_dataset_fini(&d);
+    }
+    return rc;
+}
+
+void fed_dataset_fini(struct fed_dataset *dataset) {
+    if (dataset->storage != NULL) {
+        fed_idx_fini(&dataset->storage->images);
+        fed_idx_fini(&dataset->storage->labels);
+        free(dataset->storage);
+    }
+    *dataset = (struct fed_dataset){.storage = NULL};
+}
+
+int fed_dataset_check(const struct fed_dataset *dataset, uint32_t inputs, uint32_t n_classes, const char *path,
+                      struct fed_error *err) {
+    if (dataset->n_features != inputs) {
+        return fed_error_set(err, FED_EDATA, "%s: %" PRIu32 " features an example found, but the model takes %" PRIu32, path,
+                             dataset->n_features, inputs);
+    }
+    for (size_t i = 0; dataset->n_classes > n_classes && i < dataset->n_examples; i++) {
+        if (dataset->labels[i] >= n_classes) {
+            return fed_error_set(err, FED_EDATA,
+                                 "%s: label %u at example %zu (counted from 0), but the model has %" PRIu32
+                                 " classes, 0 to %" PRIu32,
+                                 path, dataset->labels[i], i, n_classes, n_classes - 1);
+        }
+    }
+    return 0;
+}
+
+/* i / 255 for every byte, divided by the compiler in float32 (IEEE: the same quotient as at run time). */
+#define Q(i) (float)(i) / 255.0f
+#define Q4(i) Q(i), Q(i + 1), Q(i + 2), Q(i + 3)
+#define Q16(i) Q4(i), Q4(i + 4), Q4(i + 8), Q4(i + 12)
+#define Q64(i) Q16(i), Q16(i + 16), Q16(i + 32), Q16(i + 48)
+static const float scaled[256] = {Q64(0), Q64(64), Q64(128), Q64(192)};
+
+void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows, size_t n, float *x, size_t stride,
+                        uint32_t *y) {
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *from = dataset->features + (size_t)rows[i] * dataset->n_features;
+        float *to = x + i * stride;
+        for (size_t k = 0; k < dataset->n_features; k++) {
+            to[k] = scaled[from[k]];
+        }
+        y[i] = dataset->labels[rows[i]];
+    }
+}
