@@ -743,9 +743,11 @@ START_TEST(killed_at_any_moment_the_run_stands_at_a_committed_round) {
         close(ends[0]);
 
         struct fed_store *store = open_run();
-        ck_assert_uint_ge(state_of(store).round, reached);
+        struct fed_store_state state = state_of(store);
+        ck_assert_uint_ge(state.round, reached);
+        ck_assert(!has_model(state.round + 1));
+        free(state.cohort);
         check_sound(store);
-        ck_assert(!has_model(state_of(store).round + 1));
         fed_store_close(store);
         char names[4096];
         list_run(names, sizeof names);
