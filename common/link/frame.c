@@ -170,17 +170,19 @@ static void message_gone(void *bytes, void *shared) {
 static int message_share(zmq_msg_t *message, struct fed_shared *shared, size_t offset, size_t n) {
     assert(offset <= shared->n && n <= shared->n - offset);
     atomic_fetch_add_explicit(&shared->references, 1, memory_order_relaxed);
-    if (zmq_msg_init_data(message, shared->bytes + offset, n, message_gone, shared) != 0) {
+    zmq_msg_t body;
+    if (zmq_msg_init_data(&body, shared->bytes + offset, n, message_gone, shared) != 0) {
         fed_shared_release(shared);
         return FED_ENOMEM;
     }
+    zmq_msg_move(message, &body);
     return 0;
 }
 
 /* -- sending -------------------------------------------------------------------------------------------------------- */
 
-/* Takes message over, sent or not. */
-static int send_message(void *socket, zmq_msg_t *message, bool more) {
+/* message stays the caller's to close, sent or not. */
+static int send_part(void *socket, zmq_msg_t *message, bool more) {
     int sent;
     do {
         sent = zmq_msg_send(message, socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
@@ -188,48 +190,69 @@ static int send_message(void *socket, zmq_msg_t *message, bool more) {
     if (sent >= 0) {
         return 0;
     }
-    int status = errno == EAGAIN ? FED_EAGAIN : errno == EHOSTUNREACH ? FED_EGONE : FED_EFAILED;
-    zmq_msg_close(message);
+    return errno == EAGAIN ? FED_EAGAIN : errno == EHOSTUNREACH ? FED_EGONE : FED_EFAILED;
+}
+
+/* The part that decides whether there is room. A socket learns of room only when it reads its commands, which a send does
+ * not always do: before saying that the peer is slow, make it look. Never for a later part: it would begin a message. */
+static int send_first_part(void *socket, zmq_msg_t *message, bool more) {
+    int status = send_part(socket, message, more);
+    if (status == FED_EAGAIN) {
+        int events;
+        size_t n = sizeof events;
+        zmq_getsockopt(socket, ZMQ_EVENTS, &events, &n);
+        status = send_part(socket, message, more);
+    }
     return status;
 }
 
-static int send_route(void *socket, const struct fed_route *to) {
-    zmq_msg_t frame;
-    if (zmq_msg_init_size(&frame, to->n) != 0) {
-        return FED_ENOMEM;
+/* After the first part nothing is refused for want of room, since libzmq counts whole messages; and if the connection dies
+ * in between, libzmq takes the started message back: a ROUTER drops the rest in silence, a DEALER says EAGAIN, and either
+ * socket is ready for the next message. */
+static int send_all(struct fed_lane *lane, zmq_msg_t parts[3], size_t n) {
+    int status = send_first_part(lane->socket, &parts[0], n > 1);
+    for (size_t i = 1; status == 0 && i < n; i++) {
+        status = send_part(lane->socket, &parts[i], i + 1 < n);
     }
-    memcpy(zmq_msg_data(&frame), to->bytes, to->n);
-    return send_message(socket, &frame, true);
+    return status;
 }
 
-/* Everything that can fail for want of memory comes before the first frame leaves. After it nothing is refused for want of
- * room, since libzmq counts whole messages; and if the connection dies in between, libzmq takes the started message back:
- * a ROUTER drops the rest in silence, a DEALER says EAGAIN, and either socket is ready for the next message. */
+static int message_copy(zmq_msg_t *message, const void *bytes, size_t n) {
+    zmq_msg_t copy;
+    if (zmq_msg_init_size(&copy, n) != 0) {
+        return FED_ENOMEM;
+    }
+    if (n > 0) {
+        memcpy(zmq_msg_data(&copy), bytes, n);
+    }
+    zmq_msg_move(message, &copy);
+    return 0;
+}
+
+/* Everything that can fail for want of memory comes before the first part leaves. */
 int fed_lane_send(struct fed_lane *lane, const struct fed_route *to, const void *head, size_t n_head,
                   struct fed_shared *shared, size_t offset, size_t n_body) {
     assert((to != NULL) == lane->bound);
-    bool two = shared != NULL && n_body > 0;
-    zmq_msg_t first, second;
-    if (zmq_msg_init_size(&first, n_head) != 0) {
-        return FED_ENOMEM;
+    zmq_msg_t parts[3];
+    for (size_t i = 0; i < 3; i++) {
+        zmq_msg_init(&parts[i]);
     }
-    if (n_head > 0) {
-        memcpy(zmq_msg_data(&first), head, n_head);
+    size_t n = 0;
+    int status = 0;
+    if (to != NULL) {
+        status = message_copy(&parts[n++], to->bytes, to->n);
     }
-    zmq_msg_init(&second);
-    int status = two ? message_share(&second, shared, offset, n_body) : 0;
-    if (status == 0 && lane->bound) {
-        status = send_route(lane->socket, to);
+    if (status == 0) {
+        status = message_copy(&parts[n++], head, n_head);
     }
-    if (status != 0) {
-        zmq_msg_close(&first);
-        zmq_msg_close(&second);
-        return status;
+    if (status == 0 && shared != NULL && n_body > 0) {
+        status = message_share(&parts[n++], shared, offset, n_body);
     }
-    status = send_message(lane->socket, &first, two);
-    if (status != 0 || !two) {
-        zmq_msg_close(&second);
-        return status;
+    if (status == 0) {
+        status = send_all(lane, parts, n);
     }
-    return send_message(lane->socket, &second, false);
+    for (size_t i = 0; i < 3; i++) {
+        zmq_msg_close(&parts[i]);
+    }
+    return status;
 }

@@ -59,7 +59,8 @@ int fed_link_self_test(struct fed_link *link, const struct fed_lane *control, co
 int fed_lane_connect_control(struct fed_lane **out, struct fed_link *link, const char *endpoint,
                              const struct fed_identity *identity, const uint8_t coordinator_curve[FED_KEY_BYTES],
                              size_t max_frame, struct fed_error *err) FED_MUST_CHECK;
-/* Sends an empty message as soon as the connection stands (ZMQ_PROBE_ROUTER), so that the coordinator learns the route. */
+/* Sends an empty message as soon as the connection stands and the lane is polled (ZMQ_PROBE_ROUTER), so that the coordinator
+ * learns the route: it arrives as a head of no bytes. */
 int fed_lane_connect_bulk(struct fed_lane **out, struct fed_link *link, const char *endpoint, const char *handle,
                           const char *capability, size_t max_frame, struct fed_error *err) FED_MUST_CHECK;
 
@@ -70,13 +71,16 @@ enum fed_link_event {
     FED_LINK_DOWN,       /* disconnected or not reachable; the socket tries again by itself */
     FED_LINK_REFUSED,    /* ZAP said no: our key is not on the roster, or the capability is spent. This socket is dead for
                             ever: close it and open a new one with back-off */
-    FED_LINK_WRONG_PEER, /* the peer does not hold the pinned coordinator key, or does not speak CURVE */
+    FED_LINK_WRONG_PEER, /* the peer does not hold the pinned coordinator key, or does not speak CURVE. The socket may be dead
+                            too: close it and open a new one with back-off */
 };
+/* UP comes with every handshake; the others once, until something else happens. A bound lane is always QUIET. */
 enum fed_link_event fed_lane_event(struct fed_lane *lane);
 
 /* -- both ------------------------------------------------------------------------------------------------------------- */
 
-void fed_lane_close(struct fed_lane *lane); /* stops the monitor first; NULL is allowed */
+/* Stops the monitor first; NULL is allowed. ZeroMQ lets go of a bound address soon after, not at once. */
+void fed_lane_close(struct fed_lane *lane);
 
 /* A route names one connection of a bound lane. */
 struct fed_route {
@@ -100,8 +104,8 @@ struct fed_incoming {
     char user[FED_USER_MAX];     /* what the gate called the peer; "" on a connected lane */
     struct fed_frame head, body; /* body.n == 0: one frame only */
 };
-/* FED_EAGAIN: nothing there. FED_EWIRE: dropped something that was not one or two frames, or that had no User-Id on its last
- * frame (call again). The caller releases both frames. */
+/* FED_EAGAIN: nothing there. FED_EWIRE: dropped something that was not one or two frames, had a frame over max_frame, or had
+ * no User-Id on its last frame (call again). The caller releases both frames. */
 int fed_lane_recv(struct fed_incoming *out, struct fed_lane *lane) FED_MUST_CHECK;
 
 /* Bytes that many sends share without copying: freed by done(context) on any thread once nobody needs them. */
@@ -116,7 +120,8 @@ int fed_lane_send(struct fed_lane *lane, const struct fed_route *to, const void 
                   struct fed_shared *shared, size_t offset, size_t n_body) FED_MUST_CHECK;
 
 /* Wait until a lane or a descriptor is readable, or timeout_ms passed (-1: for ever). The ZAP socket of the link, if any, is
- * always among what is waited for and is served before the call returns. */
+ * always among what is waited for and is served before the call returns. Returns 0 with nothing readable when time is up, a
+ * signal came or only ZAP had work. Room to send again is no event: ask again after the next message or tick. */
 struct fed_poll_item {
     struct fed_lane *lane; /* NULL: fd counts */
     int fd;
