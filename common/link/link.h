@@ -71,8 +71,8 @@ enum fed_link_event {
     FED_LINK_DOWN,       /* disconnected or not reachable; the socket tries again by itself */
     FED_LINK_REFUSED,    /* ZAP said no: our key is not on the roster, or the capability is spent. This socket is dead for
                             ever: close it and open a new one with back-off */
-    FED_LINK_WRONG_PEER, /* the peer does not hold the pinned coordinator key, or does not speak CURVE. The socket may be dead
-                            too: close it and open a new one with back-off */
+    FED_LINK_WRONG_PEER, /* the peer does not hold the pinned coordinator key, or does not speak CURVE. The socket may be
+                            dead too: close it and open a new one with back-off */
 };
 /* UP comes with every handshake; the others once, until something else happens. A bound lane is always QUIET. */
 enum fed_link_event fed_lane_event(struct fed_lane *lane);
