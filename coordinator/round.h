@@ -43,14 +43,14 @@ struct fed_round_world {
 };
 
 enum fed_event_kind {
-    FED_EVENT_TICK,         /* time passed, or the set of eligible clients changed */
-    FED_EVENT_JOINED,       /* client: a cohort member is reachable again */
-    FED_EVENT_GONE,         /* client: a cohort member is not reachable any more */
-    FED_EVENT_DECLINED,     /* client: will not take part in this attempt */
-    FED_EVENT_ADMITTED,     /* client: its update is in the sum (once for each client of a partial sum) */
-    FED_EVENT_REFUSED,      /* client: its update was refused for good in this attempt */
-    FED_EVENT_OPENED,       /* the attempt is stored (answers FED_ACTION_OPEN) */
-    FED_EVENT_SEALED,       /* the model is ready to go out (answers FED_ACTION_BROADCAST) */
+    FED_EVENT_TICK,     /* time passed, or the set of eligible clients changed */
+    FED_EVENT_JOINED,   /* client: a cohort member is reachable again */
+    FED_EVENT_GONE,     /* client: a cohort member is not reachable any more */
+    FED_EVENT_DECLINED, /* client: will not take part in this attempt */
+    FED_EVENT_ADMITTED, /* client: its update is in the sum (once for each client of a partial sum, also after AGGREGATE) */
+    FED_EVENT_REFUSED,  /* client: its update was refused for good in this attempt */
+    FED_EVENT_OPENED,   /* the attempt is stored (answers FED_ACTION_OPEN) */
+    FED_EVENT_SEALED,   /* the model is ready to go out (answers FED_ACTION_BROADCAST) */
     FED_EVENT_AGGREGATED,   /* the mean is taken (answers FED_ACTION_AGGREGATE) */
     FED_EVENT_NOT_FINITE,   /* the mean is not finite: refuse the attempt (answers FED_ACTION_AGGREGATE) */
     FED_EVENT_COMMITTED,    /* the new model is stored (answers FED_ACTION_COMMIT) */
@@ -68,12 +68,12 @@ struct fed_round_event {
 };
 
 enum fed_action_kind {
-    FED_ACTION_OPEN,          /* store attempt and cohort (fed_round_cohort), then OPENED */
-    FED_ACTION_BROADCAST,     /* seal the model for the attempt, then SEALED */
-    FED_ACTION_INVITE,        /* send ROUND to the cohort: hand the picks out */
-    FED_ACTION_AGGREGATE,     /* admit no more; take the mean, then AGGREGATED or NOT_FINITE */
-    FED_ACTION_COMMIT,        /* store the new model as round `round`, then COMMITTED */
-    FED_ACTION_EVALUATE,      /* evaluate the model of round `round` beside what follows, then EVALUATED */
+    FED_ACTION_OPEN,      /* store attempt and cohort (fed_round_cohort), then OPENED. Only a TICK or JOINED leads to it */
+    FED_ACTION_BROADCAST, /* seal the model for the attempt, then SEALED */
+    FED_ACTION_INVITE,    /* send ROUND to the cohort: hand the picks out */
+    FED_ACTION_AGGREGATE, /* admit no more; take the mean, then AGGREGATED or NOT_FINITE */
+    FED_ACTION_COMMIT,    /* store the new model as round `round`, then COMMITTED */
+    FED_ACTION_EVALUATE,  /* evaluate the model of round `round` beside what follows, then EVALUATED */
     FED_ACTION_END_COMMITTED, /* tell the cohort: committed. The model is now the one of round `round` */
     FED_ACTION_END_ABANDONED, /* tell the cohort: abandoned; why says in a few words */
     FED_ACTION_FINISHED,      /* the run is over: `round` is the round whose model is the result */
@@ -90,8 +90,10 @@ struct fed_round_action {
 struct fed_round;
 
 /* Starts after `committed` rounds (0 = initial model), the last of which was evaluated as accuracy (NaN = not known: it is
- * evaluated first if the rules want it). attempt: the last attempt opened for round committed + 1 (0 = none); its recorded
- * cohort (n_cohort ids, may be 0) is waited for rejoin_ms before a new one is drawn. FED_ENOMEM. */
+ * evaluated first if the rules want it; the initial model never is). attempt: the last attempt opened for round
+ * committed + 1 (0 = none); its recorded cohort (n_cohort distinct ids, may be 0) is waited for rejoin_ms before a new one
+ * is drawn. After a restart (committed or attempt above 0) that has no cohort to wait for, a new one is drawn with nobody
+ * skipped, or after rejoin_ms. Nothing is done before the first event. FED_ENOMEM. */
 int fed_round_new(struct fed_round **out, const struct fed_round_config *config, const struct fed_round_world *world,
                   uint64_t committed, double accuracy, uint32_t attempt, const uint64_t *cohort, size_t n_cohort,
                   uint64_t now_ms) FED_MUST_CHECK;
@@ -101,7 +103,7 @@ void fed_round_free(struct fed_round *round);
 size_t fed_round_handle(struct fed_round *round, const struct fed_round_event *event, uint64_t now_ms,
                         struct fed_round_action *actions);
 
-/* When the next TICK is needed: milliseconds since boot; UINT64_MAX = only on change. */
+/* When the next TICK is needed: milliseconds since boot, which may have passed already; UINT64_MAX = only on change. */
 uint64_t fed_round_wakeup(const struct fed_round *round);
 
 enum fed_round_phase fed_round_phase(const struct fed_round *round);
@@ -111,7 +113,7 @@ uint32_t fed_round_attempt(const struct fed_round *round);
 const uint64_t *fed_round_cohort(const struct fed_round *round, size_t *n);
 bool fed_round_in_cohort(const struct fed_round *round, uint64_t client);
 bool fed_round_counted(const struct fed_round *round, uint64_t client); /* its update is in the sum */
-size_t fed_round_goal(const struct fed_round *round);                   /* m */
+size_t fed_round_goal(const struct fed_round *round);                   /* m, or all that were picked if fewer */
 size_t fed_round_admitted(const struct fed_round *round);
 size_t fed_round_outstanding(const struct fed_round *round);
 /* Why nothing happens, for people: "waits for 2 more clients to join", or NULL. Static or owned by round. */
