@@ -19,8 +19,8 @@ struct fed_store;
 
 /* Opens or creates the run directory and takes run.lock before anything else is touched.
  * task_terms: canonical JSON of what defines the result (common/config/terms.h). On an existing run it must equal the
- * stored text: FED_EMISMATCH shows the difference. task_rest: JSON of what may change, under
- * the paths of the task file ({"algorithm":{"rounds":400,...},...}); recorded when it does.
+ * stored text: FED_EMISMATCH shows the difference. task_rest: JSON of what may change (coordinator/terms.h); recorded
+ * when it does.
  * FED_ELOCKED, FED_EMISMATCH (also: newer version, not ours), FED_EIO, FED_EDATA (damaged: names the file). */
 int fed_store_open(struct fed_store **out, const char *dir, const char *task_terms, const char *task_rest,
                    struct fed_error *err) FED_MUST_CHECK;

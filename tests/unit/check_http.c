@@ -1,0 +1,285 @@
+/* The page for programs, asked over a real socket by a client that knows no more of HTTP than is written here. */
+#include "coordinator/http.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct fed_http *http;
+
+static void start(void) {
+    struct fed_error err = {""};
+    int code = fed_http_new(&http, "127.0.0.1:0", &err);
+    ck_assert_msg(code == FED_OK, "%s", err.text);
+    ck_assert_uint_ne(fed_http_port(http), 0);
+}
+
+static void stop(void) { fed_http_free(http); }
+
+/* Sends the bytes, returns all that comes back until the other side closes. */
+static const char *exchange(uint16_t port, const char *request) {
+    static char reply[64 * 1024];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+    size_t n = 0;
+    for (ssize_t got; n < sizeof reply - 1 && (got = recv(fd, reply + n, sizeof reply - 1 - n, 0)) > 0; n += (size_t)got) {
+    }
+    reply[n] = '\0';
+    close(fd);
+    return reply;
+}
+
+static const char *ask(const char *method, const char *path, const char *host) {
+    char request[512];
+    snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", method, path, host);
+    return exchange(fed_http_port(http), request);
+}
+
+static int status_of(const char *reply) {
+    int status = 0;
+    sscanf(reply, "HTTP/1.1 %d", &status);
+    return status;
+}
+
+static const char *body_of(const char *reply) {
+    const char *end = strstr(reply, "\r\n\r\n");
+    ck_assert_msg(end != NULL, "%s", reply);
+    return end + 4;
+}
+
+START_TEST(status_is_what_was_published_last) {
+    ck_assert_int_eq(status_of(ask("GET", "/api/v1/status", "localhost")), 503);
+    char text[] = "{\"round\":1}";
+    fed_http_publish(http, text);
+    memset(text, 'x', sizeof text - 1); /* it was copied */
+    ck_assert_str_eq(body_of(ask("GET", "/api/v1/status", "localhost")), "{\"round\":1}");
+    fed_http_publish(http, "{\"round\":2}");
+    const char *reply = ask("GET", "/api/v1/status", "localhost");
+    ck_assert_int_eq(status_of(reply), 200);
+    ck_assert_str_eq(body_of(reply), "{\"round\":2}");
+    ck_assert_ptr_nonnull(strstr(reply, "Content-Type: application/json"));
+}
+END_TEST
+
+START_TEST(every_answer_says_how_to_treat_it) {
+    static const char *const paths[] = {"/healthz", "/api/v1/status", "/nothing"};
+    for (size_t i = 0; i < 3; i++) {
+        const char *reply = ask("GET", paths[i], "localhost");
+        ck_assert_ptr_nonnull(strstr(reply, "Cache-Control: no-store"));
+        ck_assert_ptr_nonnull(strstr(reply, "X-Content-Type-Options: nosniff"));
+        ck_assert_ptr_null(strstr(reply, "Access-Control-Allow"));
+    }
+}
+END_TEST
+
+START_TEST(health_is_ok_and_head_has_no_body) {
+    ck_assert_str_eq(body_of(ask("GET", "/healthz", "localhost")), "ok\n");
+    const char *reply = ask("HEAD", "/healthz", "localhost");
+    ck_assert_int_eq(status_of(reply), 200);
+    ck_assert_ptr_nonnull(strstr(reply, "Content-Length: 3"));
+    ck_assert_str_eq(body_of(reply), "");
+}
+END_TEST
+
+START_TEST(other_paths_and_methods_are_refused) {
+    static const char *const paths[] = {"/", "/api/v1/status/", "/api/v1", "/healthz/x", "/../etc/passwd", "/HEALTHZ"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        const char *reply = ask("GET", paths[i], "localhost");
+        ck_assert_msg(status_of(reply) == 404, "%s: %s", paths[i], reply);
+        ck_assert_ptr_nonnull(strstr(body_of(reply), "\"error\""));
+    }
+    static const char *const methods[] = {"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "get"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        const char *reply = ask(methods[i], "/healthz", "localhost");
+        ck_assert_msg(status_of(reply) == 405, "%s: %s", methods[i], reply);
+        ck_assert_ptr_nonnull(strstr(reply, "Allow: GET, HEAD"));
+    }
+}
+END_TEST
+
+START_TEST(body_is_dropped) {
+    const char *reply = exchange(fed_http_port(http), "POST /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                                                      "Content-Length: 5\r\n\r\nhello");
+    ck_assert_int_eq(status_of(reply), 405);
+}
+END_TEST
+
+static const struct {
+    const char *host;
+    bool ours;
+} hosts[] = {
+    {"localhost", true},
+    {"LocalHost:5680", true},
+    {"127.0.0.1", true},
+    {"127.0.0.1:80", true},
+    {"[::1]", true},
+    {"[::1]:5680", true},
+    {"evil.example", false},
+    {"evil.example:5680", false},
+    {"localhost.evil.example", false},
+    {"127.0.0.1.evil.example", false},
+    {"10.0.0.1", false},
+    {"[fe80::1]:80", false},
+    {"127.0.0.1@evil.example", false},
+    {"::1", false},
+    {"", false},
+    {":5680", false},
+    {"[", false},
+    {"]", false},
+    {"a-name-that-is-longer-than-any-address-could-ever-be-in-text-form-and-then-some:80", false},
+};
+
+START_TEST(name_that_points_here_is_not_enough) {
+    int status = status_of(ask("GET", "/healthz", hosts[_i].host));
+    ck_assert_msg(status == (hosts[_i].ours ? 200 : 403), "%s: %d", hosts[_i].host, status);
+}
+END_TEST
+
+START_TEST(request_without_host_gets_nothing) {
+    int status = status_of(exchange(fed_http_port(http), "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"));
+    ck_assert(status == 403 || status == 400);
+    ck_assert_ptr_null(strstr(exchange(fed_http_port(http), "GET /healthz HTTP/1.0\r\n\r\n"), "ok\n"));
+}
+END_TEST
+
+START_TEST(noise_is_survived) {
+    char line[40000];
+    memset(line, 'a', sizeof line - 1);
+    line[sizeof line - 1] = '\0';
+    memcpy(line, "GET /", 5);
+    memcpy(line + sizeof line - 5, "\r\n\r\n", 4);
+    ck_assert_int_ne(status_of(exchange(fed_http_port(http), line)), 200);
+    ck_assert_int_ne(status_of(exchange(fed_http_port(http), "\x16\x03\x01\x02\r\n\r\n")), 200);
+    ck_assert_int_eq(status_of(ask("GET", "/healthz", "localhost")), 200);
+}
+END_TEST
+
+START_TEST(address_in_use_is_said) {
+    char bind[32];
+    struct fed_http *second = NULL;
+    struct fed_error err = {""};
+    snprintf(bind, sizeof bind, "127.0.0.1:%u", fed_http_port(http));
+    ck_assert_int_eq(fed_http_new(&second, bind, &err), FED_EADDRESS);
+    ck_assert_ptr_null(second);
+    ck_assert_msg(strstr(err.text, bind) != NULL && strstr(err.text, "in use") != NULL, "%s", err.text);
+}
+END_TEST
+
+START_TEST(address_is_free_again_after_free) {
+    char bind[32];
+    snprintf(bind, sizeof bind, "127.0.0.1:%u", fed_http_port(http));
+    ck_assert_int_eq(status_of(ask("GET", "/healthz", "localhost")), 200);
+    fed_http_free(http);
+    ck_assert_int_eq(fed_http_new(&http, bind, NULL), FED_OK);
+    ck_assert_int_eq(status_of(ask("GET", "/healthz", "localhost")), 200);
+}
+END_TEST
+
+START_TEST(text_that_is_no_address_is_refused) {
+    static const char *const texts[] = {"",
+                                        "127.0.0.1",
+                                        "127.0.0.1:",
+                                        "127.0.0.1:65536",
+                                        "127.0.0.1:-1",
+                                        "::1:80",
+                                        "127.0.0.1:80x",
+                                        "localhost:80",
+                                        "[127.0.0.1]:80",
+                                        "[::1:80",
+                                        "[::1]",
+                                        "127.0.0.1: 80",
+                                        "1.2.3:80",
+                                        "*:80",
+                                        "[]:80",
+                                        "127.0.0.1:99999999999999999999"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct fed_http *other = NULL;
+        struct fed_error err = {""};
+        ck_assert_msg(fed_http_new(&other, texts[i], &err) == FED_ECONFIG, "%s", texts[i]);
+        ck_assert_ptr_nonnull(strstr(err.text, "ADDRESS:PORT"));
+    }
+}
+END_TEST
+
+START_TEST(empty_address_is_loopback) {
+    struct fed_http *other = NULL;
+    ck_assert_int_eq(fed_http_new(&other, ":0", NULL), FED_OK);
+    ck_assert_int_eq(status_of(exchange(fed_http_port(other), "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+                                                              "Connection: close\r\n\r\n")),
+                     200);
+    fed_http_free(other);
+}
+END_TEST
+
+START_TEST(everywhere_means_any_address_but_still_no_name) {
+    struct fed_http *other = NULL;
+    ck_assert_int_eq(fed_http_new(&other, "0.0.0.0:0", NULL), FED_OK);
+    const char *by_address = "GET /healthz HTTP/1.1\r\nHost: 10.1.2.3:80\r\nConnection: close\r\n\r\n";
+    const char *by_name = "GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    ck_assert_int_eq(status_of(exchange(fed_http_port(other), by_address)), 200);
+    ck_assert_int_eq(status_of(exchange(fed_http_port(other), by_name)), 403);
+    fed_http_free(other);
+}
+END_TEST
+
+/* A long text of one digit: a torn read would mix two digits. */
+static void *publish_on(void *stop_flag) {
+    char text[4001] = {0};
+    for (unsigned i = 0; !atomic_load((atomic_bool *)stop_flag); i++) {
+        memset(text, '0' + (int)(i % 10), sizeof text - 1);
+        fed_http_publish(http, text);
+    }
+    return NULL;
+}
+
+START_TEST(reader_sees_one_text_or_the_other) {
+    pthread_t publisher;
+    atomic_bool stop_flag = false;
+    fed_http_publish(http, "0");
+    ck_assert_int_eq(pthread_create(&publisher, NULL, publish_on, &stop_flag), 0);
+    for (int i = 0; i < 100; i++) {
+        const char *body = body_of(ask("GET", "/api/v1/status", "localhost"));
+        char digit[2] = {body[0], '\0'};
+        ck_assert_uint_eq(strspn(body, digit), strlen(body));
+        ck_assert(strlen(body) == 1 || strlen(body) == 4000);
+    }
+    atomic_store(&stop_flag, true);
+    pthread_join(publisher, NULL);
+}
+END_TEST
+
+int main(void) {
+    TCase *core = tcase_create("core");
+    tcase_add_checked_fixture(core, start, stop);
+    tcase_add_test(core, status_is_what_was_published_last);
+    tcase_add_test(core, every_answer_says_how_to_treat_it);
+    tcase_add_test(core, health_is_ok_and_head_has_no_body);
+    tcase_add_test(core, other_paths_and_methods_are_refused);
+    tcase_add_test(core, body_is_dropped);
+    tcase_add_loop_test(core, name_that_points_here_is_not_enough, 0, sizeof hosts / sizeof *hosts);
+    tcase_add_test(core, request_without_host_gets_nothing);
+    tcase_add_test(core, noise_is_survived);
+    tcase_add_test(core, address_in_use_is_said);
+    tcase_add_test(core, address_is_free_again_after_free);
+    tcase_add_test(core, text_that_is_no_address_is_refused);
+    tcase_add_test(core, empty_address_is_loopback);
+    tcase_add_test(core, everywhere_means_any_address_but_still_no_name);
+    tcase_add_test(core, reader_sees_one_text_or_the_other);
+    Suite *suite = suite_create("http");
+    suite_add_tcase(suite, core);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
