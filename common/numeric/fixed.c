@@ -13,8 +13,7 @@
 #define MAX_DELTA 0x1p20
 #define MAX_UPDATES ((uint64_t)1 << 24)
 #define MAGIC 0x1.8p52
-#define BLOCK 1024 /* elements between two looks at whether one was wrong: short enough to stop early, long enough to hide  \
-                    */
+#define BLOCK 1024 /* elements between two looks at whether one was wrong */
 
 /* The loops at the end are compiled for three instruction sets, chosen at start; sanitizers do not bear the ifuncs that
  * this takes, and clang 14 does not know the names. All give the same bits. */
