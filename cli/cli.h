@@ -1,0 +1,21 @@
+/* What the subcommands of `fedavg` share. A subcommand gets its own arguments (argv[0] is "fedavg NAME") and returns an exit
+ * code: 0, or that of the status it failed with. Results go to stdout, sentences to stderr. */
+#ifndef FED_CLI_CLI_H
+#define FED_CLI_CLI_H
+
+#include "common/base/status.h"
+
+int fed_cli_keygen(int argc, char **argv);
+int fed_cli_partition(int argc, char **argv);
+int fed_cli_roster(int argc, char **argv);
+int fed_cli_simulate(int argc, char **argv);
+int fed_cli_status(int argc, char **argv);
+
+/* Prints "command: sentence" and returns the exit code of the status. */
+int fed_cli_fail(const char *command, int code, const struct fed_error *err);
+/* Prints the usage and returns the exit code of a wrong command line. */
+int fed_cli_misused(const char *usage);
+/* Prints the usage because it was asked for; 0. */
+int fed_cli_help(const char *usage);
+
+#endif
