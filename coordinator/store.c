@@ -71,6 +71,7 @@ enum statement {
     MARK_TARGET,
     SELECT_NEWEST,
     SELECT_BEST,
+    SELECT_LAST_EVALUATED,
     SELECT_ROUNDS,
     SELECT_REFUSALS,
     N_STATEMENTS,
@@ -100,6 +101,8 @@ static const char *const SQL[N_STATEMENTS] = {
                       " ORDER BY round DESC LIMIT 1",
     [SELECT_BEST] = "SELECT round, accuracy FROM evaluations WHERE round >= 1 AND accuracy IS NOT NULL"
                     " ORDER BY accuracy DESC, round LIMIT 1",
+    [SELECT_LAST_EVALUATED] = "SELECT round, loss, accuracy FROM evaluations WHERE accuracy IS NOT NULL"
+                              " ORDER BY round DESC LIMIT 1",
     [SELECT_ROUNDS] = "SELECT round, attempt, clients, weight, loss, accuracy, seconds, train_seconds, bytes_down, bytes_up,"
                       " model, committed_ms FROM rounds LEFT JOIN evaluations USING (round) WHERE round >= ? ORDER BY round",
     [SELECT_REFUSALS] = "SELECT node, reason, sum(count) FROM refusals GROUP BY node, reason ORDER BY node, reason",
@@ -669,6 +672,24 @@ int fed_store_best(uint64_t *round, double *accuracy, struct fed_store *store, s
     if (code == FED_OK) {
         *round = best;
         *accuracy = value;
+    }
+    return code;
+}
+
+int fed_store_last_evaluated(uint64_t *round, double *loss, double *accuracy, struct fed_store *store,
+                             struct fed_error *err) {
+    struct fed_query q = fed_sql_query(store->sql, SELECT_LAST_EVALUATED);
+    bool any = fed_query_row(&q);
+    uint64_t last = any ? fed_query_u64(&q, 0) : 0;
+    double values[2] = {any ? fed_query_f64(&q, 1) : 0, any ? fed_query_f64(&q, 2) : 0};
+    int code = fed_query_finish(&q, FED_OK, "read the last evaluation", err);
+    if (code == FED_OK && !any) {
+        code = fed_error_set(err, FED_ENOTFOUND, "%s: no round was evaluated yet", store->path);
+    }
+    if (code == FED_OK) {
+        *round = last;
+        *loss = values[0];
+        *accuracy = values[1];
     }
     return code;
 }

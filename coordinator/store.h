@@ -99,6 +99,10 @@ int fed_store_model_path(char **out, const struct fed_store *store, uint64_t rou
 /* The first of the rounds (>= 1) with the best accuracy. FED_ENOTFOUND: none was evaluated. */
 int fed_store_best(uint64_t *round, double *accuracy, struct fed_store *store, struct fed_error *err) FED_MUST_CHECK;
 
+/* The newest round with an evaluation. FED_ENOTFOUND: none was evaluated. */
+int fed_store_last_evaluated(uint64_t *round, double *loss, double *accuracy, struct fed_store *store,
+                             struct fed_error *err) FED_MUST_CHECK;
+
 /* Rows for status: calls row for each committed round, ascending, from `from`. */
 struct fed_store_round {
     uint64_t round;

@@ -1,0 +1,280 @@
+/* Reading, writing and checking of one JSON object; its keys are listed in the header. */
+#include "coordinator/status_report.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/seal/digest.h"
+
+/* -- From a run directory -- */
+
+/* Counts by reason what the store counts by node and reason. */
+static void add_refusal(void *context, const struct fed_store_refusal *refusal) {
+    struct fed_status_report *report = context;
+    size_t i = 0;
+    while (i < report->n_refusals && strcmp(report->refusals[i].reason, refusal->reason) != 0) {
+        i++;
+    }
+    if (i == FED_STATUS_REFUSALS) {
+        return;
+    }
+    if (i == report->n_refusals) {
+        report->n_refusals++;
+        snprintf(report->refusals[i].reason, sizeof report->refusals[i].reason, "%s", refusal->reason);
+    }
+    report->refusals[i].count += refusal->count;
+}
+
+static void add_recent(void *context, const struct fed_store_round *round) {
+    struct fed_status_report *report = context;
+    if (report->n_recent < FED_STATUS_RECENT) {
+        report->recent[report->n_recent++] = *round;
+        report->clients = round->clients;
+    }
+}
+
+/* name and rounds stand in the two texts of the task; a run that says neither has none. */
+static void read_task(struct fed_status_report *report, const struct fed_store *store) {
+    json_t *terms = json_loads(fed_store_task_terms(store), 0, NULL);
+    json_t *rest = json_loads(fed_store_task_rest(store), 0, NULL);
+    const char *name = json_string_value(json_object_get(terms, "name"));
+    json_int_t rounds = json_integer_value(json_object_get(rest, "rounds"));
+    snprintf(report->name, sizeof report->name, "%s", name != NULL ? name : "");
+    report->rounds = rounds > 0 ? (uint64_t)rounds : 0;
+    json_decref(terms);
+    json_decref(rest);
+}
+
+static void take_state(struct fed_status_report *report, const struct fed_store_state *state) {
+    const char *name = !state->has_model ? "new" : state->finished ? "finished" : "unfinished";
+    snprintf(report->state, sizeof report->state, "%s", name);
+    report->has_model = state->has_model;
+    memcpy(report->model, state->model_digest, sizeof report->model);
+    report->round = state->round;
+    report->attempt = state->attempt;
+    report->target_round = state->target_round;
+}
+
+static int unless_missing(int code) { return code == FED_ENOTFOUND ? FED_OK : code; }
+
+int fed_status_report_read(struct fed_status_report *out, struct fed_store *store, struct fed_error *err) {
+    struct fed_status_report report = {.loss = (double)NAN, .accuracy = (double)NAN, .best_accuracy = (double)NAN};
+    struct fed_store_state state;
+    uint64_t evaluated;
+    int code = fed_store_state(&state, store, err);
+    if (code != FED_OK) {
+        return code;
+    }
+    take_state(&report, &state);
+    free(state.cohort);
+    read_task(&report, store);
+    memcpy(report.run_id, fed_store_run_id(store), sizeof report.run_id);
+    code = unless_missing(fed_store_best(&report.best_round, &report.best_accuracy, store, err));
+    if (code == FED_OK) {
+        code = unless_missing(fed_store_last_evaluated(&evaluated, &report.loss, &report.accuracy, store, err));
+    }
+    if (code == FED_OK) {
+        uint64_t from = report.round >= FED_STATUS_RECENT ? report.round - FED_STATUS_RECENT + 1 : 0;
+        code = fed_store_rounds(store, from, add_recent, &report, err);
+    }
+    if (code == FED_OK) {
+        code = fed_store_refusals(store, add_refusal, &report, err);
+    }
+    if (code == FED_OK) {
+        *out = report;
+    }
+    return code;
+}
+
+/* -- JSON -- */
+
+static json_t *number_json(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+/* 0 = none. */
+static json_t *round_json(uint64_t round) { return round > 0 ? json_integer((json_int_t)round) : json_null(); }
+
+static json_t *hex_json(const uint8_t *bytes, size_t n) {
+    char hex[FED_DIGEST_HEX];
+    assert(n <= FED_DIGEST_BYTES);
+    fed_hex(hex, bytes, n);
+    return json_string(hex);
+}
+
+static json_t *recent_json(const struct fed_store_round *r) {
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "round", (json_int_t)r->round, "attempt",
+                     (json_int_t)r->attempt, "clients", (json_int_t)r->clients, "weight", (json_int_t)r->weight, "loss",
+                     number_json(r->loss), "accuracy", number_json(r->accuracy), "seconds", number_json(r->seconds),
+                     "train_seconds", number_json(r->train_seconds), "bytes_down", (json_int_t)r->bytes_down, "bytes_up",
+                     (json_int_t)r->bytes_up, "model", hex_json(r->model_digest, sizeof r->model_digest));
+}
+
+static json_t *refusals_json(const struct fed_status_report *report) {
+    json_t *object = json_object();
+    for (size_t i = 0; i < report->n_refusals; i++) {
+        if (json_object_set_new(object, report->refusals[i].reason, json_integer((json_int_t)report->refusals[i].count)) !=
+            0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static json_t *recents_json(const struct fed_status_report *report) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < report->n_recent; i++) {
+        if (json_array_append_new(array, recent_json(&report->recent[i])) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+int fed_status_report_encode(char **out, const struct fed_status_report *report) {
+    json_t *root =
+        json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}", "name", report->name,
+                  "run_id", hex_json(report->run_id, sizeof report->run_id), "state", report->state, "round",
+                  (json_int_t)report->round, "rounds", (json_int_t)report->rounds, "attempt", (json_int_t)report->attempt,
+                  "clients", (json_int_t)report->clients, "accuracy", number_json(report->accuracy), "loss",
+                  number_json(report->loss), "best", "round", round_json(report->best_round), "accuracy",
+                  number_json(report->best_round > 0 ? report->best_accuracy : (double)NAN), "target_round",
+                  round_json(report->target_round), "model",
+                  report->has_model ? hex_json(report->model, sizeof report->model) : json_null(), "refusals",
+                  refusals_json(report), "recent", recents_json(report));
+    char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    if (text == NULL) {
+        return FED_ENOMEM;
+    }
+    *out = text;
+    return FED_OK;
+}
+
+/* -- Back from JSON: each reader fails on a missing key or another type -- */
+
+static bool get_u64(uint64_t *out, const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value) || json_integer_value(value) < 0) {
+        return false;
+    }
+    *out = (uint64_t)json_integer_value(value);
+    return true;
+}
+
+static bool get_u32(uint32_t *out, const json_t *object, const char *key) {
+    uint64_t value;
+    if (!get_u64(&value, object, key) || value > UINT32_MAX) {
+        return false;
+    }
+    *out = (uint32_t)value;
+    return true;
+}
+
+static bool get_round(uint64_t *out, const json_t *object, const char *key) {
+    *out = 0;
+    return json_is_null(json_object_get(object, key)) || get_u64(out, object, key);
+}
+
+static bool get_f64(double *out, const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    *out = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    return json_is_number(value) || json_is_null(value);
+}
+
+/* Nothing that a terminal would obey. */
+static bool is_printable(const char *text) {
+    for (; *text != '\0'; text++) {
+        if (*text < 0x20 || *text > 0x7e) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool copy_text(char *out, size_t n, const char *text) {
+    if (text == NULL || strlen(text) >= n || !is_printable(text)) {
+        return false;
+    }
+    strcpy(out, text);
+    return true;
+}
+
+static bool get_text(char *out, size_t n, const json_t *object, const char *key) {
+    return copy_text(out, n, json_string_value(json_object_get(object, key)));
+}
+
+static bool get_hex(uint8_t *out, size_t n, const json_t *object, const char *key) {
+    static const char digits[] = "0123456789abcdef";
+    const char *text = json_string_value(json_object_get(object, key));
+    if (text == NULL || strlen(text) != 2 * n || strspn(text, digits) != 2 * n) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (uint8_t)((strchr(digits, text[2 * i]) - digits) << 4 | (strchr(digits, text[2 * i + 1]) - digits));
+    }
+    return true;
+}
+
+static bool get_refusals(struct fed_status_report *report, json_t *object) {
+    const char *reason;
+    json_t *count;
+    if (!json_is_object(object) || json_object_size(object) > FED_STATUS_REFUSALS) {
+        return false;
+    }
+    json_object_foreach(object, reason, count) {
+        struct fed_status_refusals *row = &report->refusals[report->n_refusals++];
+        if (!copy_text(row->reason, sizeof row->reason, reason) || !get_u64(&row->count, object, reason)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool get_recent(struct fed_status_report *report, const json_t *array) {
+    if (!json_is_array(array) || json_array_size(array) > FED_STATUS_RECENT) {
+        return false;
+    }
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *row = json_array_get(array, i);
+        struct fed_store_round *r = &report->recent[report->n_recent++];
+        if (!get_u64(&r->round, row, "round") || !get_u32(&r->attempt, row, "attempt") ||
+            !get_u64(&r->clients, row, "clients") || !get_u64(&r->weight, row, "weight") ||
+            !get_f64(&r->loss, row, "loss") || !get_f64(&r->accuracy, row, "accuracy") ||
+            !get_f64(&r->seconds, row, "seconds") || !get_f64(&r->train_seconds, row, "train_seconds") ||
+            !get_u64(&r->bytes_down, row, "bytes_down") || !get_u64(&r->bytes_up, row, "bytes_up") ||
+            !get_hex(r->model_digest, sizeof r->model_digest, row, "model")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool get_report(struct fed_status_report *r, const json_t *root) {
+    const json_t *best = json_object_get(root, "best");
+    r->has_model = !json_is_null(json_object_get(root, "model"));
+    return get_text(r->name, sizeof r->name, root, "name") && get_hex(r->run_id, sizeof r->run_id, root, "run_id") &&
+           get_text(r->state, sizeof r->state, root, "state") && get_u64(&r->round, root, "round") &&
+           get_u64(&r->rounds, root, "rounds") && get_u32(&r->attempt, root, "attempt") &&
+           get_u64(&r->clients, root, "clients") && get_f64(&r->accuracy, root, "accuracy") &&
+           get_f64(&r->loss, root, "loss") && get_round(&r->best_round, best, "round") &&
+           get_f64(&r->best_accuracy, best, "accuracy") && get_round(&r->target_round, root, "target_round") &&
+           (!r->has_model || get_hex(r->model, sizeof r->model, root, "model")) &&
+           get_refusals(r, json_object_get(root, "refusals")) && get_recent(r, json_object_get(root, "recent"));
+}
+
+int fed_status_report_decode(struct fed_status_report *out, const char *text, size_t n, struct fed_error *err) {
+    struct fed_status_report report = {0};
+    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+    bool good = get_report(&report, root);
+    json_decref(root);
+    if (!good) {
+        return fed_error_set(err, FED_EDATA, "the answer is not the status of a fedavg run");
+    }
+    *out = report;
+    return FED_OK;
+}

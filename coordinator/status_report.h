@@ -1,0 +1,58 @@
+/* Where a run stands, for people and programs: one plain struct and one JSON object, the same from a run directory and
+ * from a live coordinator:
+ *
+ *     {"name":..,"run_id":"<32 hex>","state":..,"round":..,"rounds":..,"attempt":..,"clients":..,"accuracy":..,"loss":..,
+ *      "best":{"round":..,"accuracy":..},"target_round":..,"model":"<64 hex>","refusals":{"<reason>":n,..},
+ *      "recent":[{"round":..,"attempt":..,"clients":..,"weight":..,"loss":..,"accuracy":..,"seconds":..,
+ *                 "train_seconds":..,"bytes_down":..,"bytes_up":..,"model":..},..]}
+ *
+ * null = not known: not evaluated, no target reached, no model yet. */
+#ifndef FED_COORDINATOR_STATUS_REPORT_H
+#define FED_COORDINATOR_STATUS_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+#include "coordinator/store.h"
+
+#define FED_STATUS_RECENT 10   /* rounds told one by one */
+#define FED_STATUS_REFUSALS 32 /* reasons told one by one; rarer ones than these are left out */
+
+struct fed_status_refusals {
+    char reason[48];
+    uint64_t count;
+};
+
+struct fed_status_report {
+    char name[64];
+    char state[24]; /* a phase of the live round (fed_round_phase_name), or of a directory: new, unfinished, finished */
+    uint8_t run_id[16];
+    bool has_model;
+    uint8_t model[32];     /* of `round` */
+    uint64_t round;        /* last committed */
+    uint64_t rounds;       /* of the task; 0 = not known */
+    uint32_t attempt;      /* at round + 1; 0 = none yet */
+    uint64_t clients;      /* whose updates are in `round` */
+    double loss, accuracy; /* of the last round that was evaluated; NaN = none */
+    uint64_t best_round;   /* 0 = none */
+    double best_accuracy;
+    uint64_t target_round; /* 0 = none */
+    struct fed_status_refusals refusals[FED_STATUS_REFUSALS];
+    size_t n_refusals;
+    struct fed_store_round recent[FED_STATUS_RECENT]; /* ascending */
+    size_t n_recent;
+};
+
+/* What the run directory knows; costs a few rows, whatever the length of the run. */
+int fed_status_report_read(struct fed_status_report *out, struct fed_store *store, struct fed_error *err) FED_MUST_CHECK;
+
+/* One line of JSON; the caller owns *out. FED_ENOMEM. */
+int fed_status_report_encode(char **out, const struct fed_status_report *report) FED_MUST_CHECK;
+
+/* From bytes that anybody may have sent: every text in *out is short and printable. Unknown keys are ignored. FED_EDATA. */
+int fed_status_report_decode(struct fed_status_report *out, const char *text, size_t n,
+                             struct fed_error *err) FED_MUST_CHECK;
+
+#endif
