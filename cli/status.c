@@ -1,0 +1,217 @@
+/* fedavg status: where a run stands, from its directory or from the page of a live coordinator. Both become the same
+ * report first, so that what is printed, and the JSON, never differ. curl's only door. */
+#include <curl/curl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cli/cli.h"
+#include "common/seal/digest.h"
+#include "coordinator/status_report.h"
+
+#define TIMEOUT_S 5L
+#define ANSWER_MAX ((size_t)1 << 20)
+
+static const char usage[] = "fedavg status RUN|URL [--json]\n"
+                            "  RUN  directory of a run, as in runs/mnist\n"
+                            "  URL  of a live coordinator (server.http), as in http://127.0.0.1:5680\n";
+
+/* -- From a live coordinator -- */
+
+struct answer {
+    char *bytes; /* ANSWER_MAX, owned */
+    size_t n;
+};
+
+static size_t take_bytes(char *bytes, size_t size, size_t n, void *context) {
+    struct answer *answer = context;
+    n *= size;
+    if (n > ANSWER_MAX - answer->n) {
+        return 0; /* curl gives up */
+    }
+    memcpy(answer->bytes + answer->n, bytes, n);
+    answer->n += n;
+    return n;
+}
+
+/* The caller owns it; NULL without memory. */
+static char *status_url(const char *url) {
+    char *out = NULL;
+    size_t n = strlen(url);
+    while (n > 0 && url[n - 1] == '/') {
+        n--;
+    }
+    return asprintf(&out, "%.*s/api/v1/status", (int)n, url) < 0 ? NULL : out;
+}
+
+/* No redirects, no proxy: the coordinator that was named, or nobody. */
+static int fetch(struct answer *answer, CURL *curl, const char *url, struct fed_error *err) {
+    char why[CURL_ERROR_SIZE] = "";
+    long status = 0;
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    CURLcode rc = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    if (rc == CURLE_WRITE_ERROR) {
+        return fed_error_set(err, FED_EFAILED, "%s: the answer is longer than %zu bytes", url, ANSWER_MAX);
+    }
+    if (rc != CURLE_OK) {
+        return fed_error_set(err, FED_EADDRESS, "%s: no answer: %s", url, why[0] != '\0' ? why : curl_easy_strerror(rc));
+    }
+    switch (status) {
+    case 200: return FED_OK;
+    case 503: return fed_error_set(err, FED_EFAILED, "%s: the run has not started yet", url);
+    case 403: return fed_error_set(err, FED_EADDRESS, "%s: refused: ask by localhost or by the coordinator's address", url);
+    default: return fed_error_set(err, FED_EADDRESS, "%s: HTTP status %ld, wanted is 200: not a coordinator?", url, status);
+    }
+}
+
+static int report_from_url(struct fed_status_report *out, const char *base, struct fed_error *err) {
+    struct answer answer = {.bytes = malloc(ANSWER_MAX)};
+    char *url = status_url(base);
+    CURL *curl = curl_easy_init();
+    int code = FED_OK;
+    if (answer.bytes == NULL || url == NULL || curl == NULL) {
+        code = fed_error_set(err, FED_EFAILED, "%s: out of memory", base);
+    }
+    if (code == FED_OK) {
+        code = fetch(&answer, curl, url, err);
+    }
+    if (code == FED_OK) {
+        code = fed_status_report_decode(out, answer.bytes, answer.n, err);
+        if (code != FED_OK) {
+            code = fed_error_prefix(err, code, "%s", url);
+        }
+    }
+    curl_easy_cleanup(curl);
+    free(url);
+    free(answer.bytes);
+    return code;
+}
+
+/* -- From a directory -- */
+
+static int report_from_directory(struct fed_status_report *out, const char *dir, struct fed_error *err) {
+    struct fed_store *store = NULL;
+    int code = fed_store_open_readonly(&store, dir, err);
+    if (code == FED_OK) {
+        code = fed_status_report_read(out, store, err);
+    }
+    fed_store_close(store);
+    return code == FED_ENOTFOUND ? FED_ECONFIG : code; /* the argument named no run */
+}
+
+/* -- Printing -- */
+
+static void print_number(const char *format, int width, double value) {
+    if (isnan(value)) {
+        printf("  %*s", width, "-");
+    } else {
+        printf(format, width, value);
+    }
+}
+
+static void print_recent(const struct fed_status_report *report) {
+    printf("\n%10s %8s %8s  %9s  %9s  %9s %12s %12s\n", "round", "attempt", "clients", "accuracy", "loss", "seconds",
+           "bytes down", "bytes up");
+    for (size_t i = 0; i < report->n_recent; i++) {
+        const struct fed_store_round *r = &report->recent[i];
+        printf("%10" PRIu64 " %8" PRIu32 " %8" PRIu64, r->round, r->attempt, r->clients);
+        print_number("  %*.4f", 9, r->accuracy);
+        print_number("  %*.4f", 9, r->loss);
+        print_number("  %*.3f", 9, r->seconds);
+        printf(" %12" PRIu64 " %12" PRIu64 "\n", r->bytes_down, r->bytes_up);
+    }
+}
+
+static void print_result(const struct fed_status_report *report) {
+    if (isnan(report->accuracy)) {
+        printf("accuracy   not evaluated yet\n");
+    } else {
+        printf("accuracy   %.4f, loss %.4f at the last evaluation\n", report->accuracy, report->loss);
+    }
+    if (report->best_round > 0) {
+        printf("best       %.4f in round %" PRIu64 "\n", report->best_accuracy, report->best_round);
+    }
+    if (report->target_round > 0) {
+        printf("target     reached in round %" PRIu64 "\n", report->target_round);
+    }
+}
+
+static void print_report(const struct fed_status_report *report) {
+    char hex[FED_DIGEST_HEX];
+    fed_hex(hex, report->run_id, sizeof report->run_id);
+    printf("%s: %s\nrun        %s\nround      %" PRIu64, report->name[0] != '\0' ? report->name : "(no name)", report->state,
+           hex, report->round);
+    if (report->rounds > 0) {
+        printf(" of %" PRIu64, report->rounds);
+    }
+    if (report->attempt > 0) {
+        printf(", attempt %" PRIu32 " at the next", report->attempt);
+    }
+    printf("\nclients    %" PRIu64 " in that round\n", report->clients);
+    print_result(report);
+    if (report->has_model) {
+        fed_hex(hex, report->model, sizeof report->model);
+        printf("model      %s\n", hex);
+    }
+    for (size_t i = 0; i < report->n_refusals; i++) {
+        printf("%-10s %" PRIu64 " %s\n", i == 0 ? "refused" : "", report->refusals[i].count, report->refusals[i].reason);
+    }
+    if (report->n_recent > 0) {
+        print_recent(report);
+    }
+}
+
+static int print_json(const struct fed_status_report *report, struct fed_error *err) {
+    char *text = NULL;
+    if (fed_status_report_encode(&text, report) != FED_OK) {
+        return fed_error_set(err, FED_EFAILED, "out of memory");
+    }
+    printf("%s\n", text);
+    free(text);
+    return FED_OK;
+}
+
+static bool is_url(const char *text) {
+    return strncasecmp(text, "http://", strlen("http://")) == 0 || strncasecmp(text, "https://", strlen("https://")) == 0;
+}
+
+int fed_cli_status(int argc, char **argv) {
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct fed_status_report report;
+    struct fed_error err = {.text = ""};
+    bool json = false;
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        switch (option) {
+        case 'j': json = true; break;
+        case 'h': return fed_cli_help(usage);
+        default: return fed_cli_misused(usage);
+        }
+    }
+    if (argc - optind != 1) {
+        return fed_cli_misused(usage);
+    }
+    const char *target = argv[optind];
+    int code = is_url(target) ? report_from_url(&report, target, &err) : report_from_directory(&report, target, &err);
+    if (code == FED_OK && json) {
+        code = print_json(&report, &err);
+    } else if (code == FED_OK) {
+        print_report(&report);
+    }
+    if (code == FED_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        code = fed_error_set(&err, FED_EIO, "cannot write the status to the standard output");
+    }
+    return code == FED_OK ? 0 : fed_cli_fail(argv[0], code, &err);
+}
