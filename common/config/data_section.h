@@ -41,7 +41,7 @@ const char *fed_data_partition_word(unsigned kind);
         {"data.partition.shards_per_client", FED_SETTING_U32, offsetof(type, partition.shards_per_client), .min = 1,        \
          .max = UINT32_MAX},                                                                                                \
     {                                                                                                                       \
-        "data.partition.alpha", FED_SETTING_REAL, offsetof(type, partition.alpha), .open = true, .low = 0, .high = 1e6      \
+        "data.partition.alpha", FED_SETTING_REAL, offsetof(type, partition.alpha), .low = 1e-6, .high = 1e6                 \
     }
 
 /* FED_ECONFIG: half a pair of files, a partition of nothing, numbers of one kind given with another, too many shards. */

@@ -338,7 +338,7 @@ static const struct {
      "data.partition.shards_per_client=null)"},
     {TASK DATA, "data.partition.alpha=1", "@: data.partition.kind: missing, expected iid, shards or dirichlet"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: dirichlet, clients: 3, alpha: 0}}\n", NULL,
-     "@:6: data.partition.alpha: found \"0\", expected a number greater than 0 and at most 1000000"},
+     "@:6: data.partition.alpha: found \"0\", expected a number from 1e-06 to 1000000"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: shards, clients: 65536, shards_per_client: 65536}}\n",
      NULL,
      "@:6: data.partition.shards_per_client: found 65536 for each of 65536 clients, expected at most 4294967295 shards in "
