@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/numeric/poly.h"
+#include "common/numeric/transpose.h"
 
 #define ALIGNMENT 64
 
@@ -31,8 +32,9 @@ struct fed_network {
     const struct fed_kernels *kernels;
     void *block; /* owned: every array below and in the layers */
     size_t max_batch;
-    float *input;      /* (max_batch, layers[0].in_stride) */
-    uint32_t *columns; /* inputs that are not zero in the whole batch */
+    float *input;            /* (max_batch, layers[0].in_stride) */
+    uint32_t *column_list;   /* room for the inputs that are not zero in the whole batch */
+    const uint32_t *columns; /* that list, or NULL if it holds all inputs: the same products either way, but faster */
     size_t n_columns;
     uint32_t n_layers;
     struct layer layers[FED_MAX_LAYERS];
@@ -57,7 +59,7 @@ static void *take(void *block, size_t *used, size_t rows, size_t stride) {
 static size_t place(struct fed_network *net, void *block) {
     size_t used = 0;
     net->input = take(block, &used, net->max_batch, net->layers[0].in_stride);
-    net->columns = take(block, &used, 1, net->layers[0].in_stride);
+    net->column_list = take(block, &used, 1, net->layers[0].in_stride);
     const float *x = net->input;
     for (uint32_t l = 0; l < net->n_layers; l++) {
         struct layer *layer = &net->layers[l];
@@ -122,33 +124,19 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 static void load_weights(struct layer *layer, const float *weights) {
     memset(layer->panels, 0, layer->n_in * layer->stride * sizeof *layer->panels);
-    for (size_t j0 = 0; j0 < layer->n_out; j0 += FED_PANEL) {
-        size_t width = smaller(FED_PANEL, layer->n_out - j0);
-        for (size_t k0 = 0; k0 < layer->n_in; k0 += BAND) {
-            size_t band = smaller(BAND, layer->n_in - k0);
-            float *to = layer->panels + j0 * layer->n_in + k0 * FED_PANEL;
-            for (size_t j = 0; j < width; j++) {
-                const float *from = weights + (j0 + j) * layer->n_in + k0;
-                for (size_t k = 0; k < band; k++) {
-                    to[k * FED_PANEL + j] = from[k];
-                }
-            }
+    for (size_t j = 0; j < layer->n_out; j += FED_PANEL) {
+        for (size_t k = 0; k < layer->n_in; k += BAND) {
+            fed_transpose(layer->panels + j * layer->n_in + k * FED_PANEL, FED_PANEL, weights + j * layer->n_in + k,
+                          layer->n_in, smaller(FED_PANEL, layer->n_out - j), smaller(BAND, layer->n_in - k));
         }
     }
 }
 
 static void store_weights(const struct layer *layer, float *weights) {
-    for (size_t j0 = 0; j0 < layer->n_out; j0 += FED_PANEL) {
-        size_t width = smaller(FED_PANEL, layer->n_out - j0);
-        for (size_t k0 = 0; k0 < layer->n_in; k0 += BAND) {
-            size_t band = smaller(BAND, layer->n_in - k0);
-            const float *from = layer->panels + j0 * layer->n_in + k0 * FED_PANEL;
-            for (size_t j = 0; j < width; j++) {
-                float *to = weights + (j0 + j) * layer->n_in + k0;
-                for (size_t k = 0; k < band; k++) {
-                    to[k] = from[k * FED_PANEL + j];
-                }
-            }
+    for (size_t j = 0; j < layer->n_out; j += FED_PANEL) {
+        for (size_t k = 0; k < layer->n_in; k += BAND) {
+            fed_transpose(weights + j * layer->n_in + k, layer->n_in, layer->panels + j * layer->n_in + k * FED_PANEL,
+                          FED_PANEL, smaller(BAND, layer->n_in - k), smaller(FED_PANEL, layer->n_out - j));
         }
     }
 }
@@ -175,27 +163,7 @@ float *fed_network_input(struct fed_network *net, size_t *stride) {
     return net->input;
 }
 
-/* Lists the inputs that are not zero (of either sign) in every row. */
-static void find_columns(struct fed_network *net, size_t rows) {
-    size_t stride = net->layers[0].in_stride, n = 0;
-    for (size_t k0 = 0; k0 < stride; k0 += FED_PANEL) {
-        uint32_t seen[FED_PANEL] = {0};
-        for (size_t b = 0; b < rows; b++) {
-            uint32_t bits[FED_PANEL];
-            memcpy(bits, net->input + b * stride + k0, sizeof bits);
-            for (size_t k = 0; k < FED_PANEL; k++) {
-                seen[k] |= bits[k];
-            }
-        }
-        for (size_t k = 0; k < FED_PANEL; k++) {
-            net->columns[n] = (uint32_t)(k0 + k);
-            n += seen[k] << 1 != 0;
-        }
-    }
-    net->n_columns = n;
-}
-
-static void add_bias(float *row, const float *bias, size_t stride) {
+static void add_bias(float *restrict row, const float *restrict bias, size_t stride) {
     for (size_t j0 = 0; j0 < stride; j0 += FED_PANEL) {
         for (size_t j = 0; j < FED_PANEL; j++) {
             row[j0 + j] += bias[j0 + j];
@@ -224,7 +192,9 @@ static void activate(const struct fed_network *net, const struct layer *layer, f
 /* Only the first layer skips columns: inputs are often zero where hidden units are not. */
 static void forward(struct fed_network *net, size_t rows) {
     assert(rows > 0 && rows <= net->max_batch);
-    find_columns(net, rows);
+    const struct layer *first = &net->layers[0];
+    net->n_columns = net->kernels->live_columns(net->column_list, net->input, first->in_stride, rows);
+    net->columns = net->n_columns < first->n_in ? net->column_list : NULL;
     for (uint32_t l = 0; l < net->n_layers; l++) {
         struct layer *layer = &net->layers[l];
         net->kernels->forward(layer->out, layer->stride, layer->x, layer->in_stride, rows, layer->panels, layer->n_in,
@@ -273,10 +243,11 @@ static double loss_gradient(struct fed_network *net, const uint32_t *labels, siz
 }
 
 /* gradient *= activation'(before), told from the activation's value a. The padding of gradient is zero and stays zero. */
-static void through_activation(float *gradient, const float *out, size_t stride, enum fed_activation activation) {
+static void through_activation(float *restrict gradient, const float *restrict out, size_t stride,
+                               enum fed_activation activation) {
     for (size_t j0 = 0; j0 < stride; j0 += FED_PANEL) {
-        float *g = gradient + j0;
-        const float *a = out + j0;
+        float *restrict g = gradient + j0;
+        const float *restrict a = out + j0;
         switch (activation) {
         case FED_LINEAR: break;
         case FED_RELU:

@@ -37,6 +37,10 @@ struct fed_kernels {
     void (*update)(float *panels, const float *x, size_t x_stride, const float *g, size_t g_stride, size_t rows, size_t n_in,
                    size_t n_out, const uint32_t *columns, size_t n_columns);
 
+    /* Lists, ascending, the columns of x that are not zero (of either sign) in all rows; returns how many. columns has
+     * room for x_stride entries. */
+    size_t (*live_columns)(uint32_t *columns, const float *x, size_t x_stride, size_t rows);
+
     /* Elementwise over n floats (own polynomials, see poly.h). */
     void (*sigmoid)(float *a, size_t n);
     void (*tanh)(float *a, size_t n);

@@ -1,4 +1,4 @@
-/* What the kernel sets share: their tables, and the elementwise loops that each compiles with its own flags. */
+/* What the kernel sets share: their tables, and the plain loops that each compiles with its own flags. */
 #ifndef FED_COMMON_NUMERIC_KERNELS_INTERNAL_H
 #define FED_COMMON_NUMERIC_KERNELS_INTERNAL_H
 
@@ -13,6 +13,23 @@ extern const struct fed_kernels fed_kernels_avx512;
 
 /* Lanes of a horizontal sum on every machine, whatever its vectors. */
 #define FED_SUM_LANES 16
+
+static inline size_t live_columns(uint32_t *columns, const float *x, size_t x_stride, size_t rows) {
+    size_t n = 0;
+    for (size_t k0 = 0; k0 < x_stride; k0 += FED_PANEL) {
+        uint32_t seen[FED_PANEL] = {0};
+        for (size_t b = 0; b < rows; b++) {
+            for (size_t k = 0; k < FED_PANEL; k++) {
+                seen[k] |= fed_poly_bits(x[b * x_stride + k0 + k]);
+            }
+        }
+        for (size_t k = 0; k < FED_PANEL; k++) {
+            columns[n] = (uint32_t)(k0 + k);
+            n += seen[k] << 1 != 0;
+        }
+    }
+    return n;
+}
 
 static inline void sigmoid_all(float *a, size_t n) {
     for (size_t i = 0; i < n; i++) {

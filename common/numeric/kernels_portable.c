@@ -52,5 +52,5 @@ static void update(float *panels, const float *x, size_t x_stride, const float *
     }
 }
 
-const struct fed_kernels fed_kernels_portable = {"portable",  forward,  input_gradient, update,
-                                                 sigmoid_all, tanh_all, exp_row};
+const struct fed_kernels fed_kernels_portable = {"portable",   forward,     input_gradient, update,
+                                                 live_columns, sigmoid_all, tanh_all,       exp_row};

@@ -17,6 +17,7 @@
 #define FED_COMMON_NUMERIC_KERNELS_TILE_H
 
 #include "common/numeric/kernels_internal.h"
+#include "common/numeric/transpose.h"
 
 #define TILE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
@@ -176,11 +177,7 @@ TILE void gradient_tile(const int n, const int vecs, const struct gradient_block
     vec chain[CHAINS][2];
     if (!block->first) {
         memset(lanes, 0, sizeof lanes);
-        for (size_t b = 0; b < block->rows; b++) {
-            for (int t = 0; t < n; t++) {
-                lanes[(size_t)t * vecs * LANES + b] = block->dx[b * block->dx_stride + k + t];
-            }
-        }
+        fed_transpose(lanes, vecs * LANES, block->dx + k, block->dx_stride, block->rows, n);
     }
     UNROLL for (int t = 0; t < n; t++) {
         UNROLL for (int v = 0; v < vecs; v++) {
@@ -203,9 +200,7 @@ TILE void gradient_tile(const int n, const int vecs, const struct gradient_block
     UNROLL for (int t = 0; t < n; t++) {
         UNROLL for (int v = 0; v < vecs; v++) { vec_store(lanes + (t * vecs + v) * LANES, chain[t][v]); }
     }
-    for (size_t b = 0; b < block->rows; b++) {
-        UNROLL for (int t = 0; t < n; t++) { block->dx[b * block->dx_stride + k + t] = lanes[(size_t)t * vecs * LANES + b]; }
-    }
+    fed_transpose(block->dx + k, block->dx_stride, lanes, vecs * LANES, n, block->rows);
 }
 
 TILE void gradient_block(const int vecs, const struct gradient_block *block, size_t n_in) {
@@ -221,15 +216,6 @@ TILE void gradient_block(const int vecs, const struct gradient_block *block, siz
     }
 }
 
-static void transpose(float *out, size_t width, const float *dz, size_t dz_stride, size_t rows, size_t n_out) {
-    memset(out, 0, n_out * width * sizeof *out);
-    for (size_t b = 0; b < rows; b++) {
-        for (size_t j = 0; j < n_out; j++) {
-            out[j * width + b] = dz[b * dz_stride + j];
-        }
-    }
-}
-
 static void input_gradient(float *dx, size_t dx_stride, const float *dz, size_t dz_stride, size_t rows, const float *panels,
                            size_t n_in, size_t n_out) {
     float transposed[GRADIENT_BLOCK * STRIP] __attribute__((aligned(64)));
@@ -239,7 +225,9 @@ static void input_gradient(float *dx, size_t dx_stride, const float *dz, size_t 
             struct gradient_block block = {
                 transposed, panels + j * n_in,  FED_PANEL * n_in, smaller(GRADIENT_BLOCK, n_out - j), n,
                 j == 0,     dx + b * dx_stride, dx_stride};
-            transpose(transposed, n > LANES ? STRIP : LANES, dz + b * dz_stride + j, dz_stride, n, block.n_out);
+            size_t lanes = n > LANES ? STRIP : LANES;
+            memset(transposed, 0, block.n_out * lanes * sizeof *transposed);
+            fed_transpose(transposed, lanes, dz + b * dz_stride + j, dz_stride, n, block.n_out);
             if (n > LANES) {
                 gradient_block(2, &block, n_in);
             } else {

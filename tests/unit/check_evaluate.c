@@ -1,0 +1,149 @@
+/* Evaluation against the same numbers in double, and against the definition of its sums. */
+#include <check.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/rng.h"
+#include "coordinator/evaluate.h"
+#include "tests/unit/double_network.h"
+
+enum { EXAMPLES = 257, INPUTS = 40, CLASSES = 7 }; /* two whole chunks and a short one */
+
+static struct fed_model model;
+static float *params;
+static struct fed_dataset dataset;
+static uint8_t features[EXAMPLES * INPUTS], labels[EXAMPLES];
+static const struct fed_kernels *kernels;
+
+static void setup(void) {
+    struct fed_model_spec spec = {.inputs = INPUTS, .n_layers = 2, .layers = {{50, FED_SIGMOID}, {CLASSES, FED_LINEAR}}};
+    struct fed_rng rng;
+    ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
+    ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
+    params = malloc(model.n_params * sizeof *params);
+    ck_assert_ptr_nonnull(params);
+    fed_model_initial(params, &model, 5);
+    fed_rng_init(&rng, 2, "test", 0, 0);
+    for (size_t i = 0; i < sizeof features; i++) {
+        features[i] = i % INPUTS < 10 ? 0 : (uint8_t)(fed_rng_u32(&rng) >> 24);
+    }
+    for (size_t i = 0; i < EXAMPLES; i++) {
+        labels[i] = (uint8_t)fed_rng_below(&rng, CLASSES);
+    }
+    dataset = (struct fed_dataset){EXAMPLES, INPUTS, CLASSES, features, labels, {0}, NULL};
+}
+
+static void teardown(void) { free(params); }
+
+static struct fed_network *new_network(size_t max_batch, const struct fed_kernels *set) {
+    struct fed_network *net;
+    ck_assert_int_eq(fed_network_new(&net, &model, max_batch, set), FED_OK);
+    return net;
+}
+
+START_TEST(loss_and_accuracy_are_those_of_the_model_in_double) {
+    struct fed_network *net = new_network(FED_EVALUATE_CHUNK, kernels);
+    struct fed_evaluation got;
+    double *w = malloc(model.n_params * sizeof *w), *values = malloc(double_units(&model) * sizeof *values), loss = 0;
+    size_t n_correct = 0;
+    ck_assert_int_eq(fed_evaluate(&got, net, params, &dataset, NULL), FED_OK);
+    for (size_t i = 0; i < model.n_params; i++) {
+        w[i] = (double)params[i];
+    }
+    for (size_t i = 0; i < EXAMPLES; i++) {
+        double x[INPUTS];
+        for (size_t k = 0; k < INPUTS; k++) {
+            x[k] = features[i * INPUTS + k] / 255.0;
+        }
+        const double *logits = double_forward(&model, w, x, values);
+        size_t best = 0;
+        for (size_t j = 1; j < CLASSES; j++) {
+            best = logits[j] > logits[best] ? j : best;
+        }
+        n_correct += best == labels[i];
+        loss += double_row_loss(logits, CLASSES, labels[i]);
+    }
+    ck_assert_double_eq_tol(got.loss, loss / EXAMPLES, 1e-6);
+    ck_assert_double_eq(got.accuracy, (double)n_correct / EXAMPLES);
+    ck_assert_uint_gt(n_correct, 0);
+    fed_network_free(net);
+    free(w);
+    free(values);
+}
+END_TEST
+
+START_TEST(the_sum_goes_over_fixed_chunks_whatever_the_network_holds) {
+    struct fed_network *small = new_network(FED_EVALUATE_CHUNK, kernels), *large = new_network(300, kernels);
+    struct fed_evaluation a, b;
+    size_t stride, n_correct = 0;
+    double loss = 0;
+    ck_assert_int_eq(fed_evaluate(&a, small, params, &dataset, NULL), FED_OK);
+    ck_assert_int_eq(fed_evaluate(&b, large, params, &dataset, NULL), FED_OK);
+    ck_assert(a.loss == b.loss && a.accuracy == b.accuracy);
+    float *x = fed_network_input(small, &stride);
+    for (size_t first = 0; first < EXAMPLES; first += 100) {
+        uint32_t y[100];
+        size_t n = 0;
+        double chunk = 0;
+        for (; n < 100 && first + n < EXAMPLES; n++) {
+            for (size_t k = 0; k < INPUTS; k++) {
+                x[n * stride + k] = (float)features[(first + n) * INPUTS + k] / 255.0f;
+            }
+            y[n] = labels[first + n];
+        }
+        fed_network_evaluate(small, y, n, &chunk, &n_correct);
+        loss += chunk;
+    }
+    ck_assert(a.loss == loss / EXAMPLES);
+    fed_network_free(small);
+    fed_network_free(large);
+}
+END_TEST
+
+START_TEST(all_kernel_sets_evaluate_to_the_same_bits) {
+    static const char *const names[] = {"portable", "avx2", "avx512"};
+    struct fed_evaluation first, other;
+    struct fed_network *net = new_network(FED_EVALUATE_CHUNK, fed_kernels_by_name("portable"));
+    ck_assert_int_eq(fed_evaluate(&first, net, params, &dataset, NULL), FED_OK);
+    fed_network_free(net);
+    for (size_t s = 0; s < sizeof names / sizeof *names; s++) {
+        if (fed_kernels_by_name(names[s]) != NULL) {
+            net = new_network(FED_EVALUATE_CHUNK, fed_kernels_by_name(names[s]));
+            ck_assert_int_eq(fed_evaluate(&other, net, params, &dataset, NULL), FED_OK);
+            ck_assert(other.loss == first.loss && other.accuracy == first.accuracy);
+            fed_network_free(net);
+        }
+    }
+}
+END_TEST
+
+START_TEST(cancel_interrupts_and_leaves_the_result) {
+    struct fed_network *net = new_network(FED_EVALUATE_CHUNK, kernels);
+    struct fed_evaluation out = {-1, -1};
+    atomic_bool cancel = true;
+    ck_assert_int_eq(fed_evaluate(&out, net, params, &dataset, &cancel), FED_EINTERRUPTED);
+    ck_assert(out.loss == -1 && out.accuracy == -1);
+    atomic_store(&cancel, false);
+    ck_assert_int_eq(fed_evaluate(&out, net, params, &dataset, &cancel), FED_OK);
+    ck_assert(out.loss > 0);
+    fed_network_free(net);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("evaluate");
+    TCase *tcase = tcase_create("evaluate");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, loss_and_accuracy_are_those_of_the_model_in_double);
+    tcase_add_test(tcase, the_sum_goes_over_fixed_chunks_whatever_the_network_holds);
+    tcase_add_test(tcase, all_kernel_sets_evaluate_to_the_same_bits);
+    tcase_add_test(tcase, cancel_interrupts_and_leaves_the_result);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
