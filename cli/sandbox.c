@@ -1,0 +1,154 @@
+#include "cli/sandbox.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "common/base/file.h"
+#include "common/config/roster_file.h"
+#include "common/seal/keys.h"
+
+#define SOCKET_PATH_MAX 107
+#define SOCKET_NAME_MAX sizeof "/control"
+
+void fed_sandbox_path(char out[FED_SANDBOX_PATH], const struct fed_sandbox *sandbox, const char *name) {
+    snprintf(out, FED_SANDBOX_PATH, "%s/%s", sandbox->dir, name);
+}
+
+void fed_sandbox_client_path(char out[FED_SANDBOX_PATH], const struct fed_sandbox *sandbox, uint32_t node) {
+    char name[32];
+    snprintf(name, sizeof name, "node-%u.yaml", node);
+    fed_sandbox_path(out, sandbox, name);
+}
+
+static int make_dir(struct fed_sandbox *sandbox, const char *run_dir, struct fed_error *err) {
+    const char *tmp = getenv("TMPDIR");
+    int n = snprintf(sandbox->dir, sizeof sandbox->dir, "%s/simulate.XXXXXX", run_dir);
+    if (n < 0 || (size_t)n + SOCKET_NAME_MAX > SOCKET_PATH_MAX) {
+        n = snprintf(sandbox->dir, sizeof sandbox->dir, "%s/fedavg.XXXXXX", tmp != NULL ? tmp : "/tmp");
+    }
+    if (n < 0 || (size_t)n + SOCKET_NAME_MAX > SOCKET_PATH_MAX || mkdtemp(sandbox->dir) == NULL) {
+        int rc = fed_error_set(err, FED_EIO, "%s: a temporary directory cannot be made: %s", sandbox->dir, strerror(errno));
+        sandbox->dir[0] = '\0';
+        return rc;
+    }
+    return FED_OK;
+}
+
+static json_t *partition_json(const struct fed_task *task) {
+    const struct fed_partition_spec *spec = &task->partition;
+    json_t *partition =
+        json_pack("{s:s, s:I}", "kind", fed_partition_kind_name(spec->kind), "clients", (json_int_t)spec->clients);
+    if (spec->kind == FED_PARTITION_SHARDS) {
+        json_object_set_new(partition, "shards_per_client", json_integer((json_int_t)spec->shards_per_client));
+    } else if (spec->kind == FED_PARTITION_DIRICHLET) {
+        json_object_set_new(partition, "alpha", json_real(spec->alpha));
+    }
+    return partition;
+}
+
+/* JSON is YAML, and quotes every path as it must be quoted. */
+static int write_client(const struct fed_sandbox *sandbox, const struct fed_task *task, uint32_t node, uint32_t threads,
+                        const char *coordinator_line, struct fed_error *err) {
+    char path[FED_SANDBOX_PATH], key[FED_SANDBOX_PATH], endpoint[FED_SANDBOX_PATH + 8], control[FED_SANDBOX_PATH], name[32];
+    snprintf(name, sizeof name, "node-%u.key", node);
+    fed_sandbox_path(key, sandbox, name);
+    fed_sandbox_path(control, sandbox, "control");
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", control);
+    json_t *client = json_pack(
+        "{s:i, s:s, s:s, s:s, s:I, s:I, s:{s:s, s:{s:s, s:s}, s:o}, s:{s:i, s:I}, s:{s:I, s:I, s:I, s:I}, s:s}", "schema", 1,
+        "coordinator", endpoint, "coordinator_key", coordinator_line, "key", key, "workers", (json_int_t)threads, "seed",
+        (json_int_t)task->seed, "data", "format", "idx", "train", "images", task->data.train_images, "labels",
+        task->data.train_labels, "partition", partition_json(task), "clients", "first", 0, "count",
+        (json_int_t)task->partition.clients, "limits", "max_epochs", (json_int_t)1000000, "max_model_mb",
+        (json_int_t)1048576, "max_train_s", (json_int_t)86400, "memory_mb", (json_int_t)1048576, "state_dir", sandbox->dir);
+    char *text = client != NULL ? json_dumps(client, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(client);
+    if (text == NULL) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory");
+    }
+    fed_sandbox_client_path(path, sandbox, node);
+    const struct iovec part = {text, strlen(text)};
+    int rc = fed_file_replace(path, &part, 1, 0600, err);
+    free(text);
+    return rc;
+}
+
+static int create_identity(char line[FED_PUBLIC_LINE_MAX], struct fed_public_keys *keys, const struct fed_sandbox *sandbox,
+                           const char *name, struct fed_error *err) {
+    char path[FED_SANDBOX_PATH];
+    struct fed_identity identity = {0};
+    fed_sandbox_path(path, sandbox, name);
+    int rc = fed_identity_create(&identity, path, err);
+    if (rc == FED_OK) {
+        *keys = identity.public_keys;
+        fed_public_line(line, keys);
+    }
+    fed_identity_fini(&identity);
+    return rc;
+}
+
+static int fill(struct fed_sandbox *sandbox, const struct fed_task *task, uint32_t threads, struct fed_error *err) {
+    char line[FED_PUBLIC_LINE_MAX], ignored[FED_PUBLIC_LINE_MAX], path[FED_SANDBOX_PATH], name[32];
+    struct fed_public_keys keys;
+    struct fed_roster_file roster = {calloc(sandbox->n_nodes, sizeof *roster.entries), sandbox->n_nodes};
+    int rc = roster.entries != NULL ? create_identity(line, &keys, sandbox, "coordinator.key", err)
+                                    : fed_error_set(err, FED_ENOMEM, "not enough memory");
+    for (uint32_t i = 0; rc == FED_OK && i < sandbox->n_nodes; i++) {
+        struct fed_roster_entry *entry = &roster.entries[i];
+        snprintf(entry->name, sizeof entry->name, "node-%u", i);
+        entry->n_clients = task->partition.clients;
+        entry->partial_sums = true;
+        snprintf(name, sizeof name, "node-%u.key", i);
+        rc = create_identity(ignored, &entry->keys, sandbox, name, err);
+        if (rc == FED_OK) {
+            rc = write_client(sandbox, task, i, threads, line, err);
+        }
+    }
+    if (rc == FED_OK) {
+        fed_sandbox_path(path, sandbox, "roster");
+        rc = fed_roster_file_save(&roster, path, err);
+    }
+    fed_roster_file_fini(&roster);
+    return rc;
+}
+
+int fed_sandbox_new(struct fed_sandbox *out, const char *run_dir, const struct fed_task *task, uint32_t n_nodes,
+                    uint32_t threads, struct fed_error *err) {
+    struct fed_sandbox sandbox = {.n_nodes = n_nodes};
+    int rc = fed_file_make_dirs(run_dir, err);
+    if (rc == FED_OK) {
+        rc = make_dir(&sandbox, run_dir, err);
+    }
+    if (rc == FED_OK) {
+        rc = fill(&sandbox, task, threads, err);
+    }
+    if (rc != FED_OK) {
+        fed_sandbox_remove(&sandbox);
+        return rc;
+    }
+    *out = sandbox;
+    return FED_OK;
+}
+
+void fed_sandbox_remove(struct fed_sandbox *sandbox) {
+    if (sandbox->dir[0] == '\0') {
+        return;
+    }
+    DIR *dir = opendir(sandbox->dir);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            unlinkat(dirfd(dir), entry->d_name, 0);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    rmdir(sandbox->dir);
+    sandbox->dir[0] = '\0';
+}

@@ -1,0 +1,464 @@
+#include "client/host.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/pool.h"
+#include "common/data/dataset.h"
+#include "common/data/partition.h"
+#include "common/numeric/kernels.h"
+
+/* One client's update: wanted, being made, or made. */
+struct update {
+    struct update *next;
+    uint64_t client;
+    bool wanted; /* asked for in this attempt and not yet reported */
+    bool training;
+    bool made;
+    float *delta; /* NULL when it was given up to save memory */
+    struct fed_sgd_report report;
+    double seconds;
+};
+
+struct training {
+    struct fed_job job; /* first */
+    struct fed_host *host;
+    struct fed_trainer *trainer; /* owned; NULL with a hook */
+    bool busy;
+    struct update *update;   /* NULL: its result is not wanted any more */
+    struct fed_image *image; /* held while busy */
+    uint64_t client;
+    float *delta; /* owned while busy */
+    struct fed_sgd_terms terms;
+    struct fed_sgd_report report;
+    uint64_t started_us;
+    double seconds;
+    atomic_bool cancel;
+    int rc;
+};
+
+struct fed_host {
+    const struct fed_client_config *config;
+    struct fed_host_hook hook;
+    bool has_hook;
+    const struct fed_kernels *kernels;
+    struct fed_dataset dataset;
+    bool has_data;
+    struct fed_partition partition;
+    bool has_task;
+    struct fed_task_terms terms;
+    struct fed_model model;
+    struct fed_pool *pool;
+    struct training *trainings; /* (workers) */
+    struct fed_image *image;    /* held: what is trained from */
+    float learning_rate;
+    struct update *updates;        /* in the order asked for */
+    struct fed_host_update failed; /* reported by the next fed_host_finished; client = what failed, rc != 0 */
+    size_t kept_bytes;
+};
+
+/* -- start ----------------------------------------------------------------------------------------------------------------
+ */
+
+static int load_data(struct fed_host *host, struct fed_error *err) {
+    const struct fed_client_config *config = host->config;
+    if (config->data.train_images == NULL) {
+        return host->has_hook
+                   ? FED_OK
+                   : fed_error_set(err, FED_ECONFIG, "%s: data.train: a client needs data to train on", config->path);
+    }
+    int rc = fed_dataset_load_idx(&host->dataset, config->data.train_images, config->data.train_labels, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    host->has_data = true;
+    struct fed_partition_spec spec = config->partition;
+    if (spec.kind == FED_PARTITION_NONE) {
+        spec.clients = 1;
+    }
+    rc = fed_partition_make(&host->partition, &host->dataset, &spec, config->seed, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    bool split = spec.kind != FED_PARTITION_NONE;
+    if (split && config->first_client + config->n_clients > spec.clients) {
+        return fed_error_set(err, FED_ECONFIG, "%s: clients: hosts up to client %llu, but data.partition has %u clients",
+                             config->path, (unsigned long long)(config->first_client + config->n_clients - 1), spec.clients);
+    }
+    if (!split && config->n_clients != 1) {
+        return fed_error_set(err, FED_ECONFIG,
+                             "%s: clients.count: found %llu, but without data.partition the file is one client's",
+                             config->path, (unsigned long long)config->n_clients);
+    }
+    return FED_OK;
+}
+
+int fed_host_new(struct fed_host **out, const struct fed_client_config *config, const struct fed_host_hook *hook,
+                 struct fed_error *err) {
+    struct fed_host *host = calloc(1, sizeof *host);
+    if (host == NULL) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory");
+    }
+    host->config = config;
+    host->has_hook = hook != NULL;
+    if (hook != NULL) {
+        host->hook = *hook;
+    }
+    int rc = fed_kernels_choose(&host->kernels, err);
+    if (rc == FED_OK) {
+        rc = load_data(host, err);
+    }
+    if (rc == FED_OK && (host->trainings = calloc(config->workers, sizeof *host->trainings)) == NULL) {
+        rc = fed_error_set(err, FED_ENOMEM, "not enough memory for %u workers", config->workers);
+    }
+    if (rc == FED_OK) {
+        rc = fed_pool_new(&host->pool, "fed-train", config->workers, err);
+    }
+    if (rc != FED_OK) {
+        fed_host_free(host);
+        return rc;
+    }
+    for (uint32_t i = 0; i < config->workers; i++) {
+        host->trainings[i].host = host;
+    }
+    *out = host;
+    return FED_OK;
+}
+
+const uint8_t *fed_host_partition_digest(const struct fed_host *host) {
+    return host->has_data && host->config->partition.kind != FED_PARTITION_NONE ? host->partition.digest : NULL;
+}
+
+const char *fed_host_kernels(const struct fed_host *host) { return host->kernels->name; }
+
+const struct fed_model *fed_host_model(const struct fed_host *host) { return &host->model; }
+
+struct fed_image *fed_host_image(const struct fed_host *host) {
+    return host->image;
+}
+
+/* -- the task -------------------------------------------------------------------------------------------------------------
+ */
+
+static int check_limits(const struct fed_host *host, const struct fed_task_terms *terms, const struct fed_model *model,
+                        size_t rows, struct fed_error *err) {
+    const struct fed_limits *limits = &host->config->limits;
+    uint64_t model_bytes = (uint64_t)model->n_params * sizeof(float);
+    uint64_t width = model->spec.inputs;
+    for (uint32_t i = 0; i < model->spec.n_layers; i++) {
+        width += 2 * (uint64_t)model->spec.layers[i].units;
+    }
+    /* Per worker: weights, activations with their gradients, and an update; and once: the model file, a sum. */
+    uint64_t need = host->config->workers * (2 * model_bytes + rows * width * sizeof(float)) + 3 * model_bytes;
+    if (model_bytes > limits->max_model_mb << 20) {
+        return fed_error_set(err, FED_ECONFIG, "the task's model has %llu bytes, more than limits.max_model_mb: %llu",
+                             (unsigned long long)model_bytes, (unsigned long long)limits->max_model_mb);
+    }
+    if (terms->epochs > limits->max_epochs) {
+        return fed_error_set(err, FED_ECONFIG, "the task asks for %u epochs, more than limits.max_epochs: %llu",
+                             terms->epochs, (unsigned long long)limits->max_epochs);
+    }
+    if (need > limits->memory_mb << 20) {
+        return fed_error_set(err, FED_ECONFIG, "the task needs about %llu MB, more than limits.memory_mb: %llu",
+                             (unsigned long long)(need >> 20) + 1, (unsigned long long)limits->memory_mb);
+    }
+    return FED_OK;
+}
+
+static void stop_everything(struct fed_host *host);
+
+static int make_trainers(struct fed_host *host, size_t rows, size_t largest, struct fed_error *err) {
+    for (uint32_t i = 0; i < host->config->workers && !host->has_hook; i++) {
+        fed_trainer_free(host->trainings[i].trainer);
+        host->trainings[i].trainer = NULL;
+        if (fed_trainer_new(&host->trainings[i].trainer, &host->model, host->kernels, rows, largest) != FED_OK) {
+            return fed_error_set(err, FED_ENOMEM, "not enough memory to train this model");
+        }
+    }
+    return FED_OK;
+}
+
+static bool any_busy(const struct fed_host *host) {
+    for (uint32_t i = 0; i < host->config->workers; i++) {
+        if (host->trainings[i].busy) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms, struct fed_error *err) {
+    if (host->has_task && memcmp(&host->terms, terms, sizeof *terms) == 0) {
+        return FED_OK;
+    }
+    struct fed_model model;
+    int rc = fed_model_init(&model, &terms->model, err);
+    if (rc == FED_OK && host->has_data) {
+        rc = fed_dataset_check(&host->dataset, model.spec.inputs, model.n_classes, host->config->data.train_images, err);
+    }
+    size_t largest = host->has_data ? fed_partition_largest(&host->partition) : 1;
+    size_t rows = fed_local_sgd_rows(terms->batch_size, largest);
+    if (rc == FED_OK) {
+        rc = check_limits(host, terms, &model, rows, err);
+    }
+    if (rc != FED_OK) {
+        return rc;
+    }
+    stop_everything(host);
+    while (any_busy(host)) { /* another run's task: its training has been told to stop */
+        struct pollfd ready = {.fd = fed_pool_fd(host->pool), .events = POLLIN};
+        struct fed_host_update ignored;
+        poll(&ready, 1, 100);
+        fed_host_finished(host, &ignored);
+    }
+    host->model = model;
+    host->has_task = false;
+    rc = make_trainers(host, rows, largest, err);
+    if (rc == FED_OK) {
+        host->terms = *terms;
+        host->has_task = true;
+    }
+    return rc;
+}
+
+/* -- updates --------------------------------------------------------------------------------------------------------------
+ */
+
+static struct update *find_update(struct fed_host *host, uint64_t client) {
+    struct update *u = host->updates;
+    while (u != NULL && u->client != client) {
+        u = u->next;
+    }
+    return u;
+}
+
+static void forget_delta(struct fed_host *host, struct update *u) {
+    if (u->delta != NULL) {
+        host->kept_bytes -= host->model.n_params * sizeof(float);
+        free(u->delta);
+        u->delta = NULL;
+    }
+    u->made = false;
+}
+
+static void stop_training_of(struct fed_host *host, const struct update *u) {
+    for (uint32_t i = 0; i < host->config->workers; i++) {
+        if (host->trainings[i].busy && host->trainings[i].update == u) {
+            atomic_store(&host->trainings[i].cancel, true);
+            host->trainings[i].update = NULL;
+        }
+    }
+}
+
+static void drop_updates(struct fed_host *host, bool keep) {
+    struct update **at = &host->updates;
+    while (*at != NULL) {
+        struct update *u = *at;
+        u->wanted = false;
+        if (keep && (u->made || u->training)) {
+            at = &u->next;
+            continue;
+        }
+        stop_training_of(host, u);
+        forget_delta(host, u);
+        *at = u->next;
+        free(u);
+    }
+}
+
+static void stop_everything(struct fed_host *host) {
+    drop_updates(host, false);
+    fed_image_release(host->image);
+    host->image = NULL;
+}
+
+void fed_host_begin(struct fed_host *host, struct fed_image *image, float learning_rate) {
+    bool same = host->image != NULL && host->image->round == image->round && host->learning_rate == learning_rate &&
+                memcmp(host->image->digest, image->digest, sizeof image->digest) == 0;
+    drop_updates(host, same);
+    if (host->image != image) {
+        fed_image_release(host->image);
+        host->image = fed_image_hold(image);
+    }
+    host->learning_rate = learning_rate;
+}
+
+void fed_host_end(struct fed_host *host, bool keep) { drop_updates(host, keep); }
+
+int fed_host_train(struct fed_host *host, uint64_t client) {
+    if (client < host->config->first_client || client - host->config->first_client >= host->config->n_clients) {
+        return FED_ENOTFOUND;
+    }
+    struct update *u = find_update(host, client);
+    if (u == NULL) {
+        struct update **last = &host->updates;
+        while (*last != NULL) {
+            last = &(*last)->next;
+        }
+        u = *last = calloc(1, sizeof *u);
+        if (u == NULL) {
+            return FED_ENOMEM;
+        }
+        u->client = client;
+    }
+    u->wanted = true;
+    return FED_OK;
+}
+
+void fed_host_release(struct fed_host *host, uint64_t client) {
+    struct update *u = find_update(host, client);
+    if (u != NULL && host->kept_bytes > (host->config->limits.memory_mb << 20) / 2) {
+        forget_delta(host, u);
+    }
+}
+
+/* -- training -------------------------------------------------------------------------------------------------------------
+ */
+
+static const uint32_t *shard_of(const struct fed_host *host, uint64_t client, size_t *n) {
+    bool split = host->config->partition.kind != FED_PARTITION_NONE;
+    return fed_partition_shard(&host->partition, split ? (uint32_t)client : 0, n);
+}
+
+static void run_training(struct fed_job *job) {
+    struct training *t = (struct training *)(void *)job;
+    const struct fed_host *host = t->host; /* what is read of it does not change while a worker is busy */
+    if (host->has_hook) {
+        t->rc = host->hook.train(host->hook.context, t->delta, &t->report, t->image->params, host->model.n_params, t->client,
+                                 &t->cancel);
+    } else {
+        size_t n;
+        const uint32_t *shard = shard_of(host, t->client, &n);
+        t->rc = fed_local_sgd(t->trainer, t->delta, &t->report, t->image->params, &host->dataset, shard, n, &t->terms,
+                              &t->cancel);
+    }
+    t->seconds = (double)(fed_clock_us() - t->started_us) / 1e6;
+}
+
+static int start_training(struct fed_host *host, struct training *t, struct update *u) {
+    t->delta = aligned_alloc(64, (host->model.n_params * sizeof(float) + 63) / 64 * 64);
+    if (t->delta == NULL) {
+        return FED_ENOMEM;
+    }
+    t->busy = true;
+    t->update = u;
+    t->client = u->client;
+    t->image = fed_image_hold(host->image);
+    t->terms = (struct fed_sgd_terms){.seed = host->terms.seed,
+                                      .round = host->image->round + 1,
+                                      .client = u->client,
+                                      .epochs = host->terms.epochs,
+                                      .batch_size = host->terms.batch_size,
+                                      .learning_rate = host->learning_rate};
+    t->started_us = fed_clock_us();
+    atomic_store(&t->cancel, false);
+    t->job.run = run_training;
+    u->training = true;
+    fed_pool_submit(host->pool, &t->job);
+    return FED_OK;
+}
+
+static void start_what_can_start(struct fed_host *host) {
+    struct update *u = host->updates;
+    for (uint32_t i = 0; i < host->config->workers; i++) {
+        struct training *t = &host->trainings[i];
+        while (u != NULL && (!u->wanted || u->training || u->made)) {
+            u = u->next;
+        }
+        if (u == NULL) {
+            return;
+        }
+        if (!t->busy && start_training(host, t, u) != FED_OK) {
+            u->wanted = false;
+            host->failed = (struct fed_host_update){.client = u->client, .rc = FED_ENOMEM};
+            return;
+        }
+    }
+}
+
+static void stop_what_takes_too_long(struct fed_host *host) {
+    uint64_t now = fed_clock_us(), limit = host->config->limits.max_train_s * 1000000u;
+    for (uint32_t i = 0; i < host->config->workers; i++) {
+        struct training *t = &host->trainings[i];
+        if (t->busy && t->update != NULL && now - t->started_us > limit) {
+            atomic_store(&t->cancel, true);
+        }
+    }
+}
+
+/* Moves a finished training into its update, if somebody still wants it. */
+static void settle(struct fed_host *host, struct training *t) {
+    struct update *u = t->update;
+    t->busy = false;
+    fed_image_release(t->image);
+    t->image = NULL;
+    if (u != NULL && t->rc == FED_OK) {
+        u->training = false;
+        u->made = true;
+        u->delta = t->delta;
+        u->report = t->report;
+        u->seconds = t->seconds;
+        host->kept_bytes += host->model.n_params * sizeof(float);
+        t->delta = NULL;
+        return;
+    }
+    free(t->delta);
+    t->delta = NULL;
+    if (u != NULL) {
+        u->training = u->wanted = false;
+        host->failed = (struct fed_host_update){.client = u->client, .rc = t->rc};
+    }
+}
+
+static bool next_made(struct fed_host *host, struct fed_host_update *out) {
+    for (struct update *u = host->updates; u != NULL; u = u->next) {
+        if (u->wanted && u->made) {
+            u->wanted = false;
+            *out = (struct fed_host_update){
+                .client = u->client, .rc = FED_OK, .delta = u->delta, .report = u->report, .seconds = u->seconds};
+            return true;
+        }
+    }
+    return false;
+}
+
+bool fed_host_finished(struct fed_host *host, struct fed_host_update *out) {
+    for (struct fed_job *job; host->failed.rc == FED_OK && (job = fed_pool_finished(host->pool)) != NULL;) {
+        settle(host, (struct training *)(void *)job);
+    }
+    if (host->image != NULL && host->has_task) {
+        stop_what_takes_too_long(host);
+        start_what_can_start(host);
+    }
+    if (host->failed.rc != FED_OK) {
+        *out = host->failed;
+        host->failed = (struct fed_host_update){0};
+        return true;
+    }
+    return next_made(host, out);
+}
+
+int fed_host_fd(const struct fed_host *host) { return fed_pool_fd(host->pool); }
+
+void fed_host_free(struct fed_host *host) {
+    if (host == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; host->trainings != NULL && i < host->config->workers; i++) {
+        atomic_store(&host->trainings[i].cancel, true);
+    }
+    fed_pool_free(host->pool);
+    drop_updates(host, false);
+    for (uint32_t i = 0; host->trainings != NULL && i < host->config->workers; i++) {
+        fed_trainer_free(host->trainings[i].trainer);
+        fed_image_release(host->trainings[i].image);
+        free(host->trainings[i].delta);
+    }
+    free(host->trainings);
+    fed_image_release(host->image);
+    fed_partition_fini(&host->partition);
+    fed_dataset_fini(&host->dataset);
+    free(host);
+}

@@ -1,0 +1,227 @@
+#include "client/parts.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fed_part *fed_parts_find(struct fed_part *list, uint32_t id) {
+    while (list != NULL && list->id != id) {
+        list = list->next;
+    }
+    return list;
+}
+
+static void free_part(struct fed_part *part) {
+    fed_seal_pair_free(part->e);
+    fed_seal_key_free(part->key);
+    free(part->header);
+    free(part->sum);
+    free(part);
+}
+
+void fed_parts_free(struct fed_part **list) {
+    while (*list != NULL) {
+        struct fed_part *part = *list;
+        *list = part->next;
+        free_part(part);
+    }
+}
+
+static bool holds(const struct fed_part *part, uint64_t client) {
+    for (size_t i = 0; i < part->n_clients; i++) {
+        if (part->clients[i] == client) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The list as we have it is nearly always where the new one begins; otherwise something of it was given back meanwhile. */
+static int take_clients(struct fed_part *part, const struct fed_msg_round *round) {
+    bool grown = round->n_clients >= part->n_clients &&
+                 memcmp(part->clients, round->clients, part->n_clients * sizeof *part->clients) == 0;
+    for (size_t i = grown ? part->n_clients : 0; i < round->n_clients; i++) {
+        if (grown || !holds(part, round->clients[i])) {
+            if (part->n_clients == FED_CLIENTS_MAX) {
+                return FED_EWIRE;
+            }
+            part->clients[part->n_clients++] = round->clients[i];
+        }
+    }
+    part->closed = part->closed || round->closed;
+    return FED_OK;
+}
+
+int fed_parts_update(struct fed_part **out, struct fed_part **list, const struct fed_msg_round *round, size_t *first_fresh) {
+    struct fed_part *part = fed_parts_find(*list, round->part);
+    if (part == NULL) {
+        part = calloc(1, sizeof *part);
+        if (part == NULL) {
+            return FED_ENOMEM;
+        }
+        part->id = round->part;
+        part->encoding = round->encoding;
+        struct fed_part **last = list;
+        while (*last != NULL) {
+            last = &(*last)->next;
+        }
+        *last = part;
+    }
+    *first_fresh = part->n_clients;
+    *out = part;
+    if (part->state != FED_PART_TRAINING) {
+        return FED_OK;
+    }
+    if (round->encoding != part->encoding) {
+        return FED_EWIRE;
+    }
+    return take_clients(part, round);
+}
+
+static int join(struct fed_part *part, size_t i, const struct fed_fixed *fixed, size_t n_params,
+                const struct fed_host_update *update) {
+    if (part->encoding == FED_ENCODING_I64) {
+        if (part->sum == NULL && (part->sum = calloc(n_params, sizeof *part->sum)) == NULL) {
+            return FED_ENOMEM;
+        }
+        fed_fixed_add(fixed, part->sum, update->delta, n_params, update->report.n_examples);
+    } else {
+        part->delta = update->delta;
+    }
+    part->fate[i] = FED_CLIENT_TRAINED;
+    part->n_trained++;
+    part->weights[i] = (uint32_t)update->report.n_examples;
+    part->losses[i] = (float)update->report.mean_loss;
+    part->train_seconds += update->seconds;
+    return FED_OK;
+}
+
+int fed_parts_join(size_t *n, struct fed_part *list, const struct fed_fixed *fixed, size_t n_params,
+                   const struct fed_host_update *update) {
+    *n = 0;
+    for (struct fed_part *part = list; part != NULL; part = part->next) {
+        for (size_t i = 0; part->state == FED_PART_TRAINING && i < part->n_clients; i++) {
+            if (part->clients[i] != update->client || part->fate[i] != FED_CLIENT_WAITED_FOR) {
+                continue;
+            }
+            int rc = join(part, i, fixed, n_params, update);
+            if (rc != FED_OK) {
+                return rc;
+            }
+            ++*n;
+        }
+    }
+    return FED_OK;
+}
+
+struct fed_part *fed_parts_drop_client(struct fed_part *list, uint64_t client) {
+    for (struct fed_part *part = list; part != NULL; part = part->next) {
+        for (size_t i = 0; part->state == FED_PART_TRAINING && i < part->n_clients; i++) {
+            if (part->clients[i] == client && part->fate[i] == FED_CLIENT_WAITED_FOR) {
+                part->fate[i] = FED_CLIENT_DECLINED;
+                part->n_declined++;
+                return part;
+            }
+        }
+    }
+    return NULL;
+}
+
+bool fed_part_complete(const struct fed_part *part) {
+    return part->state == FED_PART_TRAINING && part->closed && part->n_trained > 0 &&
+           part->n_trained + part->n_declined == part->n_clients;
+}
+
+/* Clients ascending, as the header wants them, each with its weight and loss. */
+static void fill_header(struct fed_update_header *header, const struct fed_part *part, size_t n_params) {
+    memset(header, 0, sizeof *header);
+    header->suite = FED_SUITE_1;
+    header->encoding = part->encoding;
+    header->n_bytes = (uint64_t)n_params * (part->encoding == FED_ENCODING_I64 ? sizeof(int64_t) : sizeof(float));
+    header->n_chunks = fed_chunk_count(header->n_bytes);
+    header->train_seconds = part->train_seconds;
+    for (size_t i = 0; i < part->n_clients; i++) {
+        if (part->fate[i] != FED_CLIENT_TRAINED) {
+            continue;
+        }
+        size_t at = header->n_clients++;
+        while (at > 0 && header->clients[at - 1] > part->clients[i]) {
+            header->clients[at] = header->clients[at - 1];
+            header->weights[at] = header->weights[at - 1];
+            header->losses[at] = header->losses[at - 1];
+            at--;
+        }
+        header->clients[at] = part->clients[i];
+        header->weights[at] = part->weights[i];
+        header->losses[at] = part->losses[i];
+    }
+}
+
+int fed_part_seal(struct fed_part *part, size_t n_params, const struct fed_identity *identity,
+                  const struct fed_terms *terms) {
+    struct fed_update_header *header = malloc(sizeof *header);
+    uint8_t *bytes = malloc(FED_HEADER_MAX), digest[32];
+    struct fed_seal_pair *e = NULL;
+    struct fed_seal_key *key = NULL;
+    size_t n = 0;
+    int rc = header != NULL && bytes != NULL ? FED_OK : FED_ENOMEM;
+    if (rc != FED_OK) {
+        goto out;
+    }
+    fill_header(header, part, n_params);
+    rc = fed_update_header_encode(bytes, &n, header);
+    if (rc == FED_OK) {
+        rc = fed_seal_pair_new(&e);
+    }
+    if (rc != FED_OK) {
+        goto out;
+    }
+    fed_terms_digest(digest, terms);
+    rc = fed_seal_update_key_node(&key, e, identity, terms->r_pk, digest, bytes, n);
+    if (rc != FED_OK) {
+        goto out;
+    }
+    part->e = e;
+    part->key = key;
+    part->header = bytes;
+    part->n_header = n;
+    part->n_bytes = header->n_bytes;
+    part->state = FED_PART_OFFERED;
+    e = NULL;
+    bytes = NULL;
+out:
+    fed_seal_pair_free(e);
+    free(bytes);
+    free(header);
+    return rc;
+}
+
+int fed_part_chunk(uint8_t **out, size_t *n, const struct fed_part *part, uint64_t i) {
+    const uint8_t *plain =
+        part->encoding == FED_ENCODING_I64 ? (const uint8_t *)part->sum : (const uint8_t *)(const void *)part->delta;
+    size_t n_plain = fed_chunk_plain_bytes(part->n_bytes, i);
+    uint8_t *sealed = malloc(n_plain + FED_TAG_BYTES);
+    if (sealed == NULL) {
+        return FED_ENOMEM;
+    }
+    fed_seal_chunk(sealed, part->key, i, plain + i * FED_CHUNK_BYTES, n_plain);
+    *out = sealed;
+    *n = n_plain + FED_TAG_BYTES;
+    return FED_OK;
+}
+
+uint64_t fed_part_examples(const struct fed_part *part) {
+    uint64_t examples = 0;
+    for (size_t i = 0; i < part->n_clients; i++) {
+        examples += part->weights[i];
+    }
+    return examples;
+}
+
+void fed_parts_progress(const struct fed_part *list, uint32_t *done, uint32_t *total) {
+    *done = *total = 0;
+    for (; list != NULL; list = list->next) {
+        *done += (uint32_t)list->n_trained;
+        *total += (uint32_t)list->n_clients;
+    }
+}

@@ -1,0 +1,52 @@
+#include "client/sent_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/file.h"
+#include "common/seal/digest.h"
+
+int fed_sent_log_open(int *fd, const char *state_dir, struct fed_error *err) {
+    char *path = NULL;
+    int rc = fed_file_make_dirs(state_dir, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    if (fed_path_join(&path, state_dir, "sent.log") != FED_OK) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory");
+    }
+    int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (file < 0) {
+        rc = fed_error_set(err, FED_EIO, "%s: cannot be opened for appending: %s", path, strerror(errno));
+    } else {
+        *fd = file;
+    }
+    free(path);
+    return rc;
+}
+
+int fed_sent_log_write(int fd, const struct fed_sent *sent, int64_t wall_ms, struct fed_error *err) {
+    char run[33], model[FED_DIGEST_HEX], when[32], line[512];
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    fed_hex(run, sent->run_id, sizeof sent->run_id);
+    fed_hex(model, sent->model_digest, sizeof sent->model_digest);
+    int n = snprintf(line, sizeof line,
+                     "%s run=%s round=%" PRIu64 " attempt=%" PRIu32 " model=%s clients=%" PRIu64 " examples=%" PRIu64
+                     " bytes=%" PRIu64 "\n",
+                     when, run, sent->round, sent->attempt, model, sent->n_clients, sent->n_examples, sent->n_bytes);
+    ssize_t written = write(fd, line, (size_t)n);
+    if (written != n || fdatasync(fd) != 0) {
+        return fed_error_set(err, FED_EIO, "sent.log: cannot be written (%s); nothing is sent until it can",
+                             written >= 0 && written != n ? "disk full" : strerror(errno));
+    }
+    return FED_OK;
+}

@@ -1,0 +1,38 @@
+/* The way in: what an offer, and then the values behind it, must be to be added. Pure; every refusal has a name
+ * (enum fed_refusal in proto/wire.h). The checks stand in the order in which their answers help the operator most. */
+#ifndef FED_COORDINATOR_ADMIT_H
+#define FED_COORDINATOR_ADMIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/model/model.h"
+#include "common/numeric/fixed.h"
+#include "coordinator/round.h"
+#include "coordinator/schedule.h"
+#include "proto/wire.h"
+
+/* What admission is judged by; all borrowed. */
+struct fed_admit_rules {
+    const struct fed_terms *terms; /* of the attempt at hand */
+    const struct fed_fixed *fixed;
+    const struct fed_round *round;
+    const struct fed_schedule *schedule;
+};
+
+/* Judges an offer by node before a byte of it is fetched. On FED_REFUSAL_NONE *header holds what it says of itself. */
+enum fed_refusal fed_admit_offer(struct fed_update_header *header, const struct fed_admit_rules *rules, size_t node,
+                                 const struct fed_msg_offer *offer);
+
+/* Judges the values of one opened chunk (n_bytes of it, whole elements). *bad: the index of the first bad element in it. */
+enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_header *header,
+                                  const void *bytes, size_t n_bytes);
+
+/* N of the update: the sum of its weights. */
+uint64_t fed_admit_total_weight(const struct fed_update_header *header);
+
+/* "NaN at fc1.weight[17], element 17 of 156800; |delta| may be at most 64": the sentence for a refusal of values. */
+void fed_admit_describe(struct fed_error *out, enum fed_refusal refusal, const struct fed_model *model,
+                        const struct fed_fixed *fixed, size_t parameter, double value);
+
+#endif

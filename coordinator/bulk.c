@@ -1,0 +1,151 @@
+/* The bulk lane: sealed model chunks out, sealed update chunks in. Whoever speaks here has shown a pass of this attempt;
+ * nothing said here can do more than fail to open. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "coordinator/coordinator_internal.h"
+
+#define SERVE_AT_ONCE 8 /* chunks handed to one node before the next has its turn */
+
+static int send_head(struct fed_coordinator *c, const struct fed_route *to, const struct fed_bulk_head *head,
+                     struct fed_shared *body, size_t offset, size_t n_body) {
+    uint8_t bytes[FED_BULK_HEAD_MAX];
+    size_t n;
+    int rc = fed_bulk_encode(bytes, &n, head);
+    return rc != FED_OK ? rc : fed_lane_send(c->bulk, to, bytes, n, body, offset, n_body);
+}
+
+int fed_bulk_get(void *context, size_t node, uint32_t part, uint64_t first, uint32_t count) {
+    struct fed_coordinator *c = context;
+    struct fed_node *n = &c->nodes.nodes[node];
+    struct fed_bulk_head head = {.kind = FED_BULK_GET,
+                                 .what = {FED_OBJECT_UPDATE, c->attempt.terms.round, c->attempt.terms.attempt, part},
+                                 .first = first,
+                                 .count = count};
+    if (!n->online || !n->has_bulk) {
+        return FED_EGONE;
+    }
+    int rc = send_head(c, &n->bulk, &head, NULL, 0, 0);
+    if (rc == FED_EGONE) {
+        n->has_bulk = false; /* the node opens another one */
+    }
+    return rc;
+}
+
+static int send_model_chunk(struct fed_coordinator *c, struct fed_node *node, uint64_t index) {
+    struct fed_bulk_head head = {.kind = FED_BULK_CHUNK,
+                                 .what = {FED_OBJECT_MODEL, c->attempt.terms.round, c->attempt.terms.attempt, 0},
+                                 .first = index,
+                                 .count = 1};
+    size_t offset, n;
+    fed_attempt_chunk(&c->attempt, index, &offset, &n);
+    int rc = send_head(c, &node->bulk, &head, c->attempt.sealed, offset, n);
+    if (rc == FED_OK) {
+        c->bytes_down += n;
+    }
+    return rc;
+}
+
+/* Chunks that a node asked for and that its connection had no room for are kept as a range, not as messages. */
+static bool serve_node(struct fed_coordinator *c, struct fed_node *node) {
+    for (int i = 0; i < SERVE_AT_ONCE && node->down_next < node->down_end; i++) {
+        int rc = send_model_chunk(c, node, node->down_next);
+        if (rc == FED_EGONE) {
+            node->has_bulk = false;
+            node->down_next = node->down_end = 0;
+        }
+        if (rc != FED_OK) {
+            break;
+        }
+        node->down_next++;
+    }
+    return node->down_next < node->down_end;
+}
+
+bool fed_bulk_serve(struct fed_coordinator *c) {
+    bool waiting = false;
+    for (size_t i = 0; c->collecting && i < c->nodes.n_nodes; i++) {
+        struct fed_node *node = &c->nodes.nodes[i];
+        if (node->online && node->has_bulk && node->down_next < node->down_end) {
+            waiting = serve_node(c, node) || waiting;
+        }
+    }
+    return waiting;
+}
+
+static bool of_this_attempt(const struct fed_coordinator *c, const struct fed_object *what) {
+    return c->collecting && what->round == c->attempt.terms.round && what->attempt == c->attempt.terms.attempt;
+}
+
+static void hear_get(struct fed_coordinator *c, struct fed_node *node, const struct fed_bulk_head *head) {
+    uint64_t n_chunks = fed_chunk_count(c->attempt.file_bytes);
+    if (head->what.kind != FED_OBJECT_MODEL || head->first >= n_chunks) {
+        return;
+    }
+    uint64_t end = head->count < n_chunks - head->first ? head->first + head->count : n_chunks;
+    if (head->first == node->down_end && node->down_next < node->down_end) {
+        node->down_end = end; /* the next window, asked for before the last one was through */
+    } else {
+        node->down_next = head->first;
+        node->down_end = end;
+    }
+    serve_node(c, node);
+}
+
+static void hear_chunk(struct fed_coordinator *c, size_t node, const struct fed_bulk_head *head,
+                       const struct fed_frame *body) {
+    int rc = head->what.kind == FED_OBJECT_UPDATE
+                 ? fed_intake_chunk(c->intake, node, head->what.part, head->first, body->bytes, body->n, fed_clock_ms())
+                 : FED_EWIRE;
+    if (rc == FED_OK) {
+        c->bytes_up += body->n;
+    } else {
+        FED_DEBUG("bulk", "chunk dropped", FED_U64("part", head->what.part), FED_U64("chunk", head->first));
+    }
+}
+
+static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
+    size_t node;
+    struct fed_bulk_head head;
+    if (fed_nodes_find_user(&node, &c->nodes, in->user, fed_clock_wall_ms() / 1000) != FED_OK) {
+        return;
+    }
+    struct fed_node *n = &c->nodes.nodes[node];
+    n->bulk = in->from;
+    n->has_bulk = true;
+    if (in->head.n == 0) { /* a probe: now the route is known, and what waited for it can go */
+        fed_intake_work(c->intake, fed_clock_ms());
+        return;
+    }
+    if (fed_bulk_decode(&head, in->head.bytes, in->head.n) != FED_OK) {
+        fed_control_count_refusal(c, node, FED_REFUSAL_MALFORMED, "not a message of the bulk lane");
+        return;
+    }
+    if (!n->online || !of_this_attempt(c, &head.what)) {
+        return; /* late: the attempt has ended */
+    }
+    if (head.kind == FED_BULK_GET) {
+        hear_get(c, n, &head);
+    } else {
+        hear_chunk(c, node, &head, &in->body);
+    }
+}
+
+void fed_bulk_receive(struct fed_coordinator *c) {
+    for (int i = 0; i < FED_INTAKE_WINDOW; i++) { /* about 5 ms of copying at most, then the control lane again */
+        struct fed_incoming in = {0};
+        int rc = fed_lane_recv(&in, c->bulk);
+        if (rc == FED_EAGAIN) {
+            return;
+        }
+        if (rc != FED_OK) {
+            fed_control_count_refusal(c, SIZE_MAX, FED_REFUSAL_MALFORMED, "frames that are not a bulk message");
+            continue;
+        }
+        hear(c, &in);
+        fed_frame_release(&in.head);
+        fed_frame_release(&in.body);
+    }
+}

@@ -1,0 +1,391 @@
+#include "coordinator/coordinator.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/config/roster_file.h"
+#include "common/numeric/kernels.h"
+#include "common/seal/digest.h"
+#include "coordinator/coordinator_internal.h"
+#include "coordinator/terms.h"
+
+#define IO_THREADS 1
+#define INTAKE_THREADS 2
+#define MAX_PEERS 20000
+#define STALL_MS 10000 /* a chunk in flight for longer is asked for again */
+#define BULK_FRAME_MAX (FED_CHUNK_BYTES + FED_TAG_BYTES + 256)
+
+/* -- data --------------------------------------------------------------------------------------------------------------- */
+
+static int load_partition(struct fed_coordinator *c, struct fed_error *err) {
+    const struct fed_task *task = c->task;
+    if (task->partition.kind == FED_PARTITION_NONE || task->data.train_images == NULL) {
+        return FED_OK;
+    }
+    struct fed_dataset train = {0};
+    int rc = fed_dataset_load_idx(&train, task->data.train_images, task->data.train_labels, err);
+    if (rc == FED_OK) {
+        rc = fed_dataset_check(&train, c->model.spec.inputs, c->model.n_classes, task->data.train_images, err);
+    }
+    if (rc == FED_OK) {
+        rc = fed_partition_make(&c->partition, &train, &task->partition, task->seed, err);
+    }
+    c->has_partition = rc == FED_OK;
+    fed_dataset_fini(&train);
+    return rc;
+}
+
+static int load_test(struct fed_coordinator *c, struct fed_error *err) {
+    const struct fed_task *task = c->task;
+    if (task->data.test_images == NULL) {
+        return task->algorithm.target_accuracy > 0
+                   ? fed_error_set(err, FED_ECONFIG, "%s: algorithm.target_accuracy needs data.test to be measured on",
+                                   task->path)
+                   : FED_OK;
+    }
+    int rc = fed_dataset_load_idx(&c->test, task->data.test_images, task->data.test_labels, err);
+    if (rc == FED_OK) {
+        rc = fed_dataset_check(&c->test, c->model.spec.inputs, c->model.n_classes, task->data.test_images, err);
+    }
+    c->has_test = rc == FED_OK;
+    return rc;
+}
+
+/* -- identity and roster ------------------------------------------------------------------------------------------------ */
+
+static int load_roster(struct fed_coordinator *c, struct fed_error *err) {
+    struct fed_roster_file file = {0};
+    struct fed_roster *roster = NULL;
+    int rc = fed_roster_file_load(&file, c->task->server.roster, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    if (fed_roster_new(&roster, &file) != FED_OK || fed_nodes_init(&c->nodes, &roster) != FED_OK) {
+        rc = fed_error_set(err, FED_ENOMEM, "not enough memory for the roster");
+    }
+    fed_roster_free(roster);
+    fed_roster_file_fini(&file);
+    if (rc == FED_OK && (c->refusals = calloc((c->nodes.n_nodes + 1) * FED_REFUSAL_COUNT, sizeof *c->refusals)) == NULL) {
+        rc = fed_error_set(err, FED_ENOMEM, "not enough memory for the roster");
+    }
+    return rc;
+}
+
+/* -- the run ------------------------------------------------------------------------------------------------------------ */
+
+static int make_terms(struct fed_coordinator *c, struct fed_task_terms *terms, struct fed_error *err) {
+    uint64_t largest = c->has_partition ? fed_partition_largest(&c->partition) : 0;
+    uint64_t population = fed_roster_population(c->nodes.roster);
+    fed_terms_from_task(terms, c->task, c->has_partition ? c->partition.digest : NULL, largest, population);
+    int rc = fed_fixed_init(&c->fixed, terms->max_delta, terms->max_weight, terms->max_updates, err);
+    if (rc != FED_OK) {
+        return fed_error_prefix(err, rc, "%s", c->task->path);
+    }
+    double quantum = ldexp(1.0, -c->fixed.exponent);
+    double smallest = largest > 0 ? (double)largest : 1.0;
+    for (uint32_t k = 0; c->has_partition && k < c->partition.n_clients; k++) {
+        size_t n;
+        fed_partition_shard(&c->partition, k, &n);
+        smallest = (double)n < smallest ? (double)n : smallest;
+    }
+    if (quantum > 1e-9 * smallest) {
+        FED_WARN("fixed", "coarse quantum", FED_F64("quantum", quantum), FED_F64("smallest_weight", smallest),
+                 FED_STR("remedy", "set algorithm.max_weight to the largest shard, or lower algorithm.max_delta"));
+    }
+    if (fed_task_terms_encode(&c->terms_text, terms) != FED_OK) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory for the task");
+    }
+    fed_digest(c->task_digest, c->terms_text, strlen(c->terms_text));
+    return FED_OK;
+}
+
+static int commit_initial_model(struct fed_coordinator *c, struct fed_error *err) {
+    int rc = fed_image_new(&c->image, &c->model, c->run_id, 0);
+    if (rc == FED_OK) {
+        fed_model_initial(c->image->params, &c->model, c->task->seed);
+        rc = fed_image_finish(c->image, &c->model, c->run_id);
+    }
+    if (rc != FED_OK) {
+        return fed_error_set(err, rc, "not enough memory for a model of %zu parameters", c->model.n_params);
+    }
+    struct fed_store_commit commit = {.header = c->image->bytes,
+                                      .n_header = c->image->n_header,
+                                      .params = c->image->params,
+                                      .n_params_bytes = c->model.n_params * sizeof(float)};
+    memcpy(commit.model_digest, c->image->digest, sizeof commit.model_digest);
+    return fed_store_commit(c->store, &commit, c->task->server.keep_last, err);
+}
+
+static int load_committed_model(struct fed_coordinator *c, const struct fed_store_state *state, struct fed_error *err) {
+    char *path = NULL;
+    int rc = fed_store_model_path(&path, c->store, state->round);
+    if (rc != FED_OK) {
+        return fed_error_set(err, rc, "not enough memory");
+    }
+    rc = fed_image_read(&c->image, path, &c->model, state->model_digest, err);
+    free(path);
+    return rc;
+}
+
+static int open_store(struct fed_coordinator *c, struct fed_store_state *state, struct fed_error *err) {
+    char *rest = NULL;
+    if (fed_terms_rest(&rest, c->task) != FED_OK) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory for the task");
+    }
+    int rc = fed_store_open(&c->store, c->options.run_dir, c->terms_text, rest, err);
+    free(rest);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    memcpy(c->run_id, fed_store_run_id(c->store), sizeof c->run_id);
+    rc = fed_store_state(state, c->store, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    if (!state->has_model) {
+        rc = commit_initial_model(c, err);
+        state->loss = state->accuracy = NAN;
+        return rc;
+    }
+    return load_committed_model(c, state, err);
+}
+
+/* The world as the round sees it. */
+static uint64_t world_population(void *context) {
+    return fed_roster_population(((struct fed_coordinator *)context)->nodes.roster);
+}
+static uint64_t world_client(void *context, uint64_t i) {
+    return fed_roster_client(((struct fed_coordinator *)context)->nodes.roster, i);
+}
+static bool world_eligible(void *context, uint64_t client) {
+    return fed_nodes_eligible(&((struct fed_coordinator *)context)->nodes, client);
+}
+
+static bool world_range(void *context, size_t node, size_t i, uint64_t *first, uint64_t *count) {
+    const struct fed_node *n = &((struct fed_coordinator *)context)->nodes.nodes[node];
+    if (i >= n->n_hosted) {
+        return false;
+    }
+    *first = n->hosted[i].first;
+    *count = n->hosted[i].count;
+    return true;
+}
+static uint64_t world_work(void *context, uint64_t client) {
+    const struct fed_coordinator *c = context;
+    if (!c->has_partition || client >= c->partition.n_clients) {
+        return 1;
+    }
+    size_t n;
+    fed_partition_shard(&c->partition, (uint32_t)client, &n);
+    return n;
+}
+
+static int make_round(struct fed_coordinator *c, const struct fed_store_state *state, struct fed_error *err) {
+    const struct fed_task *task = c->task;
+    struct fed_round_config config = {
+        .seed = task->seed,
+        .rounds = task->algorithm.rounds,
+        .fraction = task->algorithm.fraction,
+        .over_select = task->round.over_select,
+        .min_reports = task->round.min_reports,
+        .deadline_ms = task->round.deadline_s * 1000,
+        .rejoin_ms = task->round.rejoin_s * 1000,
+        .evaluate_every = task->round.evaluate_every,
+        .target_accuracy = task->algorithm.target_accuracy,
+        .evaluates = c->has_test,
+    };
+    struct fed_round_world world = {c, world_population, world_client, world_eligible};
+    int rc = fed_round_new(&c->round, &config, &world, state->round, state->accuracy, state->attempt, state->cohort,
+                           state->n_cohort, fed_clock_ms());
+    if (rc == FED_OK) {
+        struct fed_schedule_world nodes = {c, world_range, world_work};
+        rc = fed_schedule_new(&c->schedule, &nodes, c->nodes.n_nodes, FED_CLIENTS_MAX);
+    }
+    return rc == FED_OK ? FED_OK : fed_error_set(err, rc, "not enough memory for the round");
+}
+
+/* -- lanes and threads -------------------------------------------------------------------------------------------------- */
+
+static int open_lanes(struct fed_coordinator *c, struct fed_error *err) {
+    const struct fed_server *server = &c->task->server;
+    struct fed_gate gate = {c, fed_control_gate_curve, fed_control_gate_plain};
+    int rc = fed_link_new(&c->link, IO_THREADS, MAX_PEERS, &gate, err);
+    if (rc == FED_OK) {
+        rc = fed_lane_bind_control(&c->control, c->link, server->control, &c->identity, FED_CONTROL_MAX, err);
+    }
+    if (rc == FED_OK) {
+        rc = fed_lane_bind_bulk(&c->bulk, c->link, server->bulk, BULK_FRAME_MAX, err);
+    }
+    return rc == FED_OK ? fed_link_self_test(c->link, c->control, &c->identity, err) : rc;
+}
+
+static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
+    struct fed_intake_config intake = {
+        .model = &c->model,
+        .fixed = &c->fixed,
+        .aggregate = &c->aggregate,
+        .threads = INTAKE_THREADS,
+        .staging_bytes = c->task->server.staging_mb << 20,
+        .spool_dir = c->options.run_dir,
+        .stall_ms = STALL_MS,
+        .context = c,
+        .get = fed_bulk_get,
+        .admitted = fed_control_admitted,
+        .refused = fed_control_refused,
+    };
+    if (fed_aggregate_init(&c->aggregate, &c->fixed, c->model.n_params) != FED_OK) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory for a sum of %zu parameters", c->model.n_params);
+    }
+    int rc = fed_intake_new(&c->intake, &intake, err);
+    if (rc == FED_OK) {
+        rc = fed_pool_new(&c->store_pool, "fed-store", 1, err);
+    }
+    if (rc == FED_OK) {
+        rc = fed_pool_new(&c->model_pool, "fed-model", 1, err);
+    }
+    if (rc == FED_OK) {
+        rc = fed_pool_new(&c->evaluate_pool, "fed-evaluate", 1, err);
+    }
+    return rc;
+}
+
+static int open_signals(struct fed_coordinator *c, struct fed_error *err) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    c->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return c->signal_fd >= 0 ? FED_OK : fed_error_set(err, FED_EFAILED, "signalfd: %s", strerror(errno));
+}
+
+/* -- start and end ------------------------------------------------------------------------------------------------------ */
+
+static void report_start(struct fed_coordinator *c, const struct fed_store_state *state) {
+    const struct fed_kernels *kernels = NULL;
+    bool known = fed_kernels_choose(&kernels, NULL) == FED_OK;
+    fed_report_start(&c->report, &(struct fed_report_start){
+                                     .resumed = state->has_model,
+                                     .name = c->task->name,
+                                     .kernels = known ? kernels->name : "none",
+                                     .run_id = c->run_id,
+                                     .task_digest = c->task_digest,
+                                     .round = state->round,
+                                     .rounds = c->task->algorithm.rounds,
+                                     .clients = fed_roster_population(c->nodes.roster),
+                                     .parameters = c->model.n_params,
+                                     .quantum = ldexp(1.0, -c->fixed.exponent),
+                                     .run_dir = c->options.run_dir,
+                                 });
+    c->report.target_round = state->target_round;
+    c->report.last.loss = state->loss;
+    c->report.last.accuracy = state->accuracy;
+}
+
+/* A finished run that is started again only says its result, unless the task now asks for more. */
+static bool is_over(const struct fed_task *task, const struct fed_store_state *state) {
+    bool reached = task->algorithm.target_accuracy > 0 && state->accuracy >= task->algorithm.target_accuracy;
+    return state->finished && (state->round >= task->algorithm.rounds || reached);
+}
+
+/* What can be checked without touching the run directory comes before it. */
+static int prepare(struct fed_coordinator *c, struct fed_error *err) {
+    const struct fed_kernels *kernels = NULL;
+    int rc = fed_kernels_choose(&kernels, err);
+    if (rc == FED_OK) {
+        rc = fed_model_init(&c->model, &c->task->model, err);
+    }
+    if (rc == FED_OK) {
+        rc = fed_identity_load(&c->identity, c->task->server.key, err);
+    }
+    if (rc == FED_OK) {
+        rc = load_roster(c, err);
+    }
+    if (rc == FED_OK) {
+        rc = load_partition(c, err);
+    }
+    return rc == FED_OK ? load_test(c, err) : rc;
+}
+
+int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *task,
+                        const struct fed_coordinator_options *options, struct fed_error *err) {
+    struct fed_coordinator *c = calloc(1, sizeof *c);
+    struct fed_store_state state = {0};
+    struct fed_task_terms terms;
+    if (c == NULL) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory");
+    }
+    c->task = task;
+    c->options = *options;
+    c->signal_fd = -1;
+    c->started_ms = c->committed_ms = fed_clock_ms();
+    fed_report_init(&c->report, options->json);
+    int rc = prepare(c, err);
+    if (rc == FED_OK) {
+        rc = make_terms(c, &terms, err);
+    }
+    if (rc == FED_OK) {
+        rc = open_store(c, &state, err);
+    }
+    if (rc == FED_OK) {
+        report_start(c, &state);
+        rc = start_threads(c, err);
+    }
+    if (rc == FED_OK) {
+        rc = make_round(c, &state, err);
+    }
+    if (rc == FED_OK) {
+        rc = open_signals(c, err);
+    }
+    if (rc == FED_OK && !is_over(task, &state)) {
+        rc = open_lanes(c, err);
+    }
+    free(state.cohort);
+    if (rc != FED_OK) {
+        fed_coordinator_free(c);
+        return rc;
+    }
+    *out = c;
+    return FED_OK;
+}
+
+void fed_coordinator_free(struct fed_coordinator *c) {
+    if (c == NULL) {
+        return;
+    }
+    fed_pool_free(c->store_pool); /* waits for the write at hand */
+    fed_pool_free(c->model_pool);
+    fed_pool_free(c->evaluate_pool);
+    fed_intake_free(c->intake);
+    fed_lane_close(c->control);
+    fed_lane_close(c->bulk);
+    fed_link_free(c->link);
+    fed_store_close(c->store);
+    fed_attempt_fini(&c->attempt);
+    fed_round_free(c->round);
+    fed_schedule_free(c->schedule);
+    fed_aggregate_fini(&c->aggregate);
+    fed_nodes_fini(&c->nodes);
+    fed_image_release(c->image);
+    fed_image_release(c->next_image);
+    fed_identity_fini(&c->identity);
+    fed_partition_fini(&c->partition);
+    fed_dataset_fini(&c->test);
+    free(c->events);
+    free(c->updates);
+    free(c->refusals);
+    free(c->terms_text);
+    if (c->signal_fd >= 0) {
+        close(c->signal_fd);
+    }
+    free(c);
+}

@@ -1,0 +1,123 @@
+/* The coordinator's state, shared by the files that make up its loop and by nobody else:
+ *
+ *     coordinator.c  start and end           control.c  messages of the control lane, presence of nodes
+ *     loop.c         poll, events, actions   bulk.c     model chunks out, update chunks in
+ *     work.c         jobs for other threads: store, seal, mean, evaluate
+ *
+ * All of it belongs to the loop's thread; a job borrows what its comment says until it comes back. */
+#ifndef FED_COORDINATOR_COORDINATOR_INTERNAL_H
+#define FED_COORDINATOR_COORDINATOR_INTERNAL_H
+
+#include "common/base/pool.h"
+#include "common/data/dataset.h"
+#include "common/data/partition.h"
+#include "common/link/link.h"
+#include "common/model/image.h"
+#include "coordinator/attempt.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/http.h"
+#include "coordinator/intake.h"
+#include "coordinator/nodes.h"
+#include "coordinator/report.h"
+#include "coordinator/round.h"
+#include "coordinator/schedule.h"
+#include "coordinator/store.h"
+
+#define FED_PING_MS 5000u
+#define FED_SILENCE_MS (3 * FED_PING_MS) /* a node not heard of for this long is gone */
+#define FED_REPEAT_MS 2000u              /* ROUND is said again to a node that gave no sign of having it */
+
+struct fed_coordinator {
+    const struct fed_task *task;
+    struct fed_coordinator_options options;
+
+    /* fixed from start-up */
+    struct fed_model model;
+    struct fed_fixed fixed;
+    char *terms_text; /* canonical JSON of what defines the result */
+    uint8_t task_digest[32];
+    uint8_t run_id[16];
+    bool has_partition;
+    struct fed_partition partition;
+    bool has_test;
+    struct fed_dataset test;
+    struct fed_identity identity;
+
+    struct fed_store *store; /* used by one job at a time, on the store thread */
+    struct fed_link *link;
+    struct fed_lane *control, *bulk;
+    struct fed_http *http;                                    /* NULL: not wanted */
+    struct fed_pool *store_pool, *model_pool, *evaluate_pool; /* one thread each */
+    int signal_fd;
+
+    /* the round */
+    struct fed_round *round;
+    struct fed_round_event *events; /* (events_room) posted and not yet handled; grows with the cohort */
+    size_t n_events, events_room;
+    bool broadcast_waits, aggregate_waits; /* until the intake is idle */
+    struct fed_nodes nodes;
+    struct fed_schedule *schedule;
+    bool collecting; /* INVITE was performed and the attempt has not ended */
+    struct fed_aggregate aggregate;
+    struct fed_intake *intake;
+    struct fed_attempt attempt;
+    bool has_attempt;
+    uint64_t attempt_end_ms;
+    uint64_t seq;
+
+    /* what the attempt has so far */
+    struct fed_store_update *updates; /* (room), admitted set */
+    size_t n_updates, updates_room;
+    uint64_t bytes_down, bytes_up;
+    double train_seconds;
+    uint64_t *refusals; /* (n_nodes + 1, FED_REFUSAL_COUNT) since the last commit; row 0 is strangers, row i + 1 node i */
+    uint64_t said_ms;   /* when ROUND was last said */
+    uint64_t quiet_until_ms, quiet_count; /* rate limit of refusals in the log */
+
+    struct fed_image *image;      /* the committed model */
+    struct fed_image *next_image; /* the mean of the attempt, not yet committed */
+    uint64_t committed_ms, started_ms;
+
+    struct fed_report report;
+    bool finished, stopped;
+    struct fed_error failure;
+};
+
+/* loop.c */
+void fed_loop_post(struct fed_coordinator *c, const struct fed_round_event *event);
+void fed_loop_post_kind(struct fed_coordinator *c, enum fed_event_kind kind);
+
+/* Without memory to go on: the run stops, and goes on when it is started again. */
+void fed_loop_fail(struct fed_coordinator *c, const char *what);
+
+/* control.c */
+void fed_control_receive(struct fed_coordinator *c);
+void fed_control_tick(struct fed_coordinator *c, uint64_t now_ms);
+void fed_control_hand_out(struct fed_coordinator *c);
+void fed_control_end_attempt(struct fed_coordinator *c, bool committed, bool finished);
+void fed_control_node_lost(struct fed_coordinator *c, size_t node, const char *why);
+void fed_control_admitted(void *context, size_t node, uint32_t part, const struct fed_update_header *header);
+void fed_control_refused(void *context, size_t node, uint32_t part, enum fed_refusal refusal,
+                         const struct fed_update_header *header, const char *why);
+void fed_control_count_refusal(struct fed_coordinator *c, size_t node, enum fed_refusal refusal, const char *why);
+bool fed_control_gate_curve(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]);
+bool fed_control_gate_plain(void *context, const char *handle, const char *capability, char user[FED_USER_MAX]);
+void fed_control_reload_roster(struct fed_coordinator *c);
+
+/* bulk.c */
+void fed_bulk_receive(struct fed_coordinator *c);
+/* Hands waiting model chunks to the lane; true when some still wait. */
+bool fed_bulk_serve(struct fed_coordinator *c);
+int fed_bulk_get(void *context, size_t node, uint32_t part, uint64_t first, uint32_t count);
+
+/* work.c: start a job; its end posts the event that answers the action */
+int fed_work_open(struct fed_coordinator *c) FED_MUST_CHECK;
+int fed_work_seal(struct fed_coordinator *c) FED_MUST_CHECK;
+int fed_work_mean(struct fed_coordinator *c) FED_MUST_CHECK;
+int fed_work_commit(struct fed_coordinator *c) FED_MUST_CHECK;
+int fed_work_evaluate(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
+void fed_work_collect(struct fed_coordinator *c);
+/* The learning rate of a round: eta * decay^(round - 1), by repeated multiplication in double, rounded once. */
+float fed_work_learning_rate(const struct fed_algorithm *algorithm, uint64_t round);
+
+#endif

@@ -1,0 +1,594 @@
+#include "coordinator/intake.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/base/pool.h"
+#include "common/seal/seal.h"
+
+#define SLOT_WINDOW (FED_INTAKE_WINDOW / FED_INTAKE_SLOTS)
+#define OPEN_TRIES 2 /* a chunk that does not open is asked for once more */
+
+enum chunk_state { CHUNK_MISSING, CHUNK_IN_FLIGHT, CHUNK_OPENING, CHUNK_OPENED };
+enum slot_phase { SLOT_FREE, SLOT_FETCHING, SLOT_WAITING, SLOT_ADDING, SLOT_DROPPED };
+
+/* An offer that waits for a slot. */
+struct offer {
+    struct offer *next;
+    size_t node;
+    uint32_t part;
+    uint8_t e_pk[FED_KEY_BYTES], node_pk[FED_KEY_BYTES];
+    size_t n_header;
+    uint8_t header[]; /* as it travelled */
+};
+
+struct slot {
+    enum slot_phase phase;
+    struct offer *offer; /* owned */
+    struct fed_update_header header;
+    struct fed_seal_key *key; /* owned */
+    uint8_t *bytes;           /* chunk i at i * (FED_CHUNK_BYTES + FED_TAG_BYTES); memory, or the spool file mapped */
+    size_t capacity;
+    bool spooled;
+    uint8_t *chunks, *tries; /* (n_chunks): enum chunk_state, failed openings */
+    uint64_t first_missing, n_in_flight, n_opened;
+    unsigned n_jobs; /* pool jobs that look at this slot */
+    uint64_t moved_ms;
+};
+
+enum job_kind { JOB_OPEN, JOB_ADD };
+struct intake_job {
+    struct fed_job job; /* first */
+    struct fed_intake *intake;
+    enum job_kind kind;
+    bool busy;
+    struct slot *slot;
+    uint64_t index;           /* OPEN: the chunk. ADD: the first chunk; every `stride`-th from there */
+    uint64_t stride;          /* ADD */
+    uint8_t *scratch;         /* one chunk, for spooled updates; owned, made when first needed */
+    int rc;                   /* out */
+    enum fed_refusal refusal; /* out: OPEN */
+    size_t bad;               /* out: index of the bad parameter */
+    double value;             /* out */
+};
+
+struct fed_intake {
+    struct fed_intake_config config;
+    struct fed_pool *pool;
+    const struct fed_attempt *attempt; /* NULL: nothing may come in */
+    struct offer *first_offer, **last_offer;
+    struct slot slots[FED_INTAKE_SLOTS];
+    struct intake_job opens[FED_INTAKE_WINDOW];
+    struct intake_job *adds; /* (threads) */
+    struct slot *adding;
+    bool spoilt;
+    uint64_t now_ms, retry_ms; /* retry_ms: a GET had to wait; UINT64_MAX = none */
+};
+
+static size_t chunk_offset(uint64_t i) { return (size_t)i * (FED_CHUNK_BYTES + FED_TAG_BYTES); }
+
+static size_t chunk_bytes(const struct slot *slot, uint64_t i) { return fed_chunk_plain_bytes(slot->header.n_bytes, i); }
+
+/* -- on pool threads ---------------------------------------------------------------------------------------------------- */
+
+/* Where chunk i lies in the clear: in place, or opened into the job's scratch. */
+static int plain_chunk(const uint8_t **out, struct intake_job *job, uint64_t i) {
+    struct slot *slot = job->slot;
+    uint8_t *sealed = slot->bytes + chunk_offset(i);
+    if (!slot->spooled) {
+        *out = sealed;
+        return job->kind == JOB_OPEN ? fed_open_chunk(sealed, slot->key, i, sealed, chunk_bytes(slot, i) + FED_TAG_BYTES)
+                                     : FED_OK;
+    }
+    if (job->scratch == NULL && (job->scratch = aligned_alloc(64, FED_CHUNK_BYTES)) == NULL) {
+        return FED_ENOMEM;
+    }
+    *out = job->scratch;
+    return fed_open_chunk(job->scratch, slot->key, i, sealed, chunk_bytes(slot, i) + FED_TAG_BYTES);
+}
+
+static void open_and_check(struct fed_job *base) {
+    struct intake_job *job = (struct intake_job *)(void *)base;
+    const struct fed_update_header *header = &job->slot->header;
+    size_t n = chunk_bytes(job->slot, job->index);
+    const uint8_t *plain = NULL;
+    job->rc = plain_chunk(&plain, job, job->index);
+    if (job->rc != FED_OK) {
+        return;
+    }
+    size_t bad = 0;
+    job->refusal = fed_admit_values(&bad, job->intake->config.fixed, header, plain, n);
+    if (job->refusal != FED_REFUSAL_NONE) {
+        bool single = header->encoding == FED_ENCODING_F32;
+        job->bad = (size_t)job->index * (FED_CHUNK_BYTES / (single ? sizeof(float) : sizeof(int64_t))) + bad;
+        job->value =
+            single ? (double)((const float *)(const void *)plain)[bad] : (double)((const int64_t *)(const void *)plain)[bad];
+    }
+}
+
+static void add_chunks(struct fed_job *base) {
+    struct intake_job *job = (struct intake_job *)(void *)base;
+    const struct fed_update_header *header = &job->slot->header;
+    struct fed_aggregate *aggregate = job->intake->config.aggregate;
+    for (uint64_t i = job->index; i < header->n_chunks && job->rc == FED_OK; i += job->stride) {
+        const uint8_t *plain = NULL;
+        job->rc = plain_chunk(&plain, job, i);
+        if (job->rc != FED_OK) {
+            return;
+        }
+        size_t n = chunk_bytes(job->slot, i);
+        if (header->encoding == FED_ENCODING_F32) {
+            fed_aggregate_add(aggregate, (const float *)(const void *)plain, (size_t)i * (FED_CHUNK_BYTES / sizeof(float)),
+                              n / sizeof(float), header->weights[0]);
+        } else {
+            fed_aggregate_add_sum(aggregate, (const int64_t *)(const void *)plain,
+                                  (size_t)i * (FED_CHUNK_BYTES / sizeof(int64_t)), n / sizeof(int64_t));
+        }
+    }
+}
+
+/* -- slots -------------------------------------------------------------------------------------------------------------- */
+
+static void release_bytes(struct slot *slot) {
+    if (slot->spooled) {
+        munmap(slot->bytes, slot->capacity);
+    } else {
+        free(slot->bytes);
+    }
+    slot->bytes = NULL;
+    slot->capacity = 0;
+    slot->spooled = false;
+}
+
+static int spool_bytes(struct slot *slot, const char *dir, size_t n) {
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return FED_EIO;
+    }
+    void *map = MAP_FAILED;
+    if (posix_fallocate(fd, 0, (off_t)n) == 0) {
+        map = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+    close(fd);
+    if (map == MAP_FAILED) {
+        return FED_EIO;
+    }
+    slot->bytes = map;
+    slot->capacity = n;
+    slot->spooled = true;
+    return FED_OK;
+}
+
+/* Memory is kept from one update to the next; a spool file is not. */
+static int reserve_bytes(struct slot *slot, const struct fed_intake_config *config) {
+    size_t n = (size_t)fed_sealed_bytes(slot->header.n_bytes);
+    if (slot->capacity >= n && !slot->spooled) {
+        return FED_OK;
+    }
+    release_bytes(slot);
+    if (n > config->staging_bytes) {
+        return spool_bytes(slot, config->spool_dir, n);
+    }
+    slot->bytes = aligned_alloc(64, (n + 63) / 64 * 64);
+    slot->capacity = slot->bytes != NULL ? n : 0;
+    return slot->bytes != NULL ? FED_OK : FED_ENOMEM;
+}
+
+static void free_slot(struct slot *slot) {
+    assert(slot->n_jobs == 0);
+    free(slot->offer);
+    fed_seal_key_free(slot->key);
+    free(slot->chunks);
+    if (slot->spooled) {
+        release_bytes(slot);
+    }
+    *slot = (struct slot){.bytes = slot->bytes, .capacity = slot->capacity};
+}
+
+/* Frees the slot now, or as soon as the last job that looks at it has come back. */
+static void drop_slot(struct slot *slot) {
+    if (slot->n_jobs == 0) {
+        free_slot(slot);
+    } else {
+        slot->phase = SLOT_DROPPED;
+    }
+}
+
+static void refuse_slot(struct fed_intake *intake, struct slot *slot, enum fed_refusal refusal, const char *why) {
+    size_t node = slot->offer->node;
+    uint32_t part = slot->offer->part;
+    struct fed_update_header header = slot->header;
+    drop_slot(slot);
+    intake->config.refused(intake->config.context, node, part, refusal, &header, why);
+}
+
+/* How many updates may be staged at once within staging_bytes; an update that lies on disk does not count against it. */
+static unsigned slot_limit(const struct fed_intake *intake, uint64_t n_bytes) {
+    uint64_t fit = intake->config.staging_bytes / fed_sealed_bytes(n_bytes);
+    return fit < 1 ? 1 : fit > FED_INTAKE_SLOTS ? FED_INTAKE_SLOTS : (unsigned)fit;
+}
+
+static int fill_slot(struct fed_intake *intake, struct slot *slot, struct offer *offer) {
+    int rc = fed_update_header_decode(&slot->header, offer->header, offer->n_header);
+    assert(rc == FED_OK); /* it was decoded when it was let in */
+    slot->offer = offer;
+    slot->chunks = calloc(slot->header.n_chunks, 1);
+    slot->tries = slot->chunks != NULL ? calloc(slot->header.n_chunks, 1) : NULL;
+    rc = slot->tries != NULL ? reserve_bytes(slot, &intake->config) : FED_ENOMEM;
+    if (rc == FED_OK) {
+        rc = fed_seal_update_key_coordinator(&slot->key, intake->attempt->r, offer->e_pk, offer->node_pk,
+                                             intake->attempt->terms_digest, offer->header, offer->n_header);
+    }
+    slot->phase = SLOT_FETCHING;
+    slot->moved_ms = intake->now_ms;
+    return rc;
+}
+
+static void fill_slots(struct fed_intake *intake) {
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS && intake->first_offer != NULL; i++) {
+        struct slot *slot = &intake->slots[i];
+        if (slot->phase != SLOT_FREE) {
+            continue;
+        }
+        uint64_t n_bytes = intake->attempt->terms.n_params * sizeof(int64_t);
+        if (i >= slot_limit(intake, n_bytes)) {
+            return;
+        }
+        struct offer *offer = intake->first_offer;
+        intake->first_offer = offer->next;
+        if (intake->first_offer == NULL) {
+            intake->last_offer = &intake->first_offer;
+        }
+        int rc = fill_slot(intake, slot, offer);
+        if (rc != FED_OK) {
+            refuse_slot(intake, slot, rc == FED_ESEAL ? FED_REFUSAL_SEAL : FED_REFUSAL_BUSY,
+                        rc == FED_ESEAL ? "a key of low order" : "no room to receive it");
+        }
+    }
+}
+
+/* -- chunks ------------------------------------------------------------------------------------------------------------- */
+
+static void chunk_missing(struct slot *slot, uint64_t i) {
+    slot->chunks[i] = CHUNK_MISSING;
+    if (i < slot->first_missing) {
+        slot->first_missing = i;
+    }
+}
+
+/* Asks for the next run of missing chunks; false when there is none or the lane has no room. */
+static bool ask_run(struct fed_intake *intake, struct slot *slot) {
+    uint64_t first = slot->first_missing, room = SLOT_WINDOW - slot->n_in_flight, n = 0;
+    while (first < slot->header.n_chunks && slot->chunks[first] != CHUNK_MISSING) {
+        first++;
+    }
+    slot->first_missing = first;
+    while (n < room && first + n < slot->header.n_chunks && slot->chunks[first + n] == CHUNK_MISSING) {
+        n++;
+    }
+    if (n == 0) {
+        return false;
+    }
+    int rc = intake->config.get(intake->config.context, slot->offer->node, slot->offer->part, first, (uint32_t)n);
+    if (rc != FED_OK) {
+        intake->retry_ms = intake->now_ms + 10;
+        return false;
+    }
+    memset(slot->chunks + first, CHUNK_IN_FLIGHT, n);
+    slot->n_in_flight += n;
+    slot->first_missing = first + n;
+    return true;
+}
+
+static void ask_chunks(struct fed_intake *intake, struct slot *slot) {
+    /* Half a window at a time: a GET for every single chunk would double the messages. */
+    while (slot->phase == SLOT_FETCHING && slot->n_in_flight <= SLOT_WINDOW / 2 && ask_run(intake, slot)) {
+    }
+}
+
+/* Chunks in flight that never came, because the lane was lost or the node is slow, are asked for again. */
+static void ask_again_when_stalled(struct fed_intake *intake, struct slot *slot) {
+    if (slot->phase != SLOT_FETCHING || slot->n_in_flight == 0 ||
+        intake->now_ms - slot->moved_ms < intake->config.stall_ms) {
+        return;
+    }
+    for (uint64_t i = 0; i < slot->header.n_chunks; i++) {
+        if (slot->chunks[i] == CHUNK_IN_FLIGHT) {
+            chunk_missing(slot, i);
+            slot->n_in_flight--;
+        }
+    }
+    slot->moved_ms = intake->now_ms;
+}
+
+static struct slot *find_slot(struct fed_intake *intake, size_t node, uint32_t part) {
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        struct slot *slot = &intake->slots[i];
+        if (slot->phase != SLOT_FREE && slot->phase != SLOT_DROPPED && slot->offer->node == node &&
+            slot->offer->part == part) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static struct intake_job *idle_open_job(struct fed_intake *intake) {
+    for (unsigned i = 0; i < FED_INTAKE_WINDOW; i++) {
+        if (!intake->opens[i].busy) {
+            return &intake->opens[i];
+        }
+    }
+    return NULL;
+}
+
+int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint64_t index, const uint8_t *sealed, size_t n,
+                     uint64_t now_ms) {
+    intake->now_ms = now_ms;
+    struct slot *slot = find_slot(intake, node, part);
+    if (slot == NULL || slot->phase != SLOT_FETCHING || index >= slot->header.n_chunks ||
+        slot->chunks[index] != CHUNK_IN_FLIGHT || n != chunk_bytes(slot, index) + FED_TAG_BYTES) {
+        return FED_EWIRE;
+    }
+    struct intake_job *job = idle_open_job(intake);
+    if (job == NULL) { /* jobs of dropped slots still hold them all: let it come again */
+        chunk_missing(slot, index);
+        slot->n_in_flight--;
+        return FED_OK;
+    }
+    memcpy(slot->bytes + chunk_offset(index), sealed, n);
+    slot->chunks[index] = CHUNK_OPENING;
+    slot->moved_ms = now_ms;
+    *job = (struct intake_job){.job.run = open_and_check,
+                               .intake = intake,
+                               .kind = JOB_OPEN,
+                               .busy = true,
+                               .slot = slot,
+                               .index = index,
+                               .scratch = job->scratch};
+    slot->n_jobs++;
+    fed_pool_submit(intake->pool, &job->job);
+    ask_chunks(intake, slot);
+    return FED_OK;
+}
+
+/* -- finished jobs ------------------------------------------------------------------------------------------------------ */
+
+static void chunk_opened(struct fed_intake *intake, struct intake_job *job) {
+    struct slot *slot = job->slot;
+    slot->n_in_flight--;
+    if (job->rc != FED_OK) {
+        if (++slot->tries[job->index] >= OPEN_TRIES) {
+            refuse_slot(intake, slot, FED_REFUSAL_SEAL, "a chunk does not open under its key");
+        } else {
+            chunk_missing(slot, job->index);
+        }
+        return;
+    }
+    if (job->refusal != FED_REFUSAL_NONE) {
+        struct fed_error why;
+        fed_admit_describe(&why, job->refusal, intake->config.model, intake->config.fixed, job->bad, job->value);
+        refuse_slot(intake, slot, job->refusal, why.text);
+        return;
+    }
+    slot->chunks[job->index] = CHUNK_OPENED;
+    if (++slot->n_opened == slot->header.n_chunks) {
+        slot->phase = SLOT_WAITING;
+    }
+}
+
+static void start_adding(struct fed_intake *intake) {
+    for (unsigned i = 0; intake->adding == NULL && i < FED_INTAKE_SLOTS; i++) {
+        if (intake->slots[i].phase == SLOT_WAITING) {
+            intake->adding = &intake->slots[i];
+        }
+    }
+    struct slot *slot = intake->adding;
+    if (slot == NULL || slot->phase != SLOT_WAITING) {
+        return;
+    }
+    slot->phase = SLOT_ADDING;
+    for (unsigned t = 0; t < intake->config.threads; t++) {
+        struct intake_job *job = &intake->adds[t];
+        *job = (struct intake_job){.job.run = add_chunks,
+                                   .intake = intake,
+                                   .kind = JOB_ADD,
+                                   .slot = slot,
+                                   .index = t,
+                                   .stride = intake->config.threads,
+                                   .scratch = job->scratch};
+        slot->n_jobs++;
+        fed_pool_submit(intake->pool, &job->job);
+    }
+}
+
+static void slot_added(struct fed_intake *intake, struct slot *slot) {
+    size_t node = slot->offer->node;
+    uint32_t part = slot->offer->part;
+    struct fed_update_header header = slot->header;
+    intake->adding = NULL;
+    free_slot(slot);
+    if (intake->spoilt) {
+        return;
+    }
+    fed_aggregate_count(intake->config.aggregate, fed_admit_total_weight(&header), header.n_clients);
+    intake->config.admitted(intake->config.context, node, part, &header);
+}
+
+static void job_finished(struct fed_intake *intake, struct intake_job *job) {
+    struct slot *slot = job->slot;
+    slot->n_jobs--;
+    if (job->kind == JOB_ADD) {
+        intake->spoilt = intake->spoilt || job->rc != FED_OK;
+        if (slot->n_jobs == 0) {
+            slot_added(intake, slot);
+        }
+        return;
+    }
+    job->busy = false;
+    if (slot->phase == SLOT_DROPPED) {
+        if (slot->n_jobs == 0) {
+            free_slot(slot);
+        }
+        return;
+    }
+    chunk_opened(intake, job);
+}
+
+void fed_intake_work(struct fed_intake *intake, uint64_t now_ms) {
+    intake->now_ms = now_ms;
+    intake->retry_ms = UINT64_MAX;
+    for (struct fed_job *job; (job = fed_pool_finished(intake->pool)) != NULL;) {
+        job_finished(intake, (struct intake_job *)(void *)job);
+    }
+    if (intake->attempt == NULL) {
+        return;
+    }
+    fill_slots(intake);
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        ask_again_when_stalled(intake, &intake->slots[i]);
+        ask_chunks(intake, &intake->slots[i]);
+    }
+    start_adding(intake);
+}
+
+uint64_t fed_intake_wakeup(const struct fed_intake *intake) {
+    uint64_t at = intake->retry_ms;
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        const struct slot *slot = &intake->slots[i];
+        if (slot->phase == SLOT_FETCHING && slot->n_in_flight > 0 && slot->moved_ms + intake->config.stall_ms < at) {
+            at = slot->moved_ms + intake->config.stall_ms;
+        }
+    }
+    return at;
+}
+
+/* -- the rest ----------------------------------------------------------------------------------------------------------- */
+
+int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_seal_pk[FED_KEY_BYTES],
+                     const struct fed_msg_offer *offer, const struct fed_update_header *header) {
+    (void)header;
+    if (intake->attempt == NULL || find_slot(intake, node, offer->part) != NULL) {
+        return FED_OK;
+    }
+    for (struct offer *o = intake->first_offer; o != NULL; o = o->next) {
+        if (o->node == node && o->part == offer->part) {
+            return FED_OK;
+        }
+    }
+    struct offer *copy = malloc(sizeof *copy + offer->n_header);
+    if (copy == NULL) {
+        return FED_ENOMEM;
+    }
+    copy->next = NULL;
+    copy->node = node;
+    copy->part = offer->part;
+    memcpy(copy->e_pk, offer->e_pk, sizeof copy->e_pk);
+    memcpy(copy->node_pk, node_seal_pk, sizeof copy->node_pk);
+    copy->n_header = offer->n_header;
+    memcpy(copy->header, offer->header, offer->n_header);
+    *intake->last_offer = copy;
+    intake->last_offer = &copy->next;
+    return FED_OK;
+}
+
+static void drop_offers(struct fed_intake *intake, size_t node, bool all) {
+    struct offer **at = &intake->first_offer;
+    while (*at != NULL) {
+        struct offer *offer = *at;
+        if (all || offer->node == node) {
+            *at = offer->next;
+            free(offer);
+        } else {
+            at = &offer->next;
+        }
+    }
+    intake->last_offer = at;
+}
+
+/* An update that is being added goes on: half of it is in the sum already. */
+static void drop_slots(struct fed_intake *intake, size_t node, bool all) {
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        struct slot *slot = &intake->slots[i];
+        bool started = slot->phase == SLOT_FETCHING || slot->phase == SLOT_WAITING;
+        if (started && (all || slot->offer->node == node)) {
+            drop_slot(slot);
+        }
+    }
+}
+
+void fed_intake_node_lost(struct fed_intake *intake, size_t node) {
+    drop_offers(intake, node, false);
+    drop_slots(intake, node, false);
+}
+
+void fed_intake_begin(struct fed_intake *intake, const struct fed_attempt *attempt) {
+    assert(fed_intake_idle(intake));
+    intake->attempt = attempt;
+    intake->spoilt = false;
+}
+
+void fed_intake_end(struct fed_intake *intake) {
+    drop_offers(intake, 0, true);
+    drop_slots(intake, 0, true);
+    intake->attempt = NULL;
+}
+
+bool fed_intake_idle(const struct fed_intake *intake) {
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        if (intake->slots[i].n_jobs > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool fed_intake_spoilt(const struct fed_intake *intake) { return intake->spoilt; }
+
+int fed_intake_fd(const struct fed_intake *intake) { return fed_pool_fd(intake->pool); }
+
+int fed_intake_new(struct fed_intake **out, const struct fed_intake_config *config, struct fed_error *err) {
+    struct fed_intake *intake = calloc(1, sizeof *intake);
+    struct intake_job *adds = calloc(config->threads, sizeof *adds);
+    if (intake == NULL || adds == NULL) {
+        free(intake);
+        free(adds);
+        return fed_error_set(err, FED_ENOMEM, "not enough memory to receive updates");
+    }
+    intake->config = *config;
+    intake->adds = adds;
+    intake->last_offer = &intake->first_offer;
+    intake->retry_ms = UINT64_MAX;
+    int rc = fed_pool_new(&intake->pool, "fed-intake", config->threads, err);
+    if (rc != FED_OK) {
+        free(adds);
+        free(intake);
+        return rc;
+    }
+    *out = intake;
+    return FED_OK;
+}
+
+void fed_intake_free(struct fed_intake *intake) {
+    if (intake == NULL) {
+        return;
+    }
+    fed_pool_free(intake->pool);
+    drop_offers(intake, 0, true);
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        intake->slots[i].n_jobs = 0; /* the pool is gone, and its jobs with it */
+        free_slot(&intake->slots[i]);
+        release_bytes(&intake->slots[i]);
+    }
+    for (unsigned i = 0; i < FED_INTAKE_WINDOW; i++) {
+        free(intake->opens[i].scratch);
+    }
+    for (unsigned t = 0; t < intake->config.threads; t++) {
+        free(intake->adds[t].scratch);
+    }
+    free(intake->adds);
+    free(intake);
+}

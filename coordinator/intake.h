@@ -1,0 +1,75 @@
+/* How updates come in: offers wait for a slot; a slot asks for its chunks with a bounded window, opens and checks each as it
+ * arrives, and only a whole, checked update is added to the sum. Opening, checking and adding run on a small pool; this room
+ * itself belongs to the loop.
+ *
+ *     offered -> FETCHING (chunks missing, in flight, opening) -> WAITING (whole, checked) -> ADDING -> admitted
+ *                   |  a chunk that does not open is dropped and asked for again, twice at most
+ *                   +-- a bad value, or a chunk that never opens --> refused; nothing of it was added
+ *
+ * Memory: n_slots updates, whatever the cohort; an update larger than staging_bytes lies in an unlinked file as ciphertext
+ * and is opened twice (to check, to add). At most FED_INTAKE_WINDOW chunks are in flight in all. Slots add one after the
+ * other, each over all pool threads by chunk ranges. */
+#ifndef FED_COORDINATOR_INTAKE_H
+#define FED_COORDINATOR_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "coordinator/admit.h"
+#include "coordinator/aggregate.h"
+#include "coordinator/attempt.h"
+
+#define FED_INTAKE_WINDOW 32
+#define FED_INTAKE_SLOTS 4
+
+struct fed_intake;
+
+struct fed_intake_config {
+    const struct fed_model *model; /* borrowed, as all of these */
+    const struct fed_fixed *fixed;
+    struct fed_aggregate *aggregate;
+    unsigned threads;
+    uint64_t staging_bytes;
+    const char *spool_dir; /* for updates larger than that */
+    uint64_t stall_ms;     /* a chunk in flight for longer is asked for again */
+    void *context;         /* of the three calls below */
+    /* Ask the node for chunks [first, first + count). FED_EAGAIN: not now; FED_EGONE: it has no bulk lane now. */
+    int (*get)(void *context, size_t node, uint32_t part, uint64_t first, uint32_t count);
+    void (*admitted)(void *context, size_t node, uint32_t part, const struct fed_update_header *header);
+    /* why: one sentence, or "" */
+    void (*refused)(void *context, size_t node, uint32_t part, enum fed_refusal refusal,
+                    const struct fed_update_header *header, const char *why);
+};
+
+int fed_intake_new(struct fed_intake **out, const struct fed_intake_config *config, struct fed_error *err) FED_MUST_CHECK;
+void fed_intake_free(struct fed_intake *intake);
+
+/* Updates of this attempt may come; the aggregate has been cleared. Requires fed_intake_idle. */
+void fed_intake_begin(struct fed_intake *intake, const struct fed_attempt *attempt);
+/* No more: what is not yet being added is dropped. An update that is being added is finished and reported as admitted;
+ * wait for fed_intake_idle before touching the aggregate or the attempt. */
+void fed_intake_end(struct fed_intake *intake);
+/* Nothing is being opened or added. */
+bool fed_intake_idle(const struct fed_intake *intake);
+
+/* The spool file gave back other bytes than were written, while they were being added: the sum of this attempt is spoilt and
+ * the attempt must be abandoned. */
+bool fed_intake_spoilt(const struct fed_intake *intake);
+
+/* An offer that fed_admit_offer let in. The same part again changes nothing. FED_ENOMEM; FED_ESEAL (a low-order key). */
+int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_seal_pk[FED_KEY_BYTES],
+                     const struct fed_msg_offer *offer, const struct fed_update_header *header) FED_MUST_CHECK;
+/* A chunk from the bulk lane. FED_OK: taken. FED_EWIRE: not asked for, or of the wrong length. */
+int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint64_t index, const uint8_t *sealed, size_t n,
+                     uint64_t now_ms) FED_MUST_CHECK;
+/* Whatever the node has offered and not delivered is forgotten. */
+void fed_intake_node_lost(struct fed_intake *intake, size_t node);
+
+/* Readable when pool work has finished: call fed_intake_work. Also call it when time has passed (stalls, busy lanes). */
+int fed_intake_fd(const struct fed_intake *intake);
+void fed_intake_work(struct fed_intake *intake, uint64_t now_ms);
+/* When to call again at the latest; UINT64_MAX = only on events. */
+uint64_t fed_intake_wakeup(const struct fed_intake *intake);
+
+#endif

@@ -1,0 +1,268 @@
+/* The loop: waits for lanes, finished jobs, signals and time; turns them into events of the round; performs its actions. */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "coordinator/coordinator_internal.h"
+
+#define TICK_MS 1000
+#define SERVE_AGAIN_MS 5 /* a node's connection had no room for a model chunk */
+
+void fed_loop_fail(struct fed_coordinator *c, const char *what) {
+    fed_error_set(&c->failure, FED_ENOMEM, "not enough memory %s; start the same command again to go on", what);
+    c->stopped = true;
+}
+
+void fed_loop_post(struct fed_coordinator *c, const struct fed_round_event *event) {
+    if (c->n_events == c->events_room) {
+        size_t room = c->events_room > 0 ? 2 * c->events_room : 256;
+        struct fed_round_event *events = realloc(c->events, room * sizeof *events);
+        if (events == NULL) {
+            fed_loop_fail(c, "for the events of a round");
+            return;
+        }
+        c->events = events;
+        c->events_room = room;
+    }
+    c->events[c->n_events++] = *event;
+}
+
+void fed_loop_post_kind(struct fed_coordinator *c, enum fed_event_kind kind) {
+    fed_loop_post(c, &(struct fed_round_event){.kind = kind});
+}
+
+/* -- actions ------------------------------------------------------------------------------------------------------------ */
+
+/* A store job that could not even be made is answered like a write that failed: the round tries again after a pause.
+ * Without memory for anything else there is no round: every stop is a crash that was announced. */
+static void start(struct fed_coordinator *c, int rc, bool stores) {
+    if (rc != FED_OK && stores) {
+        FED_ERROR("loop", "out of memory, trying again", FED_U64("round", fed_round_number(c->round)));
+        fed_loop_post_kind(c, FED_EVENT_STORE_FAILED);
+    } else if (rc != FED_OK) {
+        fed_loop_fail(c, "to go on with the round");
+    }
+}
+
+static void retire_attempt(struct fed_coordinator *c) {
+    if (c->has_attempt && !c->collecting && fed_intake_idle(c->intake)) {
+        fed_attempt_fini(&c->attempt);
+        c->has_attempt = false;
+    }
+}
+
+static void broadcast(struct fed_coordinator *c) {
+    retire_attempt(c);
+    c->broadcast_waits = c->has_attempt; /* an update of the last attempt is still being added */
+    if (c->broadcast_waits) {
+        return;
+    }
+    c->n_updates = 0;
+    c->train_seconds = 0;
+    start(c, fed_work_seal(c), false);
+}
+
+static void invite(struct fed_coordinator *c) {
+    size_t n;
+    const uint64_t *cohort = fed_round_cohort(c->round, &n);
+    uint64_t now = fed_clock_ms();
+    if (fed_schedule_begin(c->schedule, cohort, n) != FED_OK) {
+        fed_loop_fail(c, "for the cohort");
+        return;
+    }
+    fed_intake_begin(c->intake, &c->attempt);
+    c->collecting = true;
+    c->said_ms = now;
+    c->attempt_end_ms = now + c->task->round.deadline_s * 1000;
+    fed_control_hand_out(c);
+}
+
+static void aggregate(struct fed_coordinator *c) {
+    c->collecting = false;
+    fed_schedule_end(c->schedule);
+    fed_intake_end(c->intake);
+    c->aggregate_waits = !fed_intake_idle(c->intake);
+    if (c->aggregate_waits) {
+        return;
+    }
+    if (fed_intake_spoilt(c->intake)) {
+        FED_ERROR("intake", "spool file damaged", FED_STR("next", "the attempt is abandoned; check the disk"));
+        fed_loop_post_kind(c, FED_EVENT_NOT_FINITE);
+        return;
+    }
+    start(c, fed_work_mean(c), false);
+}
+
+static void end_attempt(struct fed_coordinator *c, const struct fed_round_action *action) {
+    bool committed = action->kind == FED_ACTION_END_COMMITTED;
+    if (!committed) {
+        fed_report_abandoned(&c->report, action->round, action->attempt, action->why);
+    }
+    c->collecting = false;
+    fed_schedule_end(c->schedule);
+    fed_intake_end(c->intake);
+    fed_control_end_attempt(c, committed, false);
+    if (committed) {
+        c->bytes_down = c->bytes_up = 0;
+    }
+    retire_attempt(c);
+}
+
+static void finish(struct fed_coordinator *c, uint64_t round) {
+    struct fed_error err;
+    c->finished = true;
+    fed_control_end_attempt(c, true, true);
+    /* The store thread is idle or about to be: this waits for it by closing its queue. */
+    fed_pool_free(c->store_pool);
+    c->store_pool = NULL;
+    int rc = fed_store_finish(c->store, round, &err);
+    if (rc != FED_OK) {
+        c->failure = err;
+        c->finished = false;
+        c->stopped = true;
+        return;
+    }
+    fed_report_done(&c->report, round, c->report.last.accuracy, (double)(fed_clock_ms() - c->started_ms) / 1000.0,
+                    c->image->digest);
+}
+
+static void perform(struct fed_coordinator *c, const struct fed_round_action *action) {
+    switch (action->kind) {
+    case FED_ACTION_OPEN: start(c, fed_work_open(c), true); break;
+    case FED_ACTION_BROADCAST: broadcast(c); break;
+    case FED_ACTION_INVITE: invite(c); break;
+    case FED_ACTION_AGGREGATE: aggregate(c); break;
+    case FED_ACTION_COMMIT: start(c, fed_work_commit(c), true); break;
+    case FED_ACTION_EVALUATE: start(c, fed_work_evaluate(c, action->round), false); break;
+    case FED_ACTION_END_COMMITTED:
+    case FED_ACTION_END_ABANDONED: end_attempt(c, action); break;
+    case FED_ACTION_FINISHED: finish(c, action->round); break;
+    case FED_ACTION_STOPPED: c->stopped = true; break;
+    }
+}
+
+static void handle_events(struct fed_coordinator *c) {
+    for (size_t i = 0; i < c->n_events && !c->finished && !c->stopped; i++) { /* performing may post more */
+        struct fed_round_event event = c->events[i];
+        struct fed_round_action actions[FED_ROUND_ACTIONS_MAX];
+        size_t n = fed_round_handle(c->round, &event, fed_clock_ms(), actions);
+        for (size_t a = 0; a < n && !c->stopped; a++) {
+            perform(c, &actions[a]);
+        }
+    }
+    c->n_events = 0;
+}
+
+/* -- waiting ------------------------------------------------------------------------------------------------------------ */
+
+static void hear_signal(struct fed_coordinator *c) {
+    struct signalfd_siginfo info;
+    while (read(c->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        switch (info.ssi_signo) {
+        case SIGHUP: fed_control_reload_roster(c); break;
+        case SIGUSR1: fed_loop_post_kind(c, FED_EVENT_FINISH); break;
+        default:
+            FED_INFO("loop", "stopping", FED_U64("signal", info.ssi_signo));
+            fed_loop_post_kind(c, FED_EVENT_STOP);
+            break;
+        }
+    }
+}
+
+static void say_what_it_waits_for(struct fed_coordinator *c, const char **said) {
+    const char *waits = fed_round_waits_for(c->round);
+    if (waits != NULL && waits != *said) {
+        fed_report_waiting(&c->report, fed_round_number(c->round), waits);
+    }
+    *said = waits;
+}
+
+static int64_t timeout_ms(const struct fed_coordinator *c, bool serving, uint64_t now) {
+    uint64_t at = now + TICK_MS, next = fed_round_wakeup(c->round);
+    if (next < at) {
+        at = next;
+    }
+    if ((next = fed_intake_wakeup(c->intake)) < at) {
+        at = next;
+    }
+    if (serving && now + SERVE_AGAIN_MS < at) {
+        at = now + SERVE_AGAIN_MS;
+    }
+    return at > now ? (int64_t)(at - now) : 0;
+}
+
+static void resume_waiting_actions(struct fed_coordinator *c) {
+    if (!fed_intake_idle(c->intake)) {
+        return;
+    }
+    retire_attempt(c);
+    if (c->aggregate_waits) {
+        aggregate(c);
+    }
+    if (c->broadcast_waits) {
+        broadcast(c);
+    }
+}
+
+static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *next_tick) {
+    struct fed_poll_item items[] = {
+        {.lane = c->control},
+        {.lane = c->bulk},
+        {.fd = fed_intake_fd(c->intake)},
+        {.fd = fed_pool_fd(c->store_pool)},
+        {.fd = fed_pool_fd(c->model_pool)},
+        {.fd = fed_pool_fd(c->evaluate_pool)},
+        {.fd = c->signal_fd},
+    };
+    int rc = fed_link_poll(c->link, items, sizeof items / sizeof *items, timeout_ms(c, *serving, fed_clock_ms()));
+    if (rc != FED_OK) {
+        return rc;
+    }
+    hear_signal(c);
+    fed_control_receive(c);
+    fed_bulk_receive(c);
+    fed_work_collect(c);
+    uint64_t now = fed_clock_ms();
+    fed_intake_work(c->intake, now);
+    resume_waiting_actions(c);
+    *serving = fed_bulk_serve(c);
+    if (now >= *next_tick || now >= fed_round_wakeup(c->round)) {
+        fed_control_tick(c, now);
+        fed_loop_post_kind(c, FED_EVENT_TICK);
+        *next_tick = now + TICK_MS;
+    }
+    return FED_OK;
+}
+
+int fed_coordinator_run(struct fed_coordinator *c, struct fed_error *err) {
+    bool serving = false;
+    uint64_t next_tick = 0;
+    const char *said = NULL;
+    fed_loop_post_kind(c, FED_EVENT_TICK);
+    while (!c->finished && !c->stopped) {
+        handle_events(c);
+        say_what_it_waits_for(c, &said);
+        if (c->finished || c->stopped) {
+            break;
+        }
+        int rc = wait_and_serve(c, &serving, &next_tick);
+        if (rc != FED_OK) {
+            return fed_error_set(err, FED_EFAILED, "waiting for messages failed: %s", fed_status_text(rc));
+        }
+    }
+    if (c->finished) {
+        return FED_OK;
+    }
+    if (c->failure.text[0] != '\0') {
+        return fed_error_set(err, FED_EFAILED, "%s", c->failure.text);
+    }
+    return fed_error_set(err, FED_EINTERRUPTED,
+                         "stopped in round %llu; start the same command again to go on from the last committed model",
+                         (unsigned long long)fed_round_number(c->round));
+}

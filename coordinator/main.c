@@ -1,0 +1,149 @@
+/* fedavg-coordinator: the daemon of one run. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/privilege.h"
+#include "common/config/task.h"
+#include "common/link/link.h"
+#include "common/numeric/kernels.h"
+#include "common/seal/keys.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/sql.h"
+
+#define SETS_MAX 128
+
+struct arguments {
+    const char *path, *run_dir;
+    const char *sets[SETS_MAX];
+    size_t n_sets;
+    bool json, allow_root;
+};
+
+static void print_usage(FILE *out) {
+    fputs("usage: fedavg-coordinator TASK.yaml [--set key=value]... [--run-dir DIR] [--json] [--allow-root]\n"
+          "                          [--log-format text|json] [--log-level error|warn|info|debug]\n"
+          "\n"
+          "Admits enrolled nodes and drives the rounds of one run, until the last round or target_accuracy.\n"
+          "SIGTERM and SIGINT stop at once, safely; SIGUSR1 stops after the round; SIGHUP reloads the roster.\n"
+          "Started again, it goes on from the last committed model.\n"
+          "\n"
+          "  --run-dir DIR      where the run lies (default runs/NAME, NAME from the task)\n"
+          "  --json             one JSON object a line on stdout for each event\n"
+          "\n"
+          "See fedavg-coordinator(8) and fedavg-task(5).\n",
+          out);
+}
+
+static int print_version(void) {
+    const struct fed_kernels *kernels = NULL;
+    struct fed_error err;
+    if (fed_kernels_choose(&kernels, &err) != FED_OK) {
+        fprintf(stderr, "fedavg-coordinator: %s\n", err.text);
+        return 2;
+    }
+    printf("fedavg-coordinator %s\nkernels: %s\nlibzmq: %s\nlibsodium: %s\nsqlite: %s\n", FED_VERSION, kernels->name,
+           fed_link_version(), fed_seal_library_version(), fed_sql_library_version());
+    return 0;
+}
+
+/* -1: go on; otherwise the exit code. */
+static int parse(struct arguments *out, int argc, char **argv) {
+    static const struct option options[] = {{"set", required_argument, NULL, 's'},
+                                            {"run-dir", required_argument, NULL, 'd'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"allow-root", no_argument, NULL, 'r'},
+                                            {"log-format", required_argument, NULL, 'f'},
+                                            {"log-level", required_argument, NULL, 'l'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
+    enum fed_log_format format = FED_LOG_TEXT;
+    enum fed_log_level level = FED_LOG_INFO;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        bool good = true;
+        switch (c) {
+        case 's':
+            good = out->n_sets < SETS_MAX;
+            if (good) {
+                out->sets[out->n_sets++] = optarg;
+            }
+            break;
+        case 'd': out->run_dir = optarg; break;
+        case 'j': out->json = true; break;
+        case 'r': out->allow_root = true; break;
+        case 'f': good = fed_log_parse_format(&format, optarg) == FED_OK; break;
+        case 'l': good = fed_log_parse_level(&level, optarg) == FED_OK; break;
+        case 'h': print_usage(stdout); return 0;
+        case 'v': return print_version();
+        default: good = false; break;
+        }
+        if (!good) {
+            print_usage(stderr);
+            return 2;
+        }
+    }
+    if (optind != argc - 1) {
+        print_usage(stderr);
+        return 2;
+    }
+    out->path = argv[optind];
+    fed_log_setup(format, level);
+    return -1;
+}
+
+/* Before any thread starts, so that all of them leave these to the loop's signalfd. */
+static void block_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int run(const struct arguments *arguments, struct fed_error *err) {
+    struct fed_task task = {0};
+    struct fed_coordinator *coordinator = NULL;
+    char run_dir[FED_NAME_MAX + 8];
+    int rc = fed_task_load(&task, arguments->path, arguments->sets, arguments->n_sets, err);
+    if (rc == FED_OK) {
+        rc = fed_privilege_check(arguments->allow_root, task.server.user, err);
+    }
+    if (rc == FED_OK) {
+        fed_privilege_protect_secrets();
+        rc = fed_seal_setup(err);
+    }
+    if (rc == FED_OK) {
+        snprintf(run_dir, sizeof run_dir, "runs/%s", task.name);
+        struct fed_coordinator_options options = {.run_dir = arguments->run_dir != NULL ? arguments->run_dir : run_dir,
+                                                  .json = arguments->json};
+        rc = fed_coordinator_new(&coordinator, &task, &options, err);
+    }
+    if (rc == FED_OK) {
+        rc = fed_coordinator_run(coordinator, err);
+    }
+    fed_coordinator_free(coordinator);
+    fed_task_fini(&task);
+    return rc;
+}
+
+int main(int argc, char **argv) {
+    struct arguments arguments = {0};
+    struct fed_error err = {""};
+    int code = parse(&arguments, argc, argv);
+    if (code >= 0) {
+        return code;
+    }
+    block_signals();
+    int rc = run(&arguments, &err);
+    if (rc != FED_OK) {
+        fprintf(stderr, "fedavg-coordinator: %s\n", err.text);
+    }
+    return fed_status_exit_code(rc);
+}

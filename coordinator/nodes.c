@@ -1,0 +1,195 @@
+#include "coordinator/nodes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/seal/digest.h"
+
+#define KEY_DIGITS 16
+
+int fed_nodes_init(struct fed_nodes *out, struct fed_roster **roster) {
+    size_t n = fed_roster_size(*roster);
+    struct fed_node *nodes = calloc(n > 0 ? n : 1, sizeof *nodes);
+    if (nodes == NULL) {
+        return FED_ENOMEM;
+    }
+    *out = (struct fed_nodes){.roster = *roster, .nodes = nodes, .n_nodes = n};
+    *roster = NULL;
+    return FED_OK;
+}
+
+void fed_nodes_fini(struct fed_nodes *nodes) {
+    fed_roster_free(nodes->roster);
+    free(nodes->nodes);
+    *nodes = (struct fed_nodes){0};
+}
+
+static bool same_entry(const struct fed_roster_entry *a, const struct fed_roster_entry *b) {
+    return memcmp(&a->keys, &b->keys, sizeof a->keys) == 0 && a->first_client == b->first_client &&
+           a->n_clients == b->n_clients && a->partial_sums == b->partial_sums;
+}
+
+static const struct fed_roster_entry *find_entry(const struct fed_roster_file *file, const char *name) {
+    for (size_t i = 0; i < file->n_entries; i++) {
+        if (strcmp(file->entries[i].name, name) == 0) {
+            return &file->entries[i];
+        }
+    }
+    return NULL;
+}
+
+bool fed_nodes_entry_changes(const struct fed_nodes *nodes, size_t node, const struct fed_roster_file *file) {
+    const struct fed_roster_entry *old = fed_roster_entry(nodes->roster, node);
+    const struct fed_roster_entry *now = find_entry(file, old->name);
+    return now == NULL || !same_entry(old, now);
+}
+
+/* Old entries first, each in its old place, then the new names. */
+static int merge_entries(struct fed_roster_file *out, const struct fed_nodes *nodes, const struct fed_roster_file *file) {
+    size_t n = nodes->n_nodes;
+    out->entries = calloc(n + file->n_entries + 1, sizeof *out->entries);
+    if (out->entries == NULL) {
+        return FED_ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct fed_roster_entry *old = fed_roster_entry(nodes->roster, i);
+        const struct fed_roster_entry *now = find_entry(file, old->name);
+        out->entries[i] = now != NULL ? *now : *old;
+        if (now == NULL) {
+            out->entries[i].n_clients = 0;
+            out->entries[i].not_after = 1;
+        }
+    }
+    for (size_t i = 0; i < file->n_entries; i++) {
+        size_t known;
+        if (fed_roster_find_name(&known, nodes->roster, file->entries[i].name) != FED_OK) {
+            out->entries[n++] = file->entries[i];
+        }
+    }
+    out->n_entries = n;
+    return FED_OK;
+}
+
+int fed_nodes_reload(struct fed_nodes *nodes, struct fed_roster_file *file) {
+    struct fed_roster_file merged = {0};
+    struct fed_roster *roster = NULL;
+    struct fed_nodes next = {0};
+    int rc = merge_entries(&merged, nodes, file);
+    if (rc == FED_OK) {
+        rc = fed_roster_new(&roster, &merged);
+    }
+    if (rc == FED_OK) {
+        rc = fed_nodes_init(&next, &roster);
+    }
+    if (rc != FED_OK) {
+        fed_roster_file_fini(&merged);
+        fed_roster_free(roster);
+        return rc;
+    }
+    for (size_t i = 0; i < nodes->n_nodes; i++) {
+        next.nodes[i] = nodes->nodes[i];
+    }
+    fed_nodes_fini(nodes);
+    *nodes = next;
+    fed_roster_file_fini(file);
+    return FED_OK;
+}
+
+void fed_nodes_user(char user[FED_USER_MAX], const struct fed_roster_entry *entry, const uint8_t curve[FED_KEY_BYTES]) {
+    char digits[KEY_DIGITS + 1];
+    fed_hex(digits, curve, KEY_DIGITS / 2);
+    snprintf(user, FED_USER_MAX, "%s.%s", entry->name, digits);
+}
+
+int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char *user, int64_t wall_s) {
+    const char *dot = strrchr(user, '.');
+    char name[FED_NAME_MAX];
+    if (dot == NULL || (size_t)(dot - user) >= sizeof name) {
+        return FED_ENOTFOUND;
+    }
+    memcpy(name, user, (size_t)(dot - user));
+    name[dot - user] = '\0';
+    size_t i;
+    if (fed_roster_find_name(&i, nodes->roster, name) != FED_OK || !fed_roster_valid(nodes->roster, i, wall_s)) {
+        return FED_ENOTFOUND;
+    }
+    const struct fed_roster_entry *entry = fed_roster_entry(nodes->roster, i);
+    char expect[FED_USER_MAX];
+    fed_nodes_user(expect, entry, entry->keys.curve);
+    bool known = strcmp(expect, user) == 0;
+    if (!known && entry->has_next) {
+        fed_nodes_user(expect, entry, entry->next.curve);
+        known = strcmp(expect, user) == 0;
+    }
+    if (!known) {
+        return FED_ENOTFOUND;
+    }
+    *node = i;
+    return FED_OK;
+}
+
+static bool equal_constant_time(const char *a, const char *b, size_t n) {
+    volatile unsigned char difference = 0;
+    for (size_t i = 0; i < n; i++) {
+        difference = (unsigned char)(difference | (a[i] ^ b[i]));
+    }
+    return difference == 0;
+}
+
+int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle, const char *capability) {
+    if (strlen(handle) != 32 || strlen(capability) != 32) {
+        return FED_ENOTFOUND;
+    }
+    for (size_t i = 0; i < nodes->n_nodes; i++) {
+        char expect[33];
+        if (!nodes->nodes[i].has_pass) {
+            continue;
+        }
+        fed_hex(expect, nodes->nodes[i].pass.handle, 16);
+        if (strcmp(expect, handle) != 0) {
+            continue;
+        }
+        fed_hex(expect, nodes->nodes[i].pass.capability, 16);
+        if (!equal_constant_time(expect, capability, 32)) {
+            return FED_ENOTFOUND;
+        }
+        *node = i;
+        return FED_OK;
+    }
+    return FED_ENOTFOUND;
+}
+
+bool fed_nodes_hosts(const struct fed_nodes *nodes, size_t node, uint64_t client) {
+    const struct fed_node *n = &nodes->nodes[node];
+    if (!n->online || !fed_roster_hosts(nodes->roster, node, client)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < n->n_hosted; i++) {
+        if (client >= n->hosted[i].first && client - n->hosted[i].first < n->hosted[i].count) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool fed_nodes_eligible(const struct fed_nodes *nodes, uint64_t client) {
+    for (size_t i = 0; i < nodes->n_nodes; i++) {
+        if (fed_nodes_hosts(nodes, i, client)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool fed_nodes_claim_allowed(const struct fed_nodes *nodes, size_t node, const struct fed_msg_hello *hello) {
+    const struct fed_roster_entry *entry = fed_roster_entry(nodes->roster, node);
+    for (uint32_t i = 0; i < hello->n_hosted; i++) {
+        const struct fed_id_range *range = &hello->hosted[i];
+        if (range->first < entry->first_client || range->count > entry->n_clients ||
+            range->first - entry->first_client > entry->n_clients - range->count) {
+            return false;
+        }
+    }
+    return hello->n_hosted > 0;
+}

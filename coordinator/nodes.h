@@ -1,0 +1,64 @@
+/* Which nodes of the roster are here now, and how to reach them. Pure: routes are opaque bytes, time is an argument. */
+#ifndef FED_COORDINATOR_NODES_H
+#define FED_COORDINATOR_NODES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/link/link.h"
+#include "coordinator/roster.h"
+#include "proto/wire.h"
+
+/* The right to use the bulk lane, for one node in one attempt. */
+struct fed_pass {
+    uint8_t handle[16], capability[16];
+};
+
+struct fed_node {
+    bool online;              /* said a HELLO that was welcomed, and was heard of since */
+    struct fed_route control; /* the route of its latest authenticated message */
+    bool has_bulk;
+    struct fed_route bulk;
+    uint64_t heard_ms;
+    uint32_t workers;
+    uint32_t n_hosted; /* as claimed in HELLO, all within its roster entry */
+    struct fed_id_range hosted[FED_RANGES_MAX];
+    struct fed_pass pass;
+    bool has_pass;
+    uint64_t down_next, down_end; /* chunks of the model asked for and not yet handed to the socket */
+};
+
+struct fed_nodes {
+    struct fed_roster *roster; /* owned */
+    struct fed_node *nodes;    /* (fed_roster_size), same index */
+    size_t n_nodes;
+};
+
+/* Takes the roster. FED_ENOMEM. */
+int fed_nodes_init(struct fed_nodes *out, struct fed_roster **roster) FED_MUST_CHECK;
+void fed_nodes_fini(struct fed_nodes *nodes);
+/* The file's entry of this node differs from the present one (or is gone): its connections end before the file is taken. */
+bool fed_nodes_entry_changes(const struct fed_nodes *nodes, size_t node, const struct fed_roster_file *file);
+
+/* Another roster file, live: a node keeps its index as long as the process lives. An entry that is gone stays as one that
+ * hosts nothing and is never valid; new ones come behind. Takes the entries out of *file. FED_ENOMEM: all is as before. */
+int fed_nodes_reload(struct fed_nodes *nodes, struct fed_roster_file *file) FED_MUST_CHECK;
+
+/* The name under which a key's messages arrive: node name, a dot, 16 hex digits of the key. Revoking or replacing the key
+ * makes the name unknown from the next message on. */
+void fed_nodes_user(char user[FED_USER_MAX], const struct fed_roster_entry *entry, const uint8_t curve[FED_KEY_BYTES]);
+int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char *user, int64_t wall_s) FED_MUST_CHECK;
+/* The node that holds this pass (hex, as it travels). The capability is compared in constant time. */
+int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle,
+                        const char *capability) FED_MUST_CHECK;
+
+/* The node is here and hosts this client, by its own word and by the roster's. */
+bool fed_nodes_hosts(const struct fed_nodes *nodes, size_t node, uint64_t client);
+/* Some node does. */
+bool fed_nodes_eligible(const struct fed_nodes *nodes, uint64_t client);
+
+/* A claim of HELLO against the roster: every range within the node's entry. */
+bool fed_nodes_claim_allowed(const struct fed_nodes *nodes, size_t node, const struct fed_msg_hello *hello);
+
+#endif

@@ -1,0 +1,46 @@
+/* What the coordinator tells people and programs while it runs: one JSON object a line on stdout (--json), a log line each.
+ * A round's line is held until its evaluation is known, so that lines come in order and whole. */
+#ifndef FED_COORDINATOR_REPORT_H
+#define FED_COORDINATOR_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fed_report_round {
+    uint64_t round;
+    uint32_t attempt;
+    uint64_t clients, weight;
+    double loss, accuracy;         /* NaN = not evaluated */
+    double seconds, train_seconds; /* commit to commit; of all clients together */
+    uint64_t bytes_down, bytes_up;
+    uint8_t model[32];
+};
+
+struct fed_report {
+    bool json;
+    bool holds; /* `held` waits for its evaluation */
+    struct fed_report_round held, last;
+    double best_accuracy; /* NaN = none */
+    uint64_t best_round, target_round;
+};
+
+struct fed_report_start {
+    bool resumed;
+    const char *name, *kernels;
+    const uint8_t *run_id, *task_digest; /* 16, 32 bytes */
+    uint64_t round, rounds, clients, parameters;
+    double quantum; /* of the exact sum */
+    const char *run_dir;
+};
+
+void fed_report_init(struct fed_report *report, bool json);
+void fed_report_start(struct fed_report *report, const struct fed_report_start *start);
+/* A committed round. With evaluated_later its line waits for fed_report_evaluated. */
+void fed_report_round(struct fed_report *report, const struct fed_report_round *round, bool evaluated_later);
+void fed_report_evaluated(struct fed_report *report, uint64_t round, double loss, double accuracy, bool target_reached);
+/* Why nothing moves ("waits for 2 more clients"), said once a change. */
+void fed_report_waiting(struct fed_report *report, uint64_t round, const char *why);
+void fed_report_abandoned(struct fed_report *report, uint64_t round, uint32_t attempt, const char *why);
+void fed_report_done(struct fed_report *report, uint64_t rounds, double accuracy, double seconds, const uint8_t model[32]);
+
+#endif

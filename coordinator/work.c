@@ -1,0 +1,352 @@
+/* Jobs of other threads: the store, sealing, the mean, evaluation. Each job owns or borrows what it needs, runs without
+ * looking at the coordinator's changing state, and its end posts the event that answers the round's action. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/model/safetensors.h"
+#include "coordinator/coordinator_internal.h"
+#include "coordinator/evaluate.h"
+
+struct work {
+    struct fed_job job; /* first */
+    struct fed_coordinator *c;
+    void (*end)(struct work *work); /* on the loop */
+    int rc;
+    struct fed_error err;
+    uint64_t round;
+    uint32_t attempt;
+    uint64_t *cohort; /* OPEN, owned */
+    size_t n_cohort;
+    uint64_t *counted; /* COMMIT, owned: the refusal counters as they were */
+    size_t n_counted;
+    struct fed_store_refusal *refusals; /* COMMIT, owned */
+    size_t n_refusals;
+    struct fed_image *image;      /* held */
+    struct fed_terms terms;       /* SEAL */
+    struct fed_attempt sealed;    /* SEAL, out */
+    size_t not_finite;            /* MEAN, out: index of the first bad parameter, or n_params */
+    double seconds;               /* COMMIT */
+    struct fed_evaluation result; /* EVALUATE, out */
+    bool target_reached;
+};
+
+float fed_work_learning_rate(const struct fed_algorithm *algorithm, uint64_t round) {
+    double rate = algorithm->learning_rate;
+    for (uint64_t r = 1; r < round; r++) {
+        rate *= algorithm->learning_rate_decay;
+    }
+    return (float)rate;
+}
+
+static struct work *new_work(struct fed_coordinator *c, void (*run)(struct fed_job *), void (*end)(struct work *)) {
+    struct work *work = calloc(1, sizeof *work);
+    if (work != NULL) {
+        work->c = c;
+        work->job.run = run;
+        work->end = end;
+        work->round = fed_round_number(c->round);
+        work->attempt = fed_round_attempt(c->round);
+    }
+    return work;
+}
+
+static void free_work(struct work *work) {
+    free(work->cohort);
+    free(work->counted);
+    free(work->refusals);
+    fed_image_release(work->image);
+    free(work);
+}
+
+static void storage_alarm(const struct work *work) {
+    FED_ERROR("store", "write failed", FED_STR("why", work->err.text), FED_STR("next", "nothing is lost; trying again"));
+}
+
+/* -- the attempt is opened ---------------------------------------------------------------------------------------------- */
+
+static void run_open(struct fed_job *job) {
+    struct work *work = (struct work *)(void *)job;
+    work->rc = fed_store_open_attempt(work->c->store, work->round, work->attempt, work->cohort, work->n_cohort, &work->err);
+}
+
+static void end_open(struct work *work) {
+    if (work->rc != FED_OK) {
+        storage_alarm(work);
+    }
+    fed_loop_post_kind(work->c, work->rc == FED_OK ? FED_EVENT_OPENED : FED_EVENT_STORE_FAILED);
+}
+
+int fed_work_open(struct fed_coordinator *c) {
+    size_t n;
+    const uint64_t *cohort = fed_round_cohort(c->round, &n);
+    struct work *work = new_work(c, run_open, end_open);
+    if (work == NULL || (work->cohort = malloc((n + 1) * sizeof *cohort)) == NULL) {
+        free(work);
+        return FED_ENOMEM;
+    }
+    memcpy(work->cohort, cohort, n * sizeof *cohort);
+    work->n_cohort = n;
+    fed_pool_submit(c->store_pool, &work->job);
+    return FED_OK;
+}
+
+/* -- the model is sealed, the sum cleared ------------------------------------------------------------------------------- */
+
+static void run_seal(struct fed_job *job) {
+    struct work *work = (struct work *)(void *)job;
+    fed_aggregate_clear(&work->c->aggregate);
+    work->rc = fed_attempt_init(&work->sealed, &work->terms, work->image, work->c->model.n_params);
+}
+
+static void end_seal(struct work *work) {
+    struct fed_coordinator *c = work->c;
+    if (work->rc != FED_OK) {
+        fed_loop_fail(c, "to seal the model");
+        return;
+    }
+    c->attempt = work->sealed;
+    c->has_attempt = true;
+    fed_loop_post_kind(c, FED_EVENT_SEALED);
+}
+
+int fed_work_seal(struct fed_coordinator *c) {
+    struct work *work = new_work(c, run_seal, end_seal);
+    if (work == NULL) {
+        return FED_ENOMEM;
+    }
+    work->image = fed_image_hold(c->image);
+    struct fed_terms *terms = &work->terms;
+    memcpy(terms->run_id, c->run_id, sizeof terms->run_id);
+    memcpy(terms->task_digest, c->task_digest, sizeof terms->task_digest);
+    terms->round = work->round;
+    terms->attempt = work->attempt;
+    terms->epochs = c->task->algorithm.epochs;
+    terms->batch_size = c->task->algorithm.batch_size;
+    terms->learning_rate = fed_work_learning_rate(&c->task->algorithm, work->round);
+    fed_pool_submit(c->model_pool, &work->job);
+    return FED_OK;
+}
+
+/* -- the mean ----------------------------------------------------------------------------------------------------------- */
+
+static void run_mean(struct fed_job *job) {
+    struct work *work = (struct work *)(void *)job;
+    struct fed_coordinator *c = work->c;
+    struct fed_image *next = NULL;
+    work->not_finite = c->model.n_params;
+    work->rc = fed_image_new(&next, &c->model, c->run_id, work->round);
+    if (work->rc != FED_OK) {
+        return;
+    }
+    work->not_finite = fed_aggregate_mean(&c->aggregate, next->params, work->image->params);
+    if (work->not_finite == c->model.n_params) {
+        work->rc = fed_image_finish(next, &c->model, c->run_id);
+    }
+    fed_image_release(work->image);
+    work->image = next;
+}
+
+static void end_mean(struct work *work) {
+    struct fed_coordinator *c = work->c;
+    if (work->rc != FED_OK || work->not_finite < c->model.n_params) {
+        size_t element = 0;
+        const struct fed_tensor *tensor = fed_model_locate(&c->model, work->not_finite % c->model.n_params, &element);
+        FED_ERROR("aggregate", work->rc != FED_OK ? "no memory for the mean" : "the mean is not finite",
+                  FED_U64("round", work->round), FED_STR("tensor", tensor->name), FED_U64("element", element));
+        fed_loop_post_kind(c, FED_EVENT_NOT_FINITE);
+        return;
+    }
+    fed_image_release(c->next_image);
+    c->next_image = work->image;
+    work->image = NULL;
+    fed_loop_post_kind(c, FED_EVENT_AGGREGATED);
+}
+
+int fed_work_mean(struct fed_coordinator *c) {
+    struct work *work = new_work(c, run_mean, end_mean);
+    if (work == NULL) {
+        return FED_ENOMEM;
+    }
+    work->image = fed_image_hold(c->image);
+    fed_pool_submit(c->model_pool, &work->job);
+    return FED_OK;
+}
+
+/* -- the commit --------------------------------------------------------------------------------------------------------- */
+
+static void run_commit(struct fed_job *job) {
+    struct work *work = (struct work *)(void *)job;
+    struct fed_coordinator *c = work->c;
+    const struct fed_image *image = work->image;
+    /* The admitted set does not change between AGGREGATE and the end of the commit: the intake is closed. */
+    struct fed_store_commit commit = {
+        .round = work->round,
+        .attempt = work->attempt,
+        .header = image->bytes,
+        .n_header = image->n_header,
+        .params = image->params,
+        .n_params_bytes = c->model.n_params * sizeof(float),
+        .updates = c->updates,
+        .n_updates = c->n_updates,
+        .refusals = work->refusals,
+        .n_refusals = work->n_refusals,
+        .bytes_down = c->bytes_down,
+        .bytes_up = c->bytes_up,
+        .seconds = work->seconds,
+        .train_seconds = c->train_seconds,
+    };
+    memcpy(commit.model_digest, image->digest, sizeof commit.model_digest);
+    work->rc = fed_store_commit(c->store, &commit, c->task->server.keep_last, &work->err);
+}
+
+static void end_commit(struct work *work) {
+    struct fed_coordinator *c = work->c;
+    if (work->rc != FED_OK) {
+        storage_alarm(work);
+        fed_loop_post_kind(c, FED_EVENT_STORE_FAILED);
+        return;
+    }
+    for (size_t i = 0; i < work->n_counted; i++) { /* those counted meanwhile belong to the next commit */
+        c->refusals[i] -= work->counted[i];
+    }
+    struct fed_report_round line = {.round = work->round,
+                                    .attempt = work->attempt,
+                                    .clients = c->n_updates,
+                                    .weight = c->aggregate.total_weight,
+                                    .loss = NAN,
+                                    .accuracy = NAN,
+                                    .seconds = work->seconds,
+                                    .train_seconds = c->train_seconds,
+                                    .bytes_down = c->bytes_down,
+                                    .bytes_up = c->bytes_up};
+    memcpy(line.model, work->image->digest, sizeof line.model);
+    bool evaluated_later =
+        c->has_test && (work->round % c->task->round.evaluate_every == 0 || work->round == c->task->algorithm.rounds);
+    c->committed_ms = fed_clock_us() / 1000;
+    fed_image_release(c->image);
+    c->image = fed_image_hold(work->image);
+    fed_image_release(c->next_image);
+    c->next_image = NULL;
+    fed_report_round(&c->report, &line, evaluated_later);
+    fed_loop_post_kind(c, FED_EVENT_COMMITTED);
+}
+
+/* A snapshot of the counters, and one row for each that is not zero. */
+static int collect_refusals(struct work *work, const struct fed_coordinator *c) {
+    size_t n = (c->nodes.n_nodes + 1) * FED_REFUSAL_COUNT;
+    work->counted = malloc(n * sizeof *work->counted);
+    work->refusals = calloc(n, sizeof *work->refusals);
+    if (work->counted == NULL || work->refusals == NULL) {
+        return FED_ENOMEM;
+    }
+    memcpy(work->counted, c->refusals, n * sizeof *work->counted);
+    work->n_counted = n;
+    for (size_t i = 0; i < n; i++) {
+        if (work->counted[i] == 0) {
+            continue;
+        }
+        struct fed_store_refusal *refusal = &work->refusals[work->n_refusals++];
+        size_t row = i / FED_REFUSAL_COUNT;
+        if (row > 0) {
+            memcpy(refusal->node, fed_roster_entry(c->nodes.roster, row - 1)->name, sizeof refusal->node);
+        }
+        refusal->reason = fed_refusal_name((enum fed_refusal)(i % FED_REFUSAL_COUNT));
+        refusal->count = work->counted[i];
+    }
+    return FED_OK;
+}
+
+int fed_work_commit(struct fed_coordinator *c) {
+    struct work *work = new_work(c, run_commit, end_commit);
+    if (work == NULL) {
+        return FED_ENOMEM;
+    }
+    if (collect_refusals(work, c) != FED_OK) {
+        free_work(work);
+        return FED_ENOMEM;
+    }
+    work->image = fed_image_hold(c->next_image);
+    work->seconds = (double)(fed_clock_us() / 1000 - c->committed_ms) / 1000.0;
+    fed_pool_submit(c->store_pool, &work->job);
+    return FED_OK;
+}
+
+/* -- evaluation, and its row in the store ------------------------------------------------------------------------------- */
+
+static void run_evaluate(struct fed_job *job) {
+    struct work *work = (struct work *)(void *)job;
+    struct fed_coordinator *c = work->c;
+    const struct fed_kernels *kernels = NULL;
+    struct fed_network *net = NULL;
+    work->rc = fed_kernels_choose(&kernels, &work->err);
+    if (work->rc == FED_OK) {
+        work->rc = fed_network_new(&net, &c->model, FED_EVALUATE_CHUNK, kernels);
+    }
+    if (work->rc == FED_OK) {
+        work->rc = fed_evaluate(&work->result, net, work->image->params, &c->test, NULL);
+    }
+    fed_network_free(net);
+}
+
+static void run_store_evaluation(struct fed_job *job) {
+    struct work *work = (struct work *)(void *)job;
+    work->rc = fed_store_evaluation(work->c->store, work->round, work->result.loss, work->result.accuracy,
+                                    work->target_reached, &work->err);
+}
+
+static void end_store_evaluation(struct work *work) {
+    if (work->rc != FED_OK) {
+        /* Nothing depends on this row: a restart that misses it evaluates again. */
+        FED_ERROR("store", "evaluation not stored", FED_U64("round", work->round), FED_STR("why", work->err.text));
+    }
+}
+
+static void end_evaluate(struct work *work) {
+    struct fed_coordinator *c = work->c;
+    if (work->rc != FED_OK) {
+        FED_ERROR("evaluate", "failed, trying again", FED_U64("round", work->round),
+                  FED_STR("why", fed_status_text(work->rc)));
+        if (fed_work_evaluate(c, work->round) != FED_OK) {
+            fed_loop_fail(c, "to evaluate the model");
+        }
+        return;
+    }
+    double target = c->task->algorithm.target_accuracy;
+    bool reached = target > 0 && work->result.accuracy >= target;
+    fed_report_evaluated(&c->report, work->round, work->result.loss, work->result.accuracy, reached);
+    struct work *row = new_work(c, run_store_evaluation, end_store_evaluation);
+    if (row != NULL) {
+        row->round = work->round;
+        row->result = work->result;
+        row->target_reached = reached;
+        fed_pool_submit(c->store_pool, &row->job);
+    }
+    fed_loop_post(
+        c, &(struct fed_round_event){.kind = FED_EVENT_EVALUATED, .round = work->round, .accuracy = work->result.accuracy});
+}
+
+int fed_work_evaluate(struct fed_coordinator *c, uint64_t round) {
+    struct work *work = new_work(c, run_evaluate, end_evaluate);
+    if (work == NULL) {
+        return FED_ENOMEM;
+    }
+    work->round = round;
+    work->image = fed_image_hold(c->image);
+    fed_pool_submit(c->evaluate_pool, &work->job);
+    return FED_OK;
+}
+
+void fed_work_collect(struct fed_coordinator *c) {
+    struct fed_pool *pools[] = {c->store_pool, c->model_pool, c->evaluate_pool};
+    for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
+        for (struct fed_job *job; (job = fed_pool_finished(pools[i])) != NULL;) {
+            struct work *work = (struct work *)(void *)job;
+            work->end(work);
+            free_work(work);
+        }
+    }
+}
