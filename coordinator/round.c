@@ -337,7 +337,8 @@ static int draw_cohort(struct fed_round *round, uint64_t population) {
     return rc;
 }
 
-/* 0: the recorded cohort is complete. FED_EAGAIN: waits for its members. FED_ENOTFOUND: it will not do, draw another. */
+/* 0: the recorded cohort is complete. FED_EAGAIN: waits for its members. FED_ENOTFOUND: it will not do now, draw another; it
+ * stays recorded until that succeeds. */
 static int take_up_recorded(struct fed_round *round, uint64_t population) {
     uint64_t m = fed_round_cohort_size(round->config.fraction, population);
     uint64_t quorum = at_least(round->config.min_reports, m);
@@ -364,7 +365,6 @@ static void look_for_cohort(struct fed_round *round) {
     int rc = FED_ENOTFOUND;
     if (round->recorded) {
         rc = take_up_recorded(round, population);
-        round->recorded = rc != FED_ENOTFOUND;
     }
     if (rc == FED_ENOTFOUND) {
         rc = draw_cohort(round, population);
