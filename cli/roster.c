@@ -190,6 +190,8 @@ static int change_locked(edit *apply, bool may_be_new, const struct request *req
     if (entry != NULL) {
         print_head();
         print_entry(entry);
+    } else if (code == 0) {
+        printf("removed %s; do not give its client ids to another node\n", request->words[0]);
     }
     fed_roster_file_fini(&roster);
     return code;

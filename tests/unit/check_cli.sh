@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# The command `fedavg` as a person meets it: check_cli.sh FEDAVG. Works in a directory of its own and removes it.
+set -euo pipefail
+
+fedavg=$(readlink -f -- "$1")
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+cd -- "$work"
+
+fail() {
+    printf 'check_cli: %s\n' "$*" >&2
+    exit 1
+}
+
+# runs CODE TEXT ARGUMENT...: the exit code, and a text that stdout and stderr together must hold.
+runs() {
+    local code=0 wanted=$1 text=$2
+    shift 2
+    "$fedavg" "$@" >out 2>err || code=$?
+    [[ $code == "$wanted" ]] || fail "fedavg $*: exit $code, not $wanted: $(cat out err)"
+    grep -qF -- "$text" out err || fail "fedavg $*: no \"$text\" in: $(cat out err)"
+}
+
+# The command itself.
+runs 2 'usage: fedavg COMMAND'
+runs 0 'keygen' help
+runs 0 'libsodium: ' --version
+runs 2 'no command nosuch; `fedavg help`' nosuch
+runs 2 'no command ../keygen' ../keygen
+
+# A key is private, never overwritten, and its public line is what goes on the roster.
+runs 0 'fedavg1:' keygen a
+[[ $(stat -c %a a.key) == 600 ]] || fail 'a.key is not private'
+[[ $(cat out) == "$(cat a.pub)" ]] || fail 'a.pub is not what was printed'
+before=$(sha256sum a.key)
+runs 7 'a.key' keygen a
+[[ $before == "$(sha256sum a.key)" ]] || fail 'a.key was touched'
+runs 2 'expected a name' keygen ../a
+runs 2 'usage: fedavg keygen' keygen
+runs 2 'usage: fedavg keygen' keygen b --nosuch
+runs 0 'fedavg1:' keygen b --dir deep/er
+[[ -s deep/er/b.key && -s deep/er/b.pub ]] || fail 'keygen --dir made nothing'
+
+# The roster: added, refused, listed, re-keyed, removed.
+a=$(cat a.pub) b=$(cat deep/er/b.pub)
+runs 2 'no such file' roster list
+runs 0 'ward-7' roster add ward-7 "$a" --clients 7 --not-before 2026-01-01
+runs 2 'has the same name' roster add ward-7 "$b" --clients 8
+runs 2 'has the same key' roster add ward-8 "$a" --clients 8
+runs 2 'hosts client 7' roster add ward-8 "$b" --clients 0-9
+runs 2 '--clients: found "9-1"' roster add ward-8 "$b" --clients 9-1
+runs 2 '--clients: found "8x"' roster add ward-8 "$b" --clients 8x
+runs 2 '--not-after: found "soon"' roster add ward-8 "$b" --clients 8 --not-after soon
+runs 2 'usage: fedavg roster' roster add ward-8 "$b"
+runs 2 'usage: fedavg roster' roster list --clients 8
+runs 2 'usage: fedavg roster' roster
+runs 0 '2026-01-01' roster list
+runs 0 'ward-7' roster rotate ward-7 "$b"
+runs 2 'has a second key already' roster rotate ward-7 "$b"
+runs 0 "\"next_key\": \"$b\"" roster list --json
+runs 0 'ward-7' roster rotate ward-7 --finish
+runs 0 "\"key\": \"$b\"" roster list --json
+runs 2 'has no second key' roster rotate ward-7 --finish
+runs 0 'removed ward-7' roster remove ward-7
+runs 2 'no node ward-7' roster remove ward-7
+grep -q ward-7 roster && fail 'ward-7 is still there'
+runs 0 'ward-8' roster add ward-8 "$a" --clients 0-9 --partial-sums --file other
+runs 0 '0-9' roster list --file other
+
+# A partition: 12 examples of labels 0 0 0 0 1 1 1 1 2 2 2 2 and one pixel, over three clients.
+printf '\0\0\10\3\0\0\0\14\0\0\0\1\0\0\0\1abcdefghijkl' >images
+printf '\0\0\10\1\0\0\0\14\0\0\0\0\1\1\1\1\2\2\2\2' >labels
+cat >task.yaml <<'TASK'
+schema: 1
+name: tiny
+seed: 1
+model: {input: 1, layers: [{units: 3}]}
+data: {train: {images: images, labels: labels}, partition: {kind: shards, clients: 3, shards_per_client: 1}}
+algorithm: {rounds: 1, fraction: 1, epochs: 1, batch_size: full, learning_rate: 0.1}
+TASK
+runs 0 '12 examples of 3 labels over 3 clients, shards (1 a client)' partition task.yaml --svg map.svg
+grep -q '^examples a client: min 4, median 4, max 4$' out || fail 'wrong sizes'
+grep -q '^labels a client: *min 1, median 1, max 1$' out || fail 'wrong labels'
+grep -q '^skew: *0.667 ' out || fail 'wrong skew: every client has one label of three'
+[[ $(grep -c '<rect x' map.svg) == 3 ]] || fail 'map.svg does not show three cells'
+runs 2 'goes only with kind: shards' partition task.yaml --set data.partition.kind=iid
+runs 0 'over 4 clients, iid' partition task.yaml --set data.partition.kind=iid \
+    --set data.partition.shards_per_client=null --set data.partition.clients=4
+runs 3 'labels' partition task.yaml --set data.train.labels=images
+runs 2 'data.partition' partition task.yaml --set data.partition.kind=null --set data.partition.clients=null \
+    --set data.partition.shards_per_client=null
+runs 2 'nowhere.yaml' partition nowhere.yaml
+
+# A program beside the command is a command too.
+cp -- "$fedavg" fedavg
+printf '#!/bin/sh\necho "hello $*"\n' >fedavg-hello
+chmod +x fedavg-hello
+[[ $(./fedavg hello wide world) == 'hello wide world' ]] || fail 'fedavg-hello was not found'
