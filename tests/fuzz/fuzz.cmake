@@ -34,6 +34,7 @@ fed_fuzz(header fed_proto)
 fed_fuzz(bulk fed_proto)
 fed_fuzz(public_line fed_seal)
 fed_fuzz(key_file fed_seal)
+fed_fuzz(zap fed_link)
 
 # Writes the first seeds of the corpora above: fuzz_seeds tests/fuzz/corpus.
 add_executable(fuzz_seeds EXCLUDE_FROM_ALL ${FED_FUZZ_DIR}/seeds.c)
