@@ -460,6 +460,19 @@ START_TEST(set_wins_over_the_file_and_its_paths_start_where_we_stand) {
 }
 END_TEST
 
+START_TEST(the_tasks_that_come_along_load) {
+    static const char *const names[] = {"mnist-2nn-iid", "mnist-2nn-noniid", "logistic"};
+    struct fed_task task;
+    struct fed_error err = {.text = ""};
+    char path[512];
+    snprintf(path, sizeof path, "%s/../../deploy/tasks/%s.yaml", FED_VECTORS, names[_i]);
+    ck_assert_msg(fed_task_load(&task, path, NULL, 0, &err) == 0, "%s", err.text);
+    ck_assert_str_eq(task.name, names[_i]);
+    ck_assert_int_ne(task.partition.kind, FED_PARTITION_NONE);
+    fed_task_fini(&task);
+}
+END_TEST
+
 START_TEST(every_row_is_found_by_its_own_path_alone) {
     const struct fed_settings *tables[] = {fed_task_settings(), fed_client_config_settings()};
     for (size_t t = 0; t < 2; t++) {
@@ -792,6 +805,7 @@ static Suite *suite(void) {
     tcase_add_test(task, a_task_of_few_words_gets_the_documented_defaults);
     tcase_add_test(task, a_full_task_fills_every_field);
     tcase_add_test(task, set_wins_over_the_file_and_its_paths_start_where_we_stand);
+    tcase_add_loop_test(task, the_tasks_that_come_along_load, 0, 3);
     tcase_add_test(task, every_row_is_found_by_its_own_path_alone);
     suite_add_tcase(s, task);
 
