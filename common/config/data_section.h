@@ -24,25 +24,22 @@ const char *fed_data_format_word(unsigned format);
 const char *fed_data_partition_word(unsigned kind);
 
 /* type: the target; format: an unsigned in it; files, partition: struct fed_data_files and fed_partition_spec in it. */
-#define FED_DATA_TRAIN_ROWS(type, format, files, required_)                                                                 \
-    {"data.format", FED_SETTING_WORD, offsetof(type, format), .fallback = "idx", .word = fed_data_format_word},             \
-        {"data.train.images", FED_SETTING_PATH, offsetof(type, files.train_images), .required = (required_)}, {             \
-        "data.train.labels", FED_SETTING_PATH, offsetof(type, files.train_labels), .required = (required_)                  \
-    }
-#define FED_DATA_TEST_ROWS(type, files)                                                                                     \
-    {"data.test.images", FED_SETTING_PATH, offsetof(type, files.test_images)}, {                                            \
-        "data.test.labels", FED_SETTING_PATH, offsetof(type, files.test_labels)                                             \
-    }
-#define FED_DATA_PARTITION_ROWS(type, partition)                                                                            \
-    {"data.partition.kind",          FED_SETTING_WORD,                                                                      \
-     offsetof(type, partition.kind), .min = FED_PARTITION_IID,                                                              \
-     .max = FED_PARTITION_DIRICHLET, .word = fed_data_partition_word},                                                      \
-        {"data.partition.clients", FED_SETTING_U32, offsetof(type, partition.clients), .min = 1, .max = UINT32_MAX},        \
-        {"data.partition.shards_per_client", FED_SETTING_U32, offsetof(type, partition.shards_per_client), .min = 1,        \
-         .max = UINT32_MAX},                                                                                                \
-    {                                                                                                                       \
-        "data.partition.alpha", FED_SETTING_REAL, offsetof(type, partition.alpha), .low = 1e-6, .high = 1e6                 \
-    }
+/* clang-format off */
+#define FED_DATA_TRAIN_ROWS(type, format, files, required_) \
+    {"data.format", FED_SETTING_WORD, offsetof(type, format), .fallback = "idx", .word = fed_data_format_word}, \
+    {"data.train.images", FED_SETTING_PATH, offsetof(type, files.train_images), .required = (required_)}, \
+    {"data.train.labels", FED_SETTING_PATH, offsetof(type, files.train_labels), .required = (required_)}
+#define FED_DATA_TEST_ROWS(type, files) \
+    {"data.test.images", FED_SETTING_PATH, offsetof(type, files.test_images)}, \
+    {"data.test.labels", FED_SETTING_PATH, offsetof(type, files.test_labels)}
+#define FED_DATA_PARTITION_ROWS(type, partition) \
+    {"data.partition.kind", FED_SETTING_WORD, offsetof(type, partition.kind), \
+     .min = FED_PARTITION_IID, .max = FED_PARTITION_DIRICHLET, .word = fed_data_partition_word}, \
+    {"data.partition.clients", FED_SETTING_U32, offsetof(type, partition.clients), .min = 1, .max = UINT32_MAX}, \
+    {"data.partition.shards_per_client", FED_SETTING_U32, offsetof(type, partition.shards_per_client), \
+     .min = 1, .max = UINT32_MAX}, \
+    {"data.partition.alpha", FED_SETTING_REAL, offsetof(type, partition.alpha), .low = 1e-6, .high = 1e6}
+/* clang-format on */
 
 /* FED_ECONFIG: half a pair of files, a partition of nothing, numbers of one kind given with another, too many shards. */
 int fed_data_section_check(const struct fed_data_files *files, const struct fed_partition_spec *partition,

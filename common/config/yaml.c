@@ -1,5 +1,5 @@
 /* libyaml hands over events; a reader keeps the path of the event at hand and writes down every scalar under it.
- * Nothing here recurses on what a file says: the nesting is a stack of FED_YAML_DEPTH frames. */
+ * Nothing here recurses on what a file says: the nesting is a stack of DEPTH_MAX frames. */
 #include "common/config/yaml.h"
 
 #include <assert.h>
