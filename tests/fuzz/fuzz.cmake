@@ -35,6 +35,8 @@ fed_fuzz(bulk fed_proto)
 fed_fuzz(public_line fed_seal)
 fed_fuzz(key_file fed_seal)
 fed_fuzz(zap fed_link)
+fed_fuzz(safetensors fed_model)
+fed_fuzz(status_report fed_coordinator)
 
 # Writes the first seeds of the corpora above: fuzz_seeds tests/fuzz/corpus.
 add_executable(fuzz_seeds EXCLUDE_FROM_ALL ${FED_FUZZ_DIR}/seeds.c)
