@@ -482,7 +482,7 @@ static void one_attempt(uint32_t seed) {
     model->schedule = make(&model->world, NODES, model->part_max);
     model->n = 1 + dice(model, CLIENTS);
     begin(model->schedule, model->n);
-    for (int step = 0; step < 150; step++) {
+    for (int step = 0; step < 100; step++) {
         uint32_t node = dice(model, NODES), what = dice(model, 16);
         if (what == 0 && model->ready[node] && dice(model, 3) == 0) {
             lose(model, node);
