@@ -1,3 +1,4 @@
+/* The chunk is fixed so that the order of additions is, whatever batch the network was made for. */
 #include "coordinator/evaluate.h"
 
 #include <assert.h>

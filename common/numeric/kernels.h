@@ -24,7 +24,8 @@ struct fed_kernels {
 
     /* z[b][j] = chain over k of x[b][k] * w[k][j], b < rows, all panels.
      * columns: the ascending list of k that take part (NULL: all k = 0..n_columns-1). A column that is zero in the whole
-     * batch adds products with zero, which change nothing for finite weights, so leaving it out is exact. */
+     * batch adds products with zero, which change nothing for finite weights but the sign of a zero; as every set skips
+     * the same columns, that is part of the canon too. */
     void (*forward)(float *z, size_t z_stride, const float *x, size_t x_stride, size_t rows, const float *panels,
                     size_t n_in, size_t n_out, const uint32_t *columns, size_t n_columns);
 

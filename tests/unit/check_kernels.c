@@ -216,6 +216,33 @@ START_TEST(an_empty_column_list_is_a_zero_product) {
 }
 END_TEST
 
+START_TEST(live_columns_are_those_with_any_value_but_zero) {
+    enum { ROWS = 5, STRIDE = 96 };
+    float *x = zeros(ROWS * STRIDE);
+    uint32_t columns[STRIDE];
+    for (size_t k = 0; k < STRIDE; k++) {
+        x[k % ROWS * STRIDE + k] = k % 7 == 0 ? -0.0f : k % 3 == 0 ? 0.0f : k % 5 == 0 ? 0x1p-149f : next_float();
+    }
+    x[4 * STRIDE + 21] = NAN;
+    for (size_t s = 0; s < N_SETS; s++) {
+        const struct fed_kernels *kernels = fed_kernels_by_name(set_names[s]);
+        if (kernels == NULL) {
+            continue;
+        }
+        size_t n = kernels->live_columns(columns, x, STRIDE, ROWS), i = 0;
+        for (uint32_t k = 0; k < STRIDE; k++) {
+            if (k == 21 || (k % 7 != 0 && k % 3 != 0)) {
+                ck_assert_uint_lt(i, n);
+                ck_assert_uint_eq(columns[i++], k);
+            }
+        }
+        ck_assert_uint_eq(i, n);
+        ck_assert_uint_eq(kernels->live_columns(columns, x + 7, STRIDE, 0), 0);
+    }
+    free(x);
+}
+END_TEST
+
 START_TEST(the_environment_chooses_and_a_wrong_name_is_refused) {
     const struct fed_kernels *kernels = NULL;
     struct fed_error err = {""};
@@ -253,6 +280,7 @@ int main(void) {
     tcase_add_test(canon, all_sets_give_the_canonical_bits_for_any_depth);
     tcase_add_test(canon, input_gradient_chains_run_on_over_wide_layers);
     tcase_add_test(canon, an_empty_column_list_is_a_zero_product);
+    tcase_add_test(canon, live_columns_are_those_with_any_value_but_zero);
     suite_add_tcase(suite, canon);
     TCase *choice = tcase_create("choice");
     tcase_add_test(choice, the_environment_chooses_and_a_wrong_name_is_refused);
