@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,10 +53,23 @@ static json_t *partition_json(const struct fed_task *task) {
     return partition;
 }
 
+/* A path in a client file would be relative to that file. */
+static int absolute(char out[PATH_MAX], const char *path, struct fed_error *err) {
+    return realpath(path, out) != NULL ? FED_OK : fed_error_set(err, FED_EDATA, "%s: %s", path, strerror(errno));
+}
+
 /* JSON is YAML, and quotes every path as it must be quoted. */
 static int write_client(const struct fed_sandbox *sandbox, const struct fed_task *task, uint32_t node, uint32_t threads,
                         const char *coordinator_line, struct fed_error *err) {
     char path[FED_SANDBOX_PATH], key[FED_SANDBOX_PATH], endpoint[FED_SANDBOX_PATH + 8], control[FED_SANDBOX_PATH], name[32];
+    char images[PATH_MAX], labels[PATH_MAX];
+    int rc = absolute(images, task->data.train_images, err);
+    if (rc == FED_OK) {
+        rc = absolute(labels, task->data.train_labels, err);
+    }
+    if (rc != FED_OK) {
+        return rc;
+    }
     snprintf(name, sizeof name, "node-%u.key", node);
     fed_sandbox_path(key, sandbox, name);
     fed_sandbox_path(control, sandbox, "control");
@@ -63,10 +77,10 @@ static int write_client(const struct fed_sandbox *sandbox, const struct fed_task
     json_t *client = json_pack(
         "{s:i, s:s, s:s, s:s, s:I, s:I, s:{s:s, s:{s:s, s:s}, s:o}, s:{s:i, s:I}, s:{s:I, s:I, s:I, s:I}, s:s}", "schema", 1,
         "coordinator", endpoint, "coordinator_key", coordinator_line, "key", key, "workers", (json_int_t)threads, "seed",
-        (json_int_t)task->seed, "data", "format", "idx", "train", "images", task->data.train_images, "labels",
-        task->data.train_labels, "partition", partition_json(task), "clients", "first", 0, "count",
-        (json_int_t)task->partition.clients, "limits", "max_epochs", (json_int_t)1000000, "max_model_mb",
-        (json_int_t)1048576, "max_train_s", (json_int_t)86400, "memory_mb", (json_int_t)1048576, "state_dir", sandbox->dir);
+        (json_int_t)task->seed, "data", "format", "idx", "train", "images", images, "labels", labels, "partition",
+        partition_json(task), "clients", "first", 0, "count", (json_int_t)task->partition.clients, "limits", "max_epochs",
+        (json_int_t)1000000, "max_model_mb", (json_int_t)1048576, "max_train_s", (json_int_t)86400, "memory_mb",
+        (json_int_t)1048576, "state_dir", sandbox->dir);
     char *text = client != NULL ? json_dumps(client, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(client);
     if (text == NULL) {
@@ -74,7 +88,7 @@ static int write_client(const struct fed_sandbox *sandbox, const struct fed_task
     }
     fed_sandbox_client_path(path, sandbox, node);
     const struct iovec part = {text, strlen(text)};
-    int rc = fed_file_replace(path, &part, 1, 0600, err);
+    rc = fed_file_replace(path, &part, 1, 0600, err);
     free(text);
     return rc;
 }

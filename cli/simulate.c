@@ -92,7 +92,7 @@ static pid_t start(const struct simulation *s, const char *program, char *const 
 }
 
 static int start_coordinator(struct simulation *s, struct fed_error *err) {
-    char sandbox[4][FED_SANDBOX_PATH], own[4][FED_SANDBOX_PATH + 32];
+    char sandbox[FED_SANDBOX_PATH], own[4][FED_SANDBOX_PATH + 32];
     const char *names[] = {"control", "bulk", "roster", "coordinator.key"};
     const char *keys[] = {"server.control=ipc://", "server.bulk=ipc://", "server.roster=", "server.key="};
     const char *arguments[2 * SETS_MAX + 32];
@@ -113,8 +113,8 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
         arguments[n++] = s->sets[i];
     }
     for (size_t i = 0; i < 4; i++) {
-        fed_sandbox_path(sandbox[i], &s->sandbox, names[i]);
-        snprintf(own[i], sizeof own[i], "%s%s", keys[i], sandbox[i]);
+        fed_sandbox_path(sandbox, &s->sandbox, names[i]);
+        snprintf(own[i], sizeof own[i], "%s%s", keys[i], sandbox);
         arguments[n++] = "--set";
         arguments[n++] = own[i];
     }
@@ -161,12 +161,18 @@ static void describe_end(char out[64], int status) {
     }
 }
 
-/* A child that ended although it should not have: again, three times at most. */
+/* A child that ended although it should not have: again, three times at most; but not when it has said what is wrong and
+ * would say it again. */
 static int restart(struct simulation *s, const char *name, struct child *child, int status, uint32_t node,
                    struct fed_error *err) {
     char how[64];
-    describe_end(how, status);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     fed_progress_break(&s->progress);
+    if (code >= fed_status_exit_code(FED_ECONFIG) && code < fed_status_exit_code(FED_EIO)) {
+        err->text[0] = '\0';
+        return -code;
+    }
+    describe_end(how, status);
     if (child->restarts++ >= RESTARTS_MAX) {
         return fed_error_set(err, FED_EFAILED, "%s %s for the %uth time; see its last words above", name, how,
                              child->restarts);
@@ -209,10 +215,6 @@ static int coordinator_ended(struct simulation *s, int status, struct fed_error 
     }
     if (code == fed_status_exit_code(FED_EINTERRUPTED) || s->interrupts > 0) {
         return fed_error_set(err, FED_EINTERRUPTED, "stopped; start the same command again to go on");
-    }
-    if (code >= fed_status_exit_code(FED_ECONFIG) && code < fed_status_exit_code(FED_EIO)) {
-        err->text[0] = '\0'; /* it has said why, and would say it again */
-        return -code;
     }
     int rc = restart(s, "the coordinator", &s->coordinator, status, 0, err);
     return rc == FED_OK ? FED_EAGAIN : rc;

@@ -19,6 +19,7 @@
 #define OFFER_AGAIN_MS 2000
 #define BULK_FRAME_MAX (FED_CHUNK_BYTES + FED_TAG_BYTES + 256)
 #define BULK_IDLE_MS 60000
+#define DOWN_SAID_MS 3000
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MOST_MS 60000
 
@@ -34,8 +35,9 @@ struct fed_session {
 
     enum session_state state;
     struct fed_lane *control;
-    uint64_t seq, said_ms, heard_ms, reconnect_ms, backoff_ms;
-    int said_trouble; /* the last trouble that was logged, so that it is said once a change */
+    uint64_t seq, said_ms, reconnect_ms, backoff_ms;
+    uint64_t down_since_ms; /* 0 = not known to be down */
+    int said_trouble;       /* the last trouble that was logged, so that it is said once a change */
     bool welcomed, refused;
     struct fed_error refusal;
 
@@ -633,12 +635,13 @@ static void hear_link(struct fed_session *s) {
         case FED_LINK_UP:
             s->state = SESSION_GREETING;
             s->said_trouble = FED_LINK_QUIET;
+            s->down_since_ms = 0;
             say_hello(s);
             break;
         case FED_LINK_DOWN:
             s->state = SESSION_DOWN;
             close_bulk(s);
-            trouble(s, event, "the coordinator cannot be reached; trying again for ever");
+            s->down_since_ms = s->down_since_ms > 0 ? s->down_since_ms : fed_clock_ms();
             break;
         case FED_LINK_REFUSED:
             s->refused = true;
@@ -684,6 +687,9 @@ static void keep_talking(struct fed_session *s, uint64_t now) {
             FED_ERROR("session", "no connection", FED_STR("why", err.text));
             reopen_later(s);
         }
+    }
+    if (s->down_since_ms > 0 && now > s->down_since_ms + DOWN_SAID_MS) { /* not for a restart of a second */
+        trouble(s, FED_LINK_DOWN, "the coordinator cannot be reached; trying again for ever");
     }
     if (s->state == SESSION_GREETING && now >= s->said_ms + HELLO_AGAIN_MS) {
         say_hello(s);

@@ -26,7 +26,9 @@ bool fed_control_gate_curve(void *context, const uint8_t key[FED_KEY_BYTES], cha
     struct fed_coordinator *c = context;
     size_t node;
     if (c->nodes.roster == NULL || fed_roster_find_curve(&node, c->nodes.roster, key, wall_seconds()) != FED_OK) {
-        fed_control_count_refusal(c, STRANGER, FED_REFUSAL_NOT_ENROLLED, "its key is not on the roster");
+        if (c->announced) {
+            fed_control_count_refusal(c, STRANGER, FED_REFUSAL_NOT_ENROLLED, "its key is not on the roster");
+        }
         return false;
     }
     fed_nodes_user(user, fed_roster_entry(c->nodes.roster, node), key);
@@ -214,7 +216,9 @@ void fed_control_node_lost(struct fed_coordinator *c, size_t node, const char *w
 static void node_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
                         const struct fed_msg_hello *hello) {
     struct fed_node *n = &c->nodes.nodes[node];
-    if (n->online && !fed_route_equal(&n->control, route)) {
+    bool same = n->workers == hello->workers && n->n_hosted == hello->n_hosted &&
+                memcmp(n->hosted, hello->hosted, hello->n_hosted * sizeof *hello->hosted) == 0;
+    if (n->online && !(same && fed_route_equal(&n->control, route))) {
         fed_control_node_lost(c, node, "it connected anew");
     }
     bool fresh = !n->online;

@@ -19,8 +19,8 @@
 
 #define IO_THREADS 1
 #define INTAKE_THREADS 2
-#define MAX_PEERS 20000
-#define STALL_MS 10000 /* a chunk in flight for longer is asked for again */
+#define SPARE_PEERS 1024 /* strangers at the handshake, and nodes that a later roster brings */
+#define STALL_MS 10000   /* a chunk in flight for longer is asked for again */
 #define BULK_FRAME_MAX (FED_CHUNK_BYTES + FED_TAG_BYTES + 256)
 
 /* -- data --------------------------------------------------------------------------------------------------------------- */
@@ -217,14 +217,18 @@ static int make_round(struct fed_coordinator *c, const struct fed_store_state *s
 static int open_lanes(struct fed_coordinator *c, struct fed_error *err) {
     const struct fed_server *server = &c->task->server;
     struct fed_gate gate = {c, fed_control_gate_curve, fed_control_gate_plain};
-    int rc = fed_link_new(&c->link, IO_THREADS, MAX_PEERS, &gate, err);
+    int rc = fed_link_new(&c->link, IO_THREADS, (int)c->nodes.n_nodes + SPARE_PEERS, &gate, err);
     if (rc == FED_OK) {
         rc = fed_lane_bind_control(&c->control, c->link, server->control, &c->identity, FED_CONTROL_MAX, err);
     }
     if (rc == FED_OK) {
         rc = fed_lane_bind_bulk(&c->bulk, c->link, server->bulk, BULK_FRAME_MAX, err);
     }
-    return rc == FED_OK ? fed_link_self_test(c->link, c->control, &c->identity, err) : rc;
+    if (rc == FED_OK) {
+        rc = fed_link_self_test(c->link, c->control, &c->identity, err);
+    }
+    c->announced = rc == FED_OK;
+    return rc;
 }
 
 static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
@@ -292,9 +296,11 @@ static void report_start(struct fed_coordinator *c, const struct fed_store_state
 }
 
 /* A finished run that is started again only says its result, unless the task now asks for more. */
-static bool is_over(const struct fed_task *task, const struct fed_store_state *state) {
-    bool reached = task->algorithm.target_accuracy > 0 && state->accuracy >= task->algorithm.target_accuracy;
-    return state->finished && (state->round >= task->algorithm.rounds || reached);
+static bool is_over(const struct fed_coordinator *c, const struct fed_store_state *state) {
+    const struct fed_algorithm *algorithm = &c->task->algorithm;
+    bool reached = algorithm->target_accuracy > 0 && state->accuracy >= algorithm->target_accuracy;
+    bool evaluated = !c->has_test || !isnan(state->accuracy);
+    return state->finished && evaluated && (state->round >= algorithm->rounds || reached);
 }
 
 /* What can be checked without touching the run directory comes before it. */
@@ -346,7 +352,8 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
     if (rc == FED_OK) {
         rc = open_signals(c, err);
     }
-    if (rc == FED_OK && !is_over(task, &state)) {
+    c->over = rc == FED_OK && is_over(c, &state);
+    if (rc == FED_OK && !c->over) {
         rc = open_lanes(c, err);
     }
     free(state.cohort);
@@ -365,6 +372,7 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     fed_pool_free(c->store_pool); /* waits for the write at hand */
     fed_pool_free(c->model_pool);
     fed_pool_free(c->evaluate_pool);
+    fed_work_free(c);
     fed_intake_free(c->intake);
     fed_lane_close(c->control);
     fed_lane_close(c->bulk);

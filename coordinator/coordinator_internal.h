@@ -48,6 +48,7 @@ struct fed_coordinator {
     struct fed_lane *control, *bulk;
     struct fed_http *http;                                    /* NULL: not wanted */
     struct fed_pool *store_pool, *model_pool, *evaluate_pool; /* one thread each */
+    struct work *works;                                       /* jobs out there, owned by work.c */
     int signal_fd;
 
     /* the round */
@@ -61,7 +62,7 @@ struct fed_coordinator {
     struct fed_aggregate aggregate;
     struct fed_intake *intake;
     struct fed_attempt attempt;
-    bool has_attempt;
+    bool has_attempt, attempt_over; /* its secrets go as soon as nothing is opened with them any more */
     uint64_t attempt_end_ms;
     uint64_t seq;
 
@@ -79,6 +80,9 @@ struct fed_coordinator {
     uint64_t committed_ms, started_ms;
 
     struct fed_report report;
+    char waits_for[128]; /* what was last said about it */
+    bool announced; /* the self-test is over: strangers are strangers now */
+    bool over;      /* the run was finished before: there is only its result to say */
     bool finished, stopped;
     struct fed_error failure;
 };
@@ -116,7 +120,11 @@ int fed_work_seal(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_mean(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_commit(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_evaluate(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
+/* Marks the run finished in the store, behind everything that is still being written; then the loop ends. */
+int fed_work_finish(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
 void fed_work_collect(struct fed_coordinator *c);
+/* Jobs that will never come back, once their pools are gone. */
+void fed_work_free(struct fed_coordinator *c);
 /* The learning rate of a round: eta * decay^(round - 1), by repeated multiplication in double, rounded once. */
 float fed_work_learning_rate(const struct fed_algorithm *algorithm, uint64_t round);
 

@@ -183,6 +183,7 @@ static void free_slot(struct slot *slot) {
     free(slot->offer);
     fed_seal_key_free(slot->key);
     free(slot->chunks);
+    free(slot->tries);
     if (slot->spooled) {
         release_bytes(slot);
     }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -51,9 +52,9 @@ static void start(struct fed_coordinator *c, int rc, bool stores) {
 }
 
 static void retire_attempt(struct fed_coordinator *c) {
-    if (c->has_attempt && !c->collecting && fed_intake_idle(c->intake)) {
+    if (c->attempt_over && fed_intake_idle(c->intake)) {
         fed_attempt_fini(&c->attempt);
-        c->has_attempt = false;
+        c->has_attempt = c->attempt_over = false;
     }
 }
 
@@ -101,35 +102,18 @@ static void aggregate(struct fed_coordinator *c) {
 
 static void end_attempt(struct fed_coordinator *c, const struct fed_round_action *action) {
     bool committed = action->kind == FED_ACTION_END_COMMITTED;
-    if (!committed) {
+    if (!committed && fed_round_phase(c->round) != FED_ROUND_FINISHED) { /* not when it was only training ahead of the end */
         fed_report_abandoned(&c->report, action->round, action->attempt, action->why);
     }
     c->collecting = false;
     fed_schedule_end(c->schedule);
     fed_intake_end(c->intake);
     fed_control_end_attempt(c, committed, false);
+    c->attempt_over = c->has_attempt;
     if (committed) {
         c->bytes_down = c->bytes_up = 0;
     }
     retire_attempt(c);
-}
-
-static void finish(struct fed_coordinator *c, uint64_t round) {
-    struct fed_error err;
-    c->finished = true;
-    fed_control_end_attempt(c, true, true);
-    /* The store thread is idle or about to be: this waits for it by closing its queue. */
-    fed_pool_free(c->store_pool);
-    c->store_pool = NULL;
-    int rc = fed_store_finish(c->store, round, &err);
-    if (rc != FED_OK) {
-        c->failure = err;
-        c->finished = false;
-        c->stopped = true;
-        return;
-    }
-    fed_report_done(&c->report, round, c->report.last.accuracy, (double)(fed_clock_ms() - c->started_ms) / 1000.0,
-                    c->image->digest);
 }
 
 static void perform(struct fed_coordinator *c, const struct fed_round_action *action) {
@@ -142,7 +126,10 @@ static void perform(struct fed_coordinator *c, const struct fed_round_action *ac
     case FED_ACTION_EVALUATE: start(c, fed_work_evaluate(c, action->round), false); break;
     case FED_ACTION_END_COMMITTED:
     case FED_ACTION_END_ABANDONED: end_attempt(c, action); break;
-    case FED_ACTION_FINISHED: finish(c, action->round); break;
+    case FED_ACTION_FINISHED:
+        fed_control_end_attempt(c, true, true);
+        start(c, fed_work_finish(c, action->round), false);
+        break;
     case FED_ACTION_STOPPED: c->stopped = true; break;
     }
 }
@@ -175,12 +162,15 @@ static void hear_signal(struct fed_coordinator *c) {
     }
 }
 
-static void say_what_it_waits_for(struct fed_coordinator *c, const char **said) {
+static void say_what_it_waits_for(struct fed_coordinator *c) {
     const char *waits = fed_round_waits_for(c->round);
-    if (waits != NULL && waits != *said) {
+    if (waits == NULL) {
+        waits = "";
+    }
+    if (waits[0] != '\0' && strcmp(waits, c->waits_for) != 0) {
         fed_report_waiting(&c->report, fed_round_number(c->round), waits);
     }
-    *said = waits;
+    snprintf(c->waits_for, sizeof c->waits_for, "%s", waits);
 }
 
 static int64_t timeout_ms(const struct fed_coordinator *c, bool serving, uint64_t now) {
@@ -243,11 +233,14 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
 int fed_coordinator_run(struct fed_coordinator *c, struct fed_error *err) {
     bool serving = false;
     uint64_t next_tick = 0;
-    const char *said = NULL;
+    if (c->over) {
+        fed_report_done(&c->report, c->image->round, c->report.last.accuracy, 0.0, c->image->digest);
+        return FED_OK;
+    }
     fed_loop_post_kind(c, FED_EVENT_TICK);
     while (!c->finished && !c->stopped) {
         handle_events(c);
-        say_what_it_waits_for(c, &said);
+        say_what_it_waits_for(c);
         if (c->finished || c->stopped) {
             break;
         }

@@ -332,3 +332,5 @@ int fed_query_execute(struct fed_query *q, const char *what, struct fed_error *e
     (void)fed_query_row(q);
     return fed_query_finish(q, FED_OK, what, err);
 }
+
+const char *fed_sql_library_version(void) { return sqlite3_libversion(); }

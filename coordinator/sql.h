@@ -70,4 +70,7 @@ int fed_query_finish(struct fed_query *q, int code, const char *what, struct fed
 /* For statements that give no rows. */
 int fed_query_execute(struct fed_query *q, const char *what, struct fed_error *err) FED_MUST_CHECK;
 
+/* "3.40.1": the library at run time. */
+const char *fed_sql_library_version(void);
+
 #endif

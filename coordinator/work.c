@@ -12,7 +12,8 @@
 #include "coordinator/evaluate.h"
 
 struct work {
-    struct fed_job job; /* first */
+    struct fed_job job;         /* first */
+    struct work *older, *newer; /* of c->works */
     struct fed_coordinator *c;
     void (*end)(struct work *work); /* on the loop */
     int rc;
@@ -50,11 +51,20 @@ static struct work *new_work(struct fed_coordinator *c, void (*run)(struct fed_j
         work->end = end;
         work->round = fed_round_number(c->round);
         work->attempt = fed_round_attempt(c->round);
+        work->older = c->works;
+        if (c->works != NULL) {
+            c->works->newer = work;
+        }
+        c->works = work;
     }
     return work;
 }
 
 static void free_work(struct work *work) {
+    *(work->newer != NULL ? &work->newer->older : &work->c->works) = work->older;
+    if (work->older != NULL) {
+        work->older->newer = work->newer;
+    }
     free(work->cohort);
     free(work->counted);
     free(work->refusals);
@@ -84,8 +94,11 @@ int fed_work_open(struct fed_coordinator *c) {
     size_t n;
     const uint64_t *cohort = fed_round_cohort(c->round, &n);
     struct work *work = new_work(c, run_open, end_open);
-    if (work == NULL || (work->cohort = malloc((n + 1) * sizeof *cohort)) == NULL) {
-        free(work);
+    if (work == NULL) {
+        return FED_ENOMEM;
+    }
+    if ((work->cohort = malloc((n + 1) * sizeof *cohort)) == NULL) {
+        free_work(work);
         return FED_ENOMEM;
     }
     memcpy(work->cohort, cohort, n * sizeof *cohort);
@@ -338,6 +351,41 @@ int fed_work_evaluate(struct fed_coordinator *c, uint64_t round) {
     work->image = fed_image_hold(c->image);
     fed_pool_submit(c->evaluate_pool, &work->job);
     return FED_OK;
+}
+
+/* -- the end of the run ----------------------------------------------------------------------------------------------- */
+
+static void run_finish(struct fed_job *job) {
+    struct work *work = (struct work *)(void *)job;
+    work->rc = fed_store_finish(work->c->store, work->round, &work->err);
+}
+
+static void end_finish(struct work *work) {
+    struct fed_coordinator *c = work->c;
+    if (work->rc != FED_OK) {
+        c->failure = work->err;
+        c->stopped = true;
+        return;
+    }
+    fed_report_done(&c->report, work->round, c->report.last.accuracy, (double)(fed_clock_ms() - c->started_ms) / 1000.0,
+                    c->image->digest);
+    c->finished = true;
+}
+
+int fed_work_finish(struct fed_coordinator *c, uint64_t round) {
+    struct work *work = new_work(c, run_finish, end_finish);
+    if (work == NULL) {
+        return FED_ENOMEM;
+    }
+    work->round = round;
+    fed_pool_submit(c->store_pool, &work->job);
+    return FED_OK;
+}
+
+void fed_work_free(struct fed_coordinator *c) {
+    while (c->works != NULL) {
+        free_work(c->works);
+    }
 }
 
 void fed_work_collect(struct fed_coordinator *c) {
