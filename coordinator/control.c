@@ -316,7 +316,7 @@ static void say_admitted(struct fed_coordinator *c, size_t node, uint64_t round,
     send_to_node(c, node, &message);
 }
 
-static void hear_offer(struct fed_coordinator *c, size_t node, const struct fed_msg_offer *offer) {
+static void hear_offer(struct fed_coordinator *c, size_t node, const char *user, const struct fed_msg_offer *offer) {
     static struct fed_update_header header;
     struct fed_msg_refused refused = {.round = offer->round, .attempt = offer->attempt, .part = offer->part};
     struct fed_admit_rules rules = {&c->attempt.terms, &c->fixed, c->round, c->schedule};
@@ -329,8 +329,7 @@ static void hear_offer(struct fed_coordinator *c, size_t node, const struct fed_
         refused.code = fed_admit_offer(&header, &rules, node, offer);
     }
     if (refused.code == FED_REFUSAL_NONE) {
-        const struct fed_roster_entry *entry = fed_roster_entry(c->nodes.roster, node);
-        int rc = fed_intake_offer(c->intake, node, entry->keys.seal, offer, &header);
+        int rc = fed_intake_offer(c->intake, node, fed_nodes_seal_key(&c->nodes, node, user), offer, &header);
         refused.code = rc == FED_OK ? FED_REFUSAL_NONE : FED_REFUSAL_BUSY;
         refused.retry_after_ms = 1000;
     }
@@ -419,7 +418,7 @@ static void hear(struct fed_coordinator *c, size_t node, const struct fed_incomi
     switch (message.kind) {
     case FED_MSG_STATUS: hear_status(c, node, &message.as.status); break;
     case FED_MSG_DECLINE: hear_decline(c, node, &message.as.decline); break;
-    case FED_MSG_OFFER: hear_offer(c, node, &message.as.offer); break;
+    case FED_MSG_OFFER: hear_offer(c, node, in->user, &message.as.offer); break;
     default: fed_control_count_refusal(c, node, FED_REFUSAL_MALFORMED, "only the coordinator says this"); break;
     }
 }

@@ -129,6 +129,13 @@ int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char 
     return FED_OK;
 }
 
+const uint8_t *fed_nodes_seal_key(const struct fed_nodes *nodes, size_t node, const char *user) {
+    const struct fed_roster_entry *entry = fed_roster_entry(nodes->roster, node);
+    char next[FED_USER_MAX];
+    fed_nodes_user(next, entry, entry->next.curve);
+    return entry->has_next && strcmp(next, user) == 0 ? entry->next.seal : entry->keys.seal;
+}
+
 static bool equal_constant_time(const char *a, const char *b, size_t n) {
     volatile unsigned char difference = 0;
     for (size_t i = 0; i < n; i++) {

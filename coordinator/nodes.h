@@ -49,6 +49,8 @@ int fed_nodes_reload(struct fed_nodes *nodes, struct fed_roster_file *file) FED_
  * makes the name unknown from the next message on. */
 void fed_nodes_user(char user[FED_USER_MAX], const struct fed_roster_entry *entry, const uint8_t curve[FED_KEY_BYTES]);
 int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char *user, int64_t wall_s) FED_MUST_CHECK;
+/* The seal key that belongs to the key behind this name: while a key is being changed a node has two of each. */
+const uint8_t *fed_nodes_seal_key(const struct fed_nodes *nodes, size_t node, const char *user);
 /* The node that holds this pass (hex, as it travels). The capability is compared in constant time. */
 int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle,
                         const char *capability) FED_MUST_CHECK;
