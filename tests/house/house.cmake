@@ -1,0 +1,14 @@
+# Real processes on this machine: a Python script (standard library only) a claim, all on tests/house/house.py.
+find_package(Python3 3.9 COMPONENTS Interpreter)
+set(FED_HOUSE_DIR ${CMAKE_CURRENT_LIST_DIR})
+
+# fed_house(name [KEY=value...]): tests/house/<name>.py, with these in its environment.
+function(fed_house name)
+  if(Python3_FOUND AND TARGET fedavg AND TARGET fedavg-coordinator AND TARGET fedavg-client)
+    add_test(NAME house/${name} COMMAND ${Python3_EXECUTABLE} -B ${FED_HOUSE_DIR}/${name}.py)
+    set_tests_properties(house/${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
+                         "FEDAVG_BIN=$<TARGET_FILE_DIR:fedavg>;TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp;${ARGN}")
+  endif()
+endfunction()
+
+fed_house(learns)
