@@ -11,4 +11,9 @@ function(fed_house name)
   endif()
 endfunction()
 
+fed_house(daemons)
 fed_house(learns)
+
+add_executable(reversed_node ${FED_HOUSE_DIR}/reversed_node.c)
+target_link_libraries(reversed_node PRIVATE fed_client)
+fed_house(same_bits FEDAVG_REVERSED_NODE=$<TARGET_FILE:reversed_node>)
