@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Keeps the documents honest: check_docs.sh BIN_FOLDER LIST_SETTINGS.
+#   - the options in a program's --help, in its source and in its man page are the same;
+#   - every key of a settings table stands in its man page with its default, and no other key does;
+#   - every man page compiles without a word of complaint (where scdoc is installed);
+#   - every relative link, and every `folder/file` of ours, in a Markdown file leads to something.
+# Each lie is one line; exit status 1 if there is any.
+set -euo pipefail
+bin=$(readlink -f -- "$1")
+list_settings=$(readlink -f -- "$2")
+cd -- "$(dirname -- "$(readlink -f -- "$0")")/../.."
+
+lies=0
+lie() {
+    printf '%s\n' "$*"
+    lies=$((lies + 1))
+}
+
+# Those that every program has are no news.
+options() { grep -oE -- '--[a-z][a-z-]*' | grep -vxE -- '--(help|version)' | sort -u; }
+
+same_options() { # what the truth other what-it-is
+    local difference
+    difference=$(diff <(printf '%s\n' "$2") <(printf '%s\n' "$3") | grep '^[<>]' || true)
+    [[ -z $difference ]] || lie "$1: options differ (< its source, > $4): ${difference//$'\n'/, }"
+}
+
+check_program() { # page source command...
+    local page=docs/man/$1 source=$2 real help
+    shift 2
+    real=$(sed -nE 's/.*\{"([a-z-]+)", (no|required)_argument.*/--\1/p; s/.*, *\{"([a-z-]+)", (no|required)_argument.*/--\1/p' <(
+        sed 's/}, */},\n/g' "$source") | options || true)
+    help=$("$@" --help)
+    same_options "$page" "$real" "$(options <<<"$help" || true)" 'its --help'
+    same_options "$page" "$real" "$(sed 's/[*\\]//g' "$page" | options || true)" 'the page'
+}
+
+check_program fedavg-coordinator.8.scd coordinator/main.c "$bin/fedavg-coordinator"
+check_program fedavg-client.8.scd client/main.c "$bin/fedavg-client"
+for command in simulate keygen roster partition status; do
+    check_program "fedavg-$command.1.scd" "cli/$command.c" "$bin/fedavg" "$command"
+done
+while read -r command _; do
+    grep -qF -- "*$command*" docs/man/fedavg.1.scd || lie "docs/man/fedavg.1.scd: says nothing of the command $command"
+done < <("$bin/fedavg" --help | sed -n 's/^  \([a-z]\)/\1/p')
+
+# The paragraph that explains a key: from the line that begins with it to the next empty line, without markup.
+paragraph() { # page key
+    awk -v key="_$2_" '
+        !inside && index($0, key) && /^_/ { inside = 1 }
+        inside && /^$/ { exit }
+        inside { gsub(/[\\*]/, ""); print }' "$1"
+}
+
+check_keys() { # file page
+    local page=docs/man/$2 file path fallback name text
+    while read -r file path fallback; do
+        [[ $file == "$1" ]] || continue
+        name=${path##*\[\].} # of the items of a list the page tells by their own names
+        text=$(paragraph "$page" "$name")
+        if [[ -z $text ]]; then # "clients.first" may be told under "clients", "layers[].units" under "layers"
+            text=$(paragraph "$page" "${name%%.*}")
+            [[ -n $text || $path != *\[\]* ]] || text=$(paragraph "$page" "${path%%\[*}")
+            [[ $text == *"_${name##*.}_"* ]] || lie "$page: the key $path is missing"
+        elif [[ $fallback != - && $text != *"efault"*"${fallback//\*/}"* ]]; then
+            lie "$page: the key $path does not tell its default, $fallback"
+        fi
+    done <<<"$settings"
+    while read -r name; do
+        [[ $'\n'$settings == *$'\n'"$1 $name "* || $'\n'$settings == *$'\n'"$1 "*"[].$name"[.\ ]* ||
+            $'\n'$settings == *$'\n'"$1 $name[]"* ]] || lie "$page: there is no key $name"
+    done < <(sed -nE '/^# (KEYS|THE FILE)/,/^# (SEE|EXIT)/{/^_.*_$/{s/^_//; s/_$//; s/_, _/\n/g; p}}' "$page")
+}
+
+settings=$("$list_settings")
+check_keys task fedavg-task.5.scd
+check_keys client fedavg-client.yaml.5.scd
+check_keys roster fedavg-roster.1.scd
+
+if command -v scdoc >/dev/null; then
+    for page in docs/man/*.scd; do
+        complaint=$(scdoc <"$page" 2>&1 >/dev/null) && [[ -z $complaint ]] || lie "$page: scdoc says: $complaint"
+    done
+fi
+
+ours='^(bench|cli|client|cmake|common|coordinator|deploy|docs|proto|tests)/[A-Za-z0-9_./-]*$'
+while read -r document; do
+    while read -r link; do
+        [[ $link =~ ^([a-z]+:|#) || -e $(dirname -- "$document")/${link%%#*} ]] || lie "$document: no such file: $link"
+    done < <(grep -oE '\]\([^) ]+\)' "$document" | sed 's/^](//; s/)$//' || true)
+    while read -r path; do
+        [[ ! $path =~ $ours || -e $path ]] || lie "$document: no such file: $path"
+    done < <(grep -oE '`[^` ]+[` ]' "$document" | tr -d '` ' | sed 's|^\./||' || true)
+done < <(git ls-files '*.md' 2>/dev/null || find . -name '*.md' -not -path './build/*')
+
+[[ $lies == 0 ]]
