@@ -17,3 +17,10 @@ fed_house(learns)
 add_executable(reversed_node ${FED_HOUSE_DIR}/reversed_node.c)
 target_link_libraries(reversed_node PRIVATE fed_client)
 fed_house(same_bits FEDAVG_REVERSED_NODE=$<TARGET_FILE:reversed_node>)
+
+# Sanitizers want to be the first library of a process, so that nothing can be preloaded there.
+if(NOT FEDAVG_SANITIZE)
+  add_library(kill_at MODULE ${CMAKE_CURRENT_SOURCE_DIR}/faults/kill_at.c)
+  target_link_libraries(kill_at PRIVATE ${CMAKE_DL_LIBS})
+  fed_house(coordinator_killed FEDAVG_KILL_AT=$<TARGET_FILE:kill_at>)
+endif()

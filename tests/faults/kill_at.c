@@ -1,0 +1,122 @@
+/* Kills the coordinator at a chosen call, so that a test can say "anywhere": preloaded (LD_PRELOAD), it counts the calls of
+ * one class and raises SIGKILL at the k-th.
+ *
+ *     FED_KILL_AT=k           which call, from 1 on
+ *     FED_KILL_CLASS=disk     writes, syncs, truncations, renames and removals of regular files and directories
+ *                    net      sends
+ *     FED_KILL_ONCE=PATH      only a process that can create this file is killed: the next one lives
+ *     FED_KILL_TORN=1         a write is half done before the kill; other calls are as without
+ *     FED_KILL_PROGRAM=name   only this program (default fedavg-coordinator)
+ *
+ * Between two calls nothing on the disk changes, so that killing before the k-th is killing after the k-1st. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum call_class { CLASS_NONE, CLASS_DISK, CLASS_NET };
+
+static enum call_class counted;
+static bool torn;
+static long kill_at;
+static atomic_long calls;
+
+static const char *value_of(const char *name, const char *fallback) {
+    const char *value = getenv(name);
+    return value != NULL ? value : fallback;
+}
+
+__attribute__((constructor)) static void read_environment(void) {
+    const char *program = value_of("FED_KILL_PROGRAM", "fedavg-coordinator"), *once = getenv("FED_KILL_ONCE");
+    if (strcmp(program_invocation_short_name, program) != 0 || (once != NULL && access(once, F_OK) == 0)) {
+        return;
+    }
+    kill_at = atol(value_of("FED_KILL_AT", "0"));
+    torn = strcmp(value_of("FED_KILL_TORN", "0"), "1") == 0;
+    counted = strcmp(value_of("FED_KILL_CLASS", "disk"), "net") == 0 ? CLASS_NET : CLASS_DISK;
+}
+
+/* The real function behind the one that is defined here. */
+static void *real(const char *name) {
+    void *found = dlsym(RTLD_NEXT, name);
+    if (found == NULL) {
+        abort();
+    }
+    return found;
+}
+
+static bool now(enum call_class class) { return class == counted && atomic_fetch_add(&calls, 1) + 1 == kill_at; }
+
+static void die(void) {
+    const char *once = getenv("FED_KILL_ONCE");
+    if (once == NULL || open(once, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0) {
+        raise(SIGKILL);
+    }
+}
+
+static bool on_disk(int fd) {
+    struct stat st;
+    int before = errno;
+    bool is = fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+    errno = before;
+    return is;
+}
+
+static size_t half(size_t n) { return torn ? n / 2 : 0; }
+
+/* -- disk -----------------------------------------------------------------------------------------------------------------
+ */
+
+ssize_t write(int fd, const void *bytes, size_t n) {
+    ssize_t (*next)(int, const void *, size_t) = (ssize_t(*)(int, const void *, size_t))real("write");
+    if (counted == CLASS_DISK && on_disk(fd) && now(CLASS_DISK)) {
+        n = next(fd, bytes, half(n)) >= 0 ? n : 0;
+        die();
+    }
+    return next(fd, bytes, n);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) {
+    ssize_t (*next)(int, const void *, size_t, off_t) = (ssize_t(*)(int, const void *, size_t, off_t))real("pwrite");
+    if (counted == CLASS_DISK && now(CLASS_DISK)) {
+        n = next(fd, bytes, half(n), at) >= 0 ? n : 0;
+        die();
+    }
+    return next(fd, bytes, n, at);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) { return pwrite(fd, bytes, n, at); }
+
+#define BEFORE_A_KILL(class, name, type, parameters, arguments)                                                             \
+    type name parameters {                                                                                                  \
+        type(*next) parameters = (type(*) parameters)real(#name);                                                           \
+        if (now(class)) {                                                                                                   \
+            die();                                                                                                          \
+        }                                                                                                                   \
+        return next arguments;                                                                                              \
+    }
+
+BEFORE_A_KILL(CLASS_DISK, fsync, int, (int fd), (fd))
+BEFORE_A_KILL(CLASS_DISK, fdatasync, int, (int fd), (fd))
+BEFORE_A_KILL(CLASS_DISK, ftruncate, int, (int fd, off_t n), (fd, n))
+BEFORE_A_KILL(CLASS_DISK, ftruncate64, int, (int fd, off64_t n), (fd, n))
+BEFORE_A_KILL(CLASS_DISK, rename, int, (const char *from, const char *to), (from, to))
+BEFORE_A_KILL(CLASS_DISK, renameat, int, (int a, const char *from, int b, const char *to), (a, from, b, to))
+BEFORE_A_KILL(CLASS_DISK, unlink, int, (const char *path), (path))
+BEFORE_A_KILL(CLASS_DISK, unlinkat, int, (int fd, const char *path, int flags), (fd, path, flags))
+
+/* -- net ------------------------------------------------------------------------------------------------------------------
+ */
+
+BEFORE_A_KILL(CLASS_NET, send, ssize_t, (int fd, const void *bytes, size_t n, int flags), (fd, bytes, n, flags))
+BEFORE_A_KILL(CLASS_NET, sendmsg, ssize_t, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
