@@ -7,13 +7,15 @@
 
 #define WINDOW 8
 #define AGAIN_MS 5000
+#define AGAIN_MOST_MS 60000
 #define BROKEN_MOST 16 /* chunks that do not open before the transfer is given up */
 
 struct fed_download {
     struct fed_image *image; /* owned */
     struct fed_seal_key *key;
     uint8_t model_digest[32];
-    uint64_t n_chunks, n_opened, n_in_flight, first_missing, asked_ms;
+    uint64_t n_chunks, n_opened, n_in_flight, first_missing;
+    uint64_t moved_ms, again_ms; /* when something was asked for or came; how long to wait for the next */
     unsigned n_broken;
     enum { MISSING, IN_FLIGHT, OPENED } * chunks; /* (n_chunks) */
 };
@@ -27,6 +29,7 @@ int fed_download_new(struct fed_download **out, const struct fed_terms *terms, c
         return FED_ENOMEM;
     }
     memcpy(d->model_digest, terms->model_digest, sizeof d->model_digest);
+    d->again_ms = AGAIN_MS;
     d->n_chunks = fed_chunk_count(round->file_bytes);
     d->chunks = calloc(d->n_chunks, sizeof *d->chunks);
     int rc = d->chunks != NULL ? fed_image_alloc(&d->image, round->file_bytes) : FED_ENOMEM;
@@ -62,8 +65,9 @@ void fed_download_restart(struct fed_download *d) {
 }
 
 bool fed_download_wants(struct fed_download *d, uint64_t now_ms, uint64_t *first, uint32_t *count) {
-    if (d->n_in_flight > 0 && now_ms > d->asked_ms + AGAIN_MS) {
+    if (d->n_in_flight > 0 && now_ms > d->moved_ms + d->again_ms) {
         fed_download_restart(d);
+        d->again_ms = d->again_ms * 2 < AGAIN_MOST_MS ? d->again_ms * 2 : AGAIN_MOST_MS; /* perhaps the line is slow */
     }
     if (d->n_in_flight > WINDOW / 2) {
         return false;
@@ -87,14 +91,15 @@ void fed_download_asked(struct fed_download *d, uint64_t first, uint32_t count, 
     }
     d->n_in_flight += count;
     d->first_missing = first + count;
-    d->asked_ms = now_ms;
+    d->moved_ms = now_ms;
 }
 
-int fed_download_chunk(struct fed_download *d, uint64_t index, const uint8_t *sealed, size_t n,
+int fed_download_chunk(struct fed_download *d, uint64_t index, const uint8_t *sealed, size_t n, uint64_t now_ms,
                        const struct fed_model *model, struct fed_error *err) {
     if (index >= d->n_chunks || d->chunks[index] != IN_FLIGHT) {
         return FED_EAGAIN;
     }
+    d->moved_ms = now_ms;
     d->n_in_flight--;
     bool opened = n == fed_chunk_plain_bytes(d->image->n_bytes, index) + FED_TAG_BYTES &&
                   fed_open_chunk(d->image->bytes + index * FED_CHUNK_BYTES, d->key, index, sealed, n) == FED_OK;

@@ -17,8 +17,9 @@ int fed_download_new(struct fed_download **out, const struct fed_terms *terms,
                      const struct fed_msg_round *round) FED_MUST_CHECK;
 void fed_download_free(struct fed_download *download); /* NULL is allowed */
 
-/* The next run of chunks to ask for now; false: the window is full, or nothing is missing. A chunk that did not come within
- * 5 s is asked for again. */
+/* The next run of chunks to ask for now; false: the window is full, or nothing is missing. When nothing has come for 5 s,
+ * what was asked for is asked for again; then after 10 s and so on, up to a minute, so that a slow line is not filled with
+ * the same chunks. */
 bool fed_download_wants(struct fed_download *download, uint64_t now_ms, uint64_t *first, uint32_t *count);
 void fed_download_asked(struct fed_download *download, uint64_t first, uint32_t count, uint64_t now_ms);
 /* The connection is a new one: what was in flight is missing again. */
@@ -26,7 +27,7 @@ void fed_download_restart(struct fed_download *download);
 
 /* FED_EAGAIN: more is to come (also after a chunk that was not asked for, or did not open: it is asked for again).
  * FED_OK: whole, opened and verified: fed_download_take. FED_EDATA, FED_ESEAL: it will never be right. */
-int fed_download_chunk(struct fed_download *download, uint64_t index, const uint8_t *sealed, size_t n,
+int fed_download_chunk(struct fed_download *download, uint64_t index, const uint8_t *sealed, size_t n, uint64_t now_ms,
                        const struct fed_model *model, struct fed_error *err) FED_MUST_CHECK;
 /* The image; the caller owns it. */
 struct fed_image *fed_download_take(struct fed_download *download);

@@ -150,8 +150,14 @@ static int check_limits(const struct fed_host *host, const struct fed_task_terms
     for (uint32_t i = 0; i < model->spec.n_layers; i++) {
         width += 2 * (uint64_t)model->spec.layers[i].units;
     }
-    /* Per worker: weights, activations with their gradients, and an update; and once: the model file, a sum. */
-    uint64_t need = host->config->workers * (2 * model_bytes + rows * width * sizeof(float)) + 3 * model_bytes;
+    /* Per worker: weights, activations with their gradients, and an update; and once: the model file, a sum. Bounded parts
+     * keep the rest from wrapping: a model has at most 2^37 bytes, a client file at most 1024 workers. */
+    uint64_t activations, need;
+    if (__builtin_mul_overflow(rows * sizeof(float), width, &activations) ||
+        __builtin_mul_overflow(host->config->workers, activations + 2 * model_bytes, &need) || need > UINT64_MAX / 2) {
+        need = UINT64_MAX / 2;
+    }
+    need += 3 * model_bytes;
     if (model_bytes > limits->max_model_mb << 20) {
         return fed_error_set(err, FED_ECONFIG, "the task's model has %llu bytes, more than limits.max_model_mb: %llu",
                              (unsigned long long)model_bytes, (unsigned long long)limits->max_model_mb);
@@ -407,8 +413,10 @@ static void settle(struct fed_host *host, struct training *t) {
     free(t->delta);
     t->delta = NULL;
     if (u != NULL) {
+        if (u->wanted) { /* a failure of an attempt that has ended is nobody's */
+            host->failed = (struct fed_host_update){.client = u->client, .rc = t->rc};
+        }
         u->training = u->wanted = false;
-        host->failed = (struct fed_host_update){.client = u->client, .rc = t->rc};
     }
 }
 
@@ -430,7 +438,9 @@ bool fed_host_finished(struct fed_host *host, struct fed_host_update *out) {
     }
     if (host->image != NULL && host->has_task) {
         stop_what_takes_too_long(host);
-        start_what_can_start(host);
+        if (host->failed.rc == FED_OK) { /* one failure is reported at a time */
+            start_what_can_start(host);
+        }
     }
     if (host->failed.rc != FED_OK) {
         *out = host->failed;

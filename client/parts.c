@@ -36,17 +36,18 @@ static bool holds(const struct fed_part *part, uint64_t client) {
     return false;
 }
 
-/* The list as we have it is nearly always where the new one begins; otherwise something of it was given back meanwhile. */
+/* The list as we have it is where the new one begins, or something of it was given back meanwhile. */
 static int take_clients(struct fed_part *part, const struct fed_msg_round *round) {
-    bool grown = round->n_clients >= part->n_clients &&
-                 memcmp(part->clients, round->clients, part->n_clients * sizeof *part->clients) == 0;
-    for (size_t i = grown ? part->n_clients : 0; i < round->n_clients; i++) {
-        if (grown || !holds(part, round->clients[i])) {
-            if (part->n_clients == FED_CLIENTS_MAX) {
-                return FED_EWIRE;
-            }
-            part->clients[part->n_clients++] = round->clients[i];
+    size_t room = part->encoding == FED_ENCODING_F32 ? 1 : FED_CLIENTS_MAX, before = part->n_clients;
+    for (size_t i = 0; i < round->n_clients; i++) {
+        if ((i < before && part->clients[i] == round->clients[i]) || holds(part, round->clients[i])) {
+            continue;
         }
+        if (part->n_clients == room) {
+            part->n_clients = before;
+            return FED_EWIRE;
+        }
+        part->clients[part->n_clients++] = round->clients[i];
     }
     part->closed = part->closed || round->closed;
     return FED_OK;
@@ -78,9 +79,18 @@ int fed_parts_update(struct fed_part **out, struct fed_part **list, const struct
     return take_clients(part, round);
 }
 
+/* Nobody can look into a sum: what goes into one is judged here, and a single update where it arrives. */
+static bool fit_for_sum(const struct fed_fixed *fixed, size_t n_params, const struct fed_host_update *update) {
+    return update->report.n_examples >= 1 && update->report.n_examples <= fixed->max_weight &&
+           fed_fixed_check(fixed, update->delta, n_params) == n_params;
+}
+
 static int join(struct fed_part *part, size_t i, const struct fed_fixed *fixed, size_t n_params,
                 const struct fed_host_update *update) {
     if (part->encoding == FED_ENCODING_I64) {
+        if (!fit_for_sum(fixed, n_params, update)) {
+            return FED_EDATA;
+        }
         if (part->sum == NULL && (part->sum = calloc(n_params, sizeof *part->sum)) == NULL) {
             return FED_ENOMEM;
         }
@@ -125,6 +135,13 @@ struct fed_part *fed_parts_drop_client(struct fed_part *list, uint64_t client) {
         }
     }
     return NULL;
+}
+
+bool fed_parts_borrow(const struct fed_part *list, const float *delta) {
+    while (list != NULL && list->delta != delta) {
+        list = list->next;
+    }
+    return list != NULL;
 }
 
 bool fed_part_complete(const struct fed_part *part) {

@@ -45,17 +45,21 @@ struct fed_part {
 };
 
 /* Takes over the clients that are new in this ROUND: those from *first_fresh on. The part is made when it is not in *list.
- * FED_EWIRE: another encoding than before, or too many clients. FED_ENOMEM. */
+ * FED_EWIRE: another encoding than before, or too many clients (f32: more than one). FED_ENOMEM. */
 int fed_parts_update(struct fed_part **out, struct fed_part **list, const struct fed_msg_round *round,
                      size_t *first_fresh) FED_MUST_CHECK;
 void fed_parts_free(struct fed_part **list);
 struct fed_part *fed_parts_find(struct fed_part *list, uint32_t id);
 
-/* The client's update joins every part that waits for it; *n: how many parts did. FED_ENOMEM. */
+/* The client's update joins every part that waits for it; *n: how many parts did. FED_ENOMEM; FED_EDATA: it may not go into
+ * a sum, because a value or its weight is beyond the task's caps. */
 int fed_parts_join(size_t *n, struct fed_part *list, const struct fed_fixed *fixed, size_t n_params,
                    const struct fed_host_update *update) FED_MUST_CHECK;
 /* The client will not be delivered. Returns the part it leaves, or NULL when no part waits for it. */
 struct fed_part *fed_parts_drop_client(struct fed_part *list, uint64_t client);
+
+/* Whether a part still reads this update from the host's memory. */
+bool fed_parts_borrow(const struct fed_part *list, const float *delta);
 
 /* Closed, and every client of it was trained or declined, not all declined. */
 bool fed_part_complete(const struct fed_part *part);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,10 +44,17 @@ int fed_sent_log_write(int fd, const struct fed_sent *sent, int64_t wall_ms, str
                      "%s run=%s round=%" PRIu64 " attempt=%" PRIu32 " model=%s clients=%" PRIu64 " examples=%" PRIu64
                      " bytes=%" PRIu64 "\n",
                      when, run, sent->round, sent->attempt, model, sent->n_clients, sent->n_examples, sent->n_bytes);
+    struct stat before;
+    if (fstat(fd, &before) != 0) {
+        return fed_error_set(err, FED_EIO, "sent.log: cannot be read: %s", strerror(errno));
+    }
     ssize_t written = write(fd, line, (size_t)n);
     if (written != n || fdatasync(fd) != 0) {
-        return fed_error_set(err, FED_EIO, "sent.log: cannot be written (%s); nothing is sent until it can",
-                             written >= 0 && written != n ? "disk full" : strerror(errno));
+        int why = written >= 0 && written != n ? ENOSPC : errno;
+        /* Half a line would spoil the next one. Where even this fails, the line stays torn and still nothing is sent. */
+        int rc = written > 0 ? ftruncate(fd, before.st_size) : 0;
+        (void)rc;
+        return fed_error_set(err, FED_EIO, "sent.log: cannot be written: %s; nothing is sent until it can", strerror(why));
     }
     return FED_OK;
 }

@@ -1,7 +1,6 @@
 #include "client/session.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +52,7 @@ struct fed_session {
 
     /* the attempt at hand */
     bool working;
+    bool heard_round; /* since WELCOME: from here on rounds only go up */
     struct fed_terms terms;
     struct fed_download *download; /* NULL: the model is here */
     struct fed_part *parts;
@@ -65,6 +65,9 @@ struct fed_session {
  */
 
 static int say(struct fed_session *s, struct fed_message *message) {
+    if (s->control == NULL) { /* refused a moment ago; training goes on and may have something to say */
+        return FED_EGONE;
+    }
     uint8_t *bytes = malloc(FED_CONTROL_MAX);
     size_t n;
     message->seq = ++s->seq;
@@ -208,8 +211,7 @@ static void client_failed(struct fed_session *s, uint64_t client, int rc) {
                                      : rc == FED_ENOMEM     ? FED_DECLINE_MEMORY
                                      : rc == FED_ENOTFOUND  ? FED_DECLINE_NO_DATA
                                                             : FED_DECLINE_FAILED;
-    struct fed_part *part = fed_parts_drop_client(s->parts, client);
-    if (part != NULL) {
+    for (struct fed_part *part; (part = fed_parts_drop_client(s->parts, client)) != NULL;) {
         FED_WARN("session", "client declined", FED_U64("client", client), FED_U64("round", s->terms.round),
                  FED_STR("why", fed_status_text(rc)));
         say_decline(s, part->id, &client, reason);
@@ -232,6 +234,19 @@ static void model_is_here(struct fed_session *s, struct fed_image *image) {
     }
 }
 
+static void say_unfit(const struct fed_session *s, const struct fed_host_update *update) {
+    size_t at = fed_fixed_check(&s->fixed, update->delta, s->terms.n_params), element;
+    if (at == s->terms.n_params) {
+        FED_WARN("session", "update has too many examples for the task", FED_U64("client", update->client),
+                 FED_U64("examples", update->report.n_examples), FED_U64("allowed", s->fixed.max_weight));
+        return;
+    }
+    const struct fed_tensor *tensor = fed_model_locate(fed_host_model(s->host), at, &element);
+    FED_WARN("session", "update beyond max_delta", FED_U64("client", update->client), FED_STR("tensor", tensor->name),
+             FED_U64("element", element), FED_F64("value", (double)update->delta[at]),
+             FED_F64("allowed", (double)s->fixed.max_delta));
+}
+
 static void collect_updates(struct fed_session *s) {
     struct fed_host_update update;
     bool any = false;
@@ -244,8 +259,10 @@ static void collect_updates(struct fed_session *s) {
         if (rc != FED_OK) {
             client_failed(s, update.client, rc);
         }
-        struct fed_part *last = s->parts;
-        if (last != NULL && last->encoding == FED_ENCODING_I64) {
+        if (rc == FED_EDATA && update.rc == FED_OK) {
+            say_unfit(s, &update);
+        }
+        if (update.rc == FED_OK && !fed_parts_borrow(s->parts, update.delta)) {
             fed_host_release(s->host, update.client);
         }
         any = true;
@@ -324,6 +341,9 @@ static void hear_welcome(struct fed_session *s, const struct fed_msg_welcome *we
         s->has_task = true;
     }
     if (s->state != SESSION_READY) {
+        /* To the coordinator we are new: the parts it gave us are void, and a restored run may be in an earlier round. */
+        fed_parts_free(&s->parts);
+        s->heard_round = false;
         fed_hex(run, s->run_id, sizeof s->run_id);
         FED_INFO("session", "welcomed", FED_STR("run", run), FED_STR("coordinator", s->config->coordinator));
     }
@@ -334,22 +354,37 @@ static void hear_welcome(struct fed_session *s, const struct fed_msg_welcome *we
 }
 
 static bool older(const struct fed_session *s, uint64_t round, uint32_t attempt) {
-    return round < s->terms.round || (round == s->terms.round && attempt < s->terms.attempt);
+    return s->heard_round && (round < s->terms.round || (round == s->terms.round && attempt < s->terms.attempt));
 }
 
 static bool same_attempt(const struct fed_session *s, uint64_t round, uint32_t attempt) {
     return s->working && s->terms.round == round && s->terms.attempt == attempt;
 }
 
+/* The bulk lane's door: another pass comes with another attempt, and after a lost connection. */
+static void take_pass(struct fed_session *s, const struct fed_msg_round *round) {
+    char handle[sizeof s->handle], capability[sizeof s->capability];
+    fed_hex(handle, round->handle, sizeof round->handle);
+    fed_hex(capability, round->capability, sizeof round->capability);
+    if (s->bulk == NULL || strcmp(handle, s->handle) != 0 || strcmp(capability, s->capability) != 0) {
+        memcpy(s->handle, handle, sizeof handle);
+        memcpy(s->capability, capability, sizeof capability);
+        open_bulk(s);
+        if (s->download != NULL) {
+            fed_download_restart(s->download);
+        }
+    }
+    explicit_bzero(capability, sizeof capability);
+}
+
 static void begin_attempt(struct fed_session *s, const struct fed_msg_round *round) {
-    end_attempt(s, true); /* the host drops what is of another round or model */
+    bool again = s->terms.round == round->terms.round &&
+                 memcmp(s->terms.model_digest, round->terms.model_digest, sizeof s->terms.model_digest) == 0;
+    end_attempt(s, again); /* what is still being trained of another round stops now, not when its model has come */
     s->terms = round->terms;
     memcpy(s->terms.run_id, s->run_id, sizeof s->terms.run_id);
     memcpy(s->terms.task_digest, s->task_digest, sizeof s->terms.task_digest);
     s->working = true;
-    fed_hex(s->handle, round->handle, sizeof round->handle);
-    fed_hex(s->capability, round->capability, sizeof round->capability);
-    open_bulk(s);
 }
 
 static bool terms_are_the_tasks(const struct fed_session *s, const struct fed_terms *terms) {
@@ -377,16 +412,23 @@ static void hear_round(struct fed_session *s, const struct fed_msg_round *round)
     if (older(s, round->terms.round, round->terms.attempt)) {
         return;
     }
-    bool fresh = !same_attempt(s, round->terms.round, round->terms.attempt);
+    /* A restored run may come to the same attempt again, with other secrets. */
+    bool fresh = !same_attempt(s, round->terms.round, round->terms.attempt) ||
+                 memcmp(s->terms.r_pk, round->terms.r_pk, sizeof s->terms.r_pk) != 0;
+    s->heard_round = true;
     if (s->task_problem.text[0] != '\0' || !terms_are_the_tasks(s, &round->terms)) {
-        s->terms.round = round->terms.round;
-        s->terms.attempt = round->terms.attempt;
+        if (fresh) {
+            end_attempt(s, true);
+            s->terms.round = round->terms.round;
+            s->terms.attempt = round->terms.attempt;
+        }
         say_decline(s, round->part, NULL, s->task_problem.text[0] != '\0' ? s->task_reason : FED_DECLINE_FAILED);
         return;
     }
     if (fresh) {
         begin_attempt(s, round);
     }
+    take_pass(s, round);
     struct fed_part *part;
     size_t first_fresh;
     int rc = fed_parts_update(&part, &s->parts, round, &first_fresh);
@@ -540,10 +582,13 @@ static void hear_get(struct fed_session *s, const struct fed_bulk_head *head) {
     }
 }
 
-static void download_ended(struct fed_session *s, int rc, const struct fed_error *err) {
+static void download_ended(struct fed_session *s, int rc, struct fed_error *err) {
     struct fed_image *image = fed_download_take(s->download);
     fed_download_free(s->download);
     s->download = NULL;
+    if (rc == FED_OK && image->round + 1 != s->terms.round) { /* it selects the training streams */
+        rc = fed_error_set(err, FED_EDATA, "the file says it is the model of round %" PRIu64, image->round);
+    }
     if (rc == FED_OK) {
         model_is_here(s, image);
         collect_updates(s);
@@ -563,7 +608,8 @@ static void hear_chunk(struct fed_session *s, const struct fed_bulk_head *head, 
     if (s->download == NULL) {
         return;
     }
-    int rc = fed_download_chunk(s->download, head->first, body->bytes, body->n, fed_host_model(s->host), &err);
+    int rc =
+        fed_download_chunk(s->download, head->first, body->bytes, body->n, fed_clock_ms(), fed_host_model(s->host), &err);
     if (rc != FED_EAGAIN) {
         download_ended(s, rc, &err);
     }
@@ -671,6 +717,7 @@ static void hear_bulk_link(struct fed_session *s, uint64_t now) {
     while (s->bulk != NULL && (event = fed_lane_event(s->bulk)) != FED_LINK_QUIET) {
         if (event == FED_LINK_REFUSED || event == FED_LINK_WRONG_PEER) {
             close_bulk(s); /* the pass is spent; the next ROUND brings another */
+            explicit_bzero(s->capability, sizeof s->capability);
         } else if (event == FED_LINK_UP && s->download != NULL) {
             fed_download_restart(s->download);
         }
@@ -690,6 +737,9 @@ static void keep_talking(struct fed_session *s, uint64_t now) {
     }
     if (s->down_since_ms > 0 && now > s->down_since_ms + DOWN_SAID_MS) { /* not for a restart of a second */
         trouble(s, FED_LINK_DOWN, "the coordinator cannot be reached; trying again for ever");
+        s->refused = s->options.check;
+        fed_error_set(&s->refusal, FED_EPEER, "%s cannot be reached: is the coordinator running, and is this its address?",
+                      s->config->coordinator);
     }
     if (s->state == SESSION_GREETING && now >= s->said_ms + HELLO_AGAIN_MS) {
         say_hello(s);
