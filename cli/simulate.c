@@ -118,6 +118,8 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
         arguments[n++] = "--set";
         arguments[n++] = own[i];
     }
+    arguments[n++] = "--set"; /* a simulation answers nobody but us, and two of them must not fight for a port */
+    arguments[n++] = "server.http=null";
     if (!s->task.round.min_reports_given) { /* nobody is far away: wait for all, and the result is a function of the seed */
         arguments[n++] = "--set";
         arguments[n++] = "round.min_reports=1";

@@ -261,6 +261,22 @@ static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
     return rc;
 }
 
+static int open_http(struct fed_coordinator *c, struct fed_error *err) {
+    if (c->task->server.http == NULL) {
+        return FED_OK;
+    }
+    int rc = fed_http_new(&c->http, c->task->server.http, err);
+    if (rc != FED_OK) {
+        return fed_error_prefix(err, rc, "server.http");
+    }
+    FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http)));
+    if (fed_status_report_read(&c->status, c->store, err) != FED_OK) {
+        return FED_EIO;
+    }
+    fed_work_publish(c);
+    return FED_OK;
+}
+
 static int open_signals(struct fed_coordinator *c, struct fed_error *err) {
     sigset_t set;
     sigemptyset(&set);
@@ -356,6 +372,9 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
     if (rc == FED_OK && !c->over) {
         rc = open_lanes(c, err);
     }
+    if (rc == FED_OK && !c->over) {
+        rc = open_http(c, err);
+    }
     free(state.cohort);
     if (rc != FED_OK) {
         fed_coordinator_free(c);
@@ -374,6 +393,7 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     fed_pool_free(c->evaluate_pool);
     fed_work_free(c);
     fed_intake_free(c->intake);
+    fed_http_free(c->http);
     fed_lane_close(c->control);
     fed_lane_close(c->bulk);
     fed_link_free(c->link);

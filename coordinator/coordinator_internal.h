@@ -21,6 +21,7 @@
 #include "coordinator/report.h"
 #include "coordinator/round.h"
 #include "coordinator/schedule.h"
+#include "coordinator/status_report.h"
 #include "coordinator/store.h"
 
 #define FED_PING_MS 5000u
@@ -47,6 +48,7 @@ struct fed_coordinator {
     struct fed_link *link;
     struct fed_lane *control, *bulk;
     struct fed_http *http;                                    /* NULL: not wanted */
+    struct fed_status_report status;                          /* as of the last write; what HTTP tells */
     struct fed_pool *store_pool, *model_pool, *evaluate_pool; /* one thread each */
     struct work *works;                                       /* jobs out there, owned by work.c */
     int signal_fd;
@@ -81,8 +83,8 @@ struct fed_coordinator {
 
     struct fed_report report;
     char waits_for[128]; /* what was last said about it */
-    bool announced; /* the self-test is over: strangers are strangers now */
-    bool over;      /* the run was finished before: there is only its result to say */
+    bool announced;      /* the self-test is over: strangers are strangers now */
+    bool over;           /* the run was finished before: there is only its result to say */
     bool finished, stopped;
     struct fed_error failure;
 };
@@ -123,6 +125,8 @@ int fed_work_evaluate(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
 /* Marks the run finished in the store, behind everything that is still being written; then the loop ends. */
 int fed_work_finish(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
 void fed_work_collect(struct fed_coordinator *c);
+/* Tells HTTP where the run stands now. */
+void fed_work_publish(struct fed_coordinator *c);
 /* Jobs that will never come back, once their pools are gone. */
 void fed_work_free(struct fed_coordinator *c);
 /* The learning rate of a round: eta * decay^(round - 1), by repeated multiplication in double, rounded once. */

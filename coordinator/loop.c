@@ -224,6 +224,7 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     *serving = fed_bulk_serve(c);
     if (now >= *next_tick || now >= fed_round_wakeup(c->round)) {
         fed_control_tick(c, now);
+        fed_work_publish(c);
         fed_loop_post_kind(c, FED_EVENT_TICK);
         *next_tick = now + TICK_MS;
     }

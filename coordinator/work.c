@@ -2,6 +2,7 @@
  * looking at the coordinator's changing state, and its end posts the event that answers the round's action. */
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,8 @@ struct work {
     double seconds;               /* COMMIT */
     struct fed_evaluation result; /* EVALUATE, out */
     bool target_reached;
+    bool has_status;                 /* store jobs, out: */
+    struct fed_status_report status; /* where the run stands after this write, for who asks over HTTP */
 };
 
 float fed_work_learning_rate(const struct fed_algorithm *algorithm, uint64_t round) {
@@ -76,11 +79,39 @@ static void storage_alarm(const struct work *work) {
     FED_ERROR("store", "write failed", FED_STR("why", work->err.text), FED_STR("next", "nothing is lost; trying again"));
 }
 
+/* On the store thread, after a write that succeeded; a few rows, and only where somebody may ask. */
+static void read_status(struct work *work) {
+    work->has_status =
+        work->rc == FED_OK && work->c->http != NULL && fed_status_report_read(&work->status, work->c->store, NULL) == FED_OK;
+}
+
+static void take_status(struct work *work) {
+    if (work->has_status) {
+        work->c->status = work->status;
+        fed_work_publish(work->c);
+    }
+}
+
+void fed_work_publish(struct fed_coordinator *c) {
+    char *text = NULL;
+    if (c->http == NULL || c->status.name[0] == '\0') {
+        return;
+    }
+    snprintf(c->status.state, sizeof c->status.state, "%s", fed_round_phase_name(fed_round_phase(c->round)));
+    c->status.attempt = fed_round_attempt(c->round);
+    c->status.rounds = c->task->algorithm.rounds;
+    if (fed_status_report_encode(&text, &c->status) == FED_OK) {
+        fed_http_publish(c->http, text);
+    }
+    free(text);
+}
+
 /* -- the attempt is opened ---------------------------------------------------------------------------------------------- */
 
 static void run_open(struct fed_job *job) {
     struct work *work = (struct work *)(void *)job;
     work->rc = fed_store_open_attempt(work->c->store, work->round, work->attempt, work->cohort, work->n_cohort, &work->err);
+    read_status(work);
 }
 
 static void end_open(struct work *work) {
@@ -214,6 +245,7 @@ static void run_commit(struct fed_job *job) {
     };
     memcpy(commit.model_digest, image->digest, sizeof commit.model_digest);
     work->rc = fed_store_commit(c->store, &commit, c->task->server.keep_last, &work->err);
+    read_status(work);
 }
 
 static void end_commit(struct work *work) {
@@ -309,6 +341,7 @@ static void run_store_evaluation(struct fed_job *job) {
     struct work *work = (struct work *)(void *)job;
     work->rc = fed_store_evaluation(work->c->store, work->round, work->result.loss, work->result.accuracy,
                                     work->target_reached, &work->err);
+    read_status(work);
 }
 
 static void end_store_evaluation(struct work *work) {
@@ -393,6 +426,7 @@ void fed_work_collect(struct fed_coordinator *c) {
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
         for (struct fed_job *job; (job = fed_pool_finished(pools[i])) != NULL;) {
             struct work *work = (struct work *)(void *)job;
+            take_status(work);
             work->end(work);
             free_work(work);
         }
