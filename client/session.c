@@ -36,7 +36,7 @@ struct fed_session {
     struct fed_lane *control;
     uint64_t seq, said_ms, reconnect_ms, backoff_ms;
     uint64_t down_since_ms; /* 0 = not known to be down */
-    int said_trouble;       /* the last trouble that was logged, so that it is said once a change */
+    struct fed_error said_trouble; /* the last that was logged since WELCOME, so that it is said once a change */
     bool welcomed, refused;
     struct fed_error refusal;
 
@@ -273,6 +273,44 @@ static void collect_updates(struct fed_session *s) {
     }
 }
 
+/* -- trouble --------------------------------------------------------------------------------------------------------------
+ */
+
+static void trouble(struct fed_session *s, const char *sentence) {
+    if (strcmp(s->said_trouble.text, sentence) != 0) {
+        FED_ERROR("session", "no connection", FED_STR("coordinator", s->config->coordinator), FED_STR("why", sentence));
+        snprintf(s->said_trouble.text, sizeof s->said_trouble.text, "%s", sentence);
+    }
+}
+
+static void reopen_later(struct fed_session *s) {
+    fed_lane_close(s->control);
+    s->control = NULL;
+    s->state = SESSION_DOWN;
+    uint8_t jitter;
+    fed_random_bytes(&jitter, 1);
+    s->reconnect_ms = fed_clock_ms() + s->backoff_ms + s->backoff_ms * jitter / 512;
+    s->backoff_ms = s->backoff_ms * 2 < BACKOFF_MOST_MS ? s->backoff_ms * 2 : BACKOFF_MOST_MS;
+}
+
+/* Asking again at once would be answered alike: a roster is edited by people. */
+static void node_refused(struct fed_session *s, enum fed_refusal refusal) {
+    if (refusal == FED_REFUSAL_NOT_ENROLLED) {
+        fed_error_set(&s->refusal, FED_EPEER,
+                      "%s: this node's key is not on the coordinator's roster (or not valid now); "
+                      "send its operator the public line of %s",
+                      s->config->coordinator, s->config->key);
+    } else {
+        fed_error_set(&s->refusal, FED_EPEER, "the coordinator refused this node: %s; ask its operator",
+                      refusal == FED_REFUSAL_HOSTED      ? "the roster does not give it the clients that it names"
+                      : refusal == FED_REFUSAL_PARTITION ? "its data or its split is not the task's"
+                                                         : fed_refusal_name(refusal));
+    }
+    s->refused = true;
+    trouble(s, s->refusal.text);
+    reopen_later(s);
+}
+
 /* -- hearing --------------------------------------------------------------------------------------------------------------
  */
 
@@ -345,11 +383,13 @@ static void hear_welcome(struct fed_session *s, const struct fed_msg_welcome *we
         fed_parts_free(&s->parts);
         s->heard_round = false;
         fed_hex(run, s->run_id, sizeof s->run_id);
-        FED_INFO("session", "welcomed", FED_STR("run", run), FED_STR("coordinator", s->config->coordinator));
+        FED_INFO("session", "welcomed", FED_STR("node", s->config->name), FED_STR("run", run),
+                 FED_STR("coordinator", s->config->coordinator));
     }
     s->state = SESSION_READY;
     s->welcomed = true;
     s->refused = false;
+    s->said_trouble.text[0] = '\0';
     s->backoff_ms = BACKOFF_FIRST_MS;
 }
 
@@ -454,12 +494,7 @@ static void hear_refused(struct fed_session *s, const struct fed_msg_refused *re
             say_hello(s);
             return;
         }
-        s->refused = true;
-        fed_error_set(&s->refusal, FED_EPEER, "the coordinator refused this node: %s; ask its operator",
-                      fed_refusal_name(refused->code));
-        FED_ERROR("session", "refused", FED_STR("reason", fed_refusal_name(refused->code)),
-                  FED_STR("coordinator", s->config->coordinator));
-        s->state = SESSION_GREETING;
+        node_refused(s, refused->code);
         return;
     }
     struct fed_part *part = fed_parts_find(s->parts, refused->part);
@@ -657,30 +692,12 @@ static int open_control(struct fed_session *s, struct fed_error *err) {
                                     s->config->coordinator_key.curve, FED_CONTROL_MAX, err);
 }
 
-static void trouble(struct fed_session *s, enum fed_link_event event, const char *sentence) {
-    if (s->said_trouble != (int)event) {
-        FED_ERROR("session", "no connection", FED_STR("coordinator", s->config->coordinator), FED_STR("why", sentence));
-    }
-    s->said_trouble = (int)event;
-}
-
-static void reopen_later(struct fed_session *s) {
-    fed_lane_close(s->control);
-    s->control = NULL;
-    s->state = SESSION_DOWN;
-    uint8_t jitter;
-    fed_random_bytes(&jitter, 1);
-    s->reconnect_ms = fed_clock_ms() + s->backoff_ms + s->backoff_ms * jitter / 512;
-    s->backoff_ms = s->backoff_ms * 2 < BACKOFF_MOST_MS ? s->backoff_ms * 2 : BACKOFF_MOST_MS;
-}
-
 static void hear_link(struct fed_session *s) {
     enum fed_link_event event;
     while (s->control != NULL && (event = fed_lane_event(s->control)) != FED_LINK_QUIET) {
         switch (event) {
         case FED_LINK_UP:
             s->state = SESSION_GREETING;
-            s->said_trouble = FED_LINK_QUIET;
             s->down_since_ms = 0;
             say_hello(s);
             break;
@@ -689,22 +706,14 @@ static void hear_link(struct fed_session *s) {
             close_bulk(s);
             s->down_since_ms = s->down_since_ms > 0 ? s->down_since_ms : fed_clock_ms();
             break;
-        case FED_LINK_REFUSED:
-            s->refused = true;
-            fed_error_set(&s->refusal, FED_EPEER,
-                          "%s: this node's key is not on the coordinator's roster (or not valid now); "
-                          "send its operator the public line of %s",
-                          s->config->coordinator, s->config->key);
-            trouble(s, event, s->refusal.text);
-            reopen_later(s);
-            break;
+        case FED_LINK_REFUSED: node_refused(s, FED_REFUSAL_NOT_ENROLLED); break;
         case FED_LINK_WRONG_PEER:
             s->refused = true;
             fed_error_set(&s->refusal, FED_EPEER,
                           "%s does not hold the key that coordinator_key names in %s; "
                           "check the address, then ask its operator for the right public line",
                           s->config->coordinator, s->config->path);
-            trouble(s, event, s->refusal.text);
+            trouble(s, s->refusal.text);
             reopen_later(s);
             break;
         case FED_LINK_QUIET: break;
@@ -736,7 +745,7 @@ static void keep_talking(struct fed_session *s, uint64_t now) {
         }
     }
     if (s->down_since_ms > 0 && now > s->down_since_ms + DOWN_SAID_MS) { /* not for a restart of a second */
-        trouble(s, FED_LINK_DOWN, "the coordinator cannot be reached; trying again for ever");
+        trouble(s, "the coordinator cannot be reached; trying again for ever");
         s->refused = s->options.check;
         fed_error_set(&s->refusal, FED_EPEER, "%s cannot be reached: is the coordinator running, and is this its address?",
                       s->config->coordinator);

@@ -24,6 +24,7 @@ static int parse_public_key(void *field, const char *text, struct fed_error *why
 static const struct fed_setting rows[] = {
     {"schema", FED_SETTING_U32, offsetof(struct draft, schema), .required = true, .min = 1, .max = 1,
      .expected = "1, the only schema this version knows"},
+    {"name", FED_SETTING_NAME, FIELD(name)},
     {"coordinator", FED_SETTING_TEXT, FIELD(coordinator), .required = true, .check = fed_endpoint_connect_valid,
      .expected = FED_ENDPOINT_CONNECT},
     {"coordinator_key", FED_SETTING_CUSTOM, FIELD(coordinator_key), .required = true, .parse = parse_public_key,

@@ -31,7 +31,8 @@ struct fed_limits {
 
 struct fed_client_config {
     char *path;
-    char *coordinator; /* tcp:// or ipc:// */
+    char name[FED_NAME_MAX]; /* a label for logs; the coordinator knows the node by its key. "" = not given */
+    char *coordinator;       /* tcp:// or ipc:// */
     struct fed_public_keys coordinator_key;
     char *bulk;                          /* NULL: same host, port from WELCOME */
     char *key;                           /* key file */
