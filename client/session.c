@@ -35,7 +35,7 @@ struct fed_session {
     enum session_state state;
     struct fed_lane *control;
     uint64_t seq, said_ms, reconnect_ms, backoff_ms;
-    uint64_t down_since_ms; /* 0 = not known to be down */
+    uint64_t down_since_ms;        /* 0 = not known to be down */
     struct fed_error said_trouble; /* the last that was logged since WELCOME, so that it is said once a change */
     bool welcomed, refused;
     struct fed_error refusal;
