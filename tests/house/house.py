@@ -177,13 +177,13 @@ class Process:
 
 
 def children(pid, name):
-    """The processes that pid has started whose command line holds this text."""
+    """The processes that pid (None: anybody) has started whose command line holds this text."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             child = int(entry.name)
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[1]) == pid and fields[0] != "Z" and name in (entry / "cmdline").read_text():
+            if pid in (None, int(fields[1])) and fields[0] != "Z" and name in (entry / "cmdline").read_text():
                 found.append(child)
     return found
 
