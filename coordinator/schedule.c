@@ -60,6 +60,7 @@ struct node {
     bool ready, sums, dry;
     uint32_t workers;
     uint32_t assigned, done, delivered;
+    uint32_t before;  /* delivered before it was last lost: it counts what it has done since */
     uint32_t open;    /* its open part, or NONE */
     uint32_t heap_at; /* or NONE */
     struct part *parts;
@@ -447,7 +448,7 @@ void fed_schedule_node_lost(struct fed_schedule *schedule, size_t index) {
     }
     node->ready = false;
     node->open = NONE;
-    node->assigned = node->done = node->delivered;
+    node->assigned = node->done = node->before = node->delivered;
     settle_node(schedule, (uint32_t)index);
     if (schedule->n_waiting > waiting) {
         wake_all(schedule);
@@ -465,7 +466,8 @@ static void set_done(struct fed_schedule *schedule, uint32_t index, uint32_t don
 
 void fed_schedule_progress(struct fed_schedule *schedule, size_t node, uint32_t done) {
     assert(node < schedule->n_nodes);
-    set_done(schedule, (uint32_t)node, done);
+    uint32_t before = schedule->nodes[node].before;
+    set_done(schedule, (uint32_t)node, done < NONE - before ? done + before : NONE);
 }
 
 void fed_schedule_delivered(struct fed_schedule *schedule, size_t index, uint32_t number) {
@@ -573,7 +575,7 @@ void fed_schedule_end(struct fed_schedule *schedule) {
         struct node *node = &schedule->nodes[i];
         node->heap_at = NONE;
         node->n_parts = 0;
-        node->assigned = node->done = node->delivered = 0;
+        node->assigned = node->done = node->delivered = node->before = 0;
         node->open = NONE;
     }
 }
@@ -633,7 +635,10 @@ int fed_schedule_begin(struct fed_schedule *schedule, const uint64_t *cohort, si
 }
 
 int fed_schedule_grow(struct fed_schedule *schedule, size_t n_nodes) {
-    assert(n_nodes >= schedule->n_nodes && n_nodes < NONE);
+    assert(n_nodes < NONE);
+    if (n_nodes <= schedule->n_nodes) {
+        return FED_OK;
+    }
     struct node *nodes = reallocarray(schedule->nodes, n_nodes + 1, sizeof *nodes);
     if (nodes == NULL) {
         return FED_ENOMEM;

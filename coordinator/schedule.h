@@ -33,7 +33,7 @@ struct fed_schedule_world {
 int fed_schedule_new(struct fed_schedule **out, const struct fed_schedule_world *world, size_t n_nodes,
                      size_t part_max) FED_MUST_CHECK;
 void fed_schedule_free(struct fed_schedule *schedule);
-/* The roster has more entries now; what is going on goes on. FED_ENOMEM. */
+/* Room for n_nodes at least: the roster may have more entries now. What is going on goes on. FED_ENOMEM. */
 int fed_schedule_grow(struct fed_schedule *schedule, size_t n_nodes) FED_MUST_CHECK;
 
 /* A new attempt over these distinct clients; everything earlier is forgotten, but for which nodes are ready. FED_ENOMEM: as
@@ -46,7 +46,8 @@ void fed_schedule_end(struct fed_schedule *schedule);
  * that comes back is lost first, then ready; its parts start anew under the next numbers. Delivered ones stay delivered. */
 void fed_schedule_node_ready(struct fed_schedule *schedule, size_t node, uint32_t workers, bool sums);
 void fed_schedule_node_lost(struct fed_schedule *schedule, size_t node);
-/* The node has trained done clients of this attempt in all (from STATUS; an offer of a part implies all of it). */
+/* The node has trained done clients of this attempt since it was last ready (from STATUS; an offer of a part implies all of
+ * it). */
 void fed_schedule_progress(struct fed_schedule *schedule, size_t node, uint32_t done);
 /* The part was admitted: its clients are delivered. */
 void fed_schedule_delivered(struct fed_schedule *schedule, size_t node, uint32_t part);

@@ -270,6 +270,7 @@ START_TEST(without_an_attempt_nothing_is_handed_out) {
     struct world world = everybody_hosts_all();
     struct fed_schedule *schedule = make(&world, 1, 8);
     ck_assert_int_eq(fed_schedule_grow(schedule, 2), 0);
+    ck_assert_int_eq(fed_schedule_grow(schedule, 1), 0); /* a roster that lost entries takes no room away */
     fed_schedule_node_ready(schedule, 1, 1, false);
     ck_assert_str_eq(all_said(schedule), "");
     begin(schedule, 4);
