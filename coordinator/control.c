@@ -438,7 +438,9 @@ void fed_control_receive(struct fed_coordinator *c) {
         if (in.head.n == 0) {
             /* a probe: the route speaks for itself with its first message */
         } else if (fed_nodes_find_user(&node, &c->nodes, in.user, wall_seconds()) != FED_OK) {
-            fed_control_count_refusal(c, STRANGER, FED_REFUSAL_NOT_ENROLLED, in.user);
+            char why[FED_USER_MAX + 64];
+            snprintf(why, sizeof why, "%s was on the roster and is not any more (or not now)", in.user);
+            fed_control_count_refusal(c, STRANGER, FED_REFUSAL_NOT_ENROLLED, why);
             say_refused(c, &in.from, &(struct fed_msg_refused){.code = FED_REFUSAL_NOT_ENROLLED});
         } else {
             hear(c, node, &in);
