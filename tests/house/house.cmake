@@ -12,6 +12,7 @@ function(fed_house name)
 endfunction()
 
 fed_house(daemons)
+fed_house(roster_live)
 fed_house(learns)
 
 add_executable(reversed_node ${FED_HOUSE_DIR}/reversed_node.c)
