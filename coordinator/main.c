@@ -105,6 +105,7 @@ static void block_signals(void) {
     sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that failed, like a full disk */
 }
 
 static int run(const struct arguments *arguments, struct fed_error *err) {
