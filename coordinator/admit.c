@@ -74,6 +74,13 @@ enum fed_refusal fed_admit_offer(struct fed_update_header *header, const struct 
     return refusal != FED_REFUSAL_NONE ? refusal : check_form(header, &part, rules->terms->n_params);
 }
 
+enum fed_refusal fed_admit_clients(const struct fed_admit_rules *rules, size_t node, uint32_t part,
+                                   const struct fed_update_header *header) {
+    struct fed_assignment now;
+    return fed_schedule_part(&now, rules->schedule, node, part) == FED_OK ? check_clients(header, rules, &now)
+                                                                          : FED_REFUSAL_PART;
+}
+
 uint64_t fed_admit_total_weight(const struct fed_update_header *header) {
     uint64_t total = 0;
     for (uint32_t i = 0; i < header->n_clients; i++) {

@@ -24,6 +24,11 @@ struct fed_admit_rules {
 enum fed_refusal fed_admit_offer(struct fed_update_header *header, const struct fed_admit_rules *rules, size_t node,
                                  const struct fed_msg_offer *offer);
 
+/* Judges once more, right before the update is added, whether its clients are this part's to report and were not counted:
+ * other nodes had their say since the offer. */
+enum fed_refusal fed_admit_clients(const struct fed_admit_rules *rules, size_t node, uint32_t part,
+                                   const struct fed_update_header *header);
+
 /* Judges the values of one opened chunk (n_bytes of it, whole elements). *bad: the index of the first bad element in it. */
 enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_header *header,
                                   const void *bytes, size_t n_bytes);
@@ -31,7 +36,7 @@ enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, co
 /* N of the update: the sum of its weights. */
 uint64_t fed_admit_total_weight(const struct fed_update_header *header);
 
-/* "NaN at fc1.weight[17], element 17 of 156800; |delta| may be at most 64": the sentence for a refusal of values. */
+/* "fc1.weight[17] is nan, but |delta| may be at most 64": the sentence for a refusal of values. */
 void fed_admit_describe(struct fed_error *out, enum fed_refusal refusal, const struct fed_model *model,
                         const struct fed_fixed *fixed, size_t parameter, double value);
 

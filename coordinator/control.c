@@ -316,6 +316,21 @@ static void say_admitted(struct fed_coordinator *c, size_t node, uint64_t round,
     send_to_node(c, node, &message);
 }
 
+/* The offer is refused for good: the clients of its part need not be waited for. */
+static void give_part_back(struct fed_coordinator *c, size_t node, uint32_t number) {
+    static uint64_t clients[FED_CLIENTS_MAX]; /* the part's own list changes while it is given back */
+    struct fed_assignment part;
+    if (fed_schedule_part(&part, c->schedule, node, number) != FED_OK) {
+        return;
+    }
+    size_t n = part.n_clients;
+    memcpy(clients, part.clients, n * sizeof *clients);
+    for (size_t i = 0; i < n; i++) {
+        give_back(c, node, clients[i], FED_EVENT_REFUSED);
+    }
+    fed_control_hand_out(c);
+}
+
 static void hear_offer(struct fed_coordinator *c, size_t node, const char *user, const struct fed_msg_offer *offer) {
     static struct fed_update_header header;
     struct fed_msg_refused refused = {.round = offer->round, .attempt = offer->attempt, .part = offer->part};
@@ -336,7 +351,21 @@ static void hear_offer(struct fed_coordinator *c, size_t node, const char *user,
     if (refused.code != FED_REFUSAL_NONE) {
         fed_control_count_refusal(c, node, refused.code, "an offer");
         say_refused(c, &c->nodes.nodes[node].control, &refused);
+        if (refused.retry_after_ms == 0 && of_this_attempt(c, offer->round, offer->attempt)) {
+            give_part_back(c, node, offer->part);
+        }
     }
+}
+
+/* Handing the clients out to others ends here and not with ADMITTED: an update half of which is in the sum will be in it. */
+enum fed_refusal fed_control_claim(void *context, size_t node, uint32_t part, const struct fed_update_header *header) {
+    struct fed_coordinator *c = context;
+    struct fed_admit_rules rules = {&c->attempt.terms, &c->fixed, c->round, c->schedule};
+    enum fed_refusal refusal = fed_admit_clients(&rules, node, part, header);
+    if (refusal == FED_REFUSAL_NONE) {
+        fed_schedule_delivered(c->schedule, node, part);
+    }
+    return refusal;
 }
 
 void fed_control_refused(void *context, size_t node, uint32_t part, enum fed_refusal refusal,
@@ -390,7 +419,6 @@ void fed_control_admitted(void *context, size_t node, uint32_t part, const struc
     }
     c->train_seconds += isfinite(header->train_seconds) && header->train_seconds > 0 ? header->train_seconds : 0;
     say_admitted(c, node, terms->round, terms->attempt, part);
-    fed_schedule_delivered(c->schedule, node, part);
     fed_control_hand_out(c);
 }
 

@@ -11,7 +11,8 @@
 #include "common/seal/seal.h"
 
 #define SLOT_WINDOW (FED_INTAKE_WINDOW / FED_INTAKE_SLOTS)
-#define OPEN_TRIES 2 /* a chunk that does not open is asked for once more */
+#define OPEN_TRIES 2  /* a chunk that does not open is asked for once more */
+#define STALLS_MOST 2 /* a slot in which nothing moves is then given to an offer that waits */
 
 enum chunk_state { CHUNK_MISSING, CHUNK_IN_FLIGHT, CHUNK_OPENING, CHUNK_OPENED };
 enum slot_phase { SLOT_FREE, SLOT_FETCHING, SLOT_WAITING, SLOT_ADDING, SLOT_DROPPED };
@@ -38,6 +39,7 @@ struct slot {
     uint64_t first_missing, n_in_flight, n_opened;
     unsigned n_jobs; /* pool jobs that look at this slot */
     uint64_t moved_ms;
+    unsigned stalls; /* since the last chunk came */
 };
 
 enum job_kind { JOB_OPEN, JOB_ADD };
@@ -207,7 +209,7 @@ static void refuse_slot(struct fed_intake *intake, struct slot *slot, enum fed_r
     intake->config.refused(intake->config.context, node, part, refusal, &header, why);
 }
 
-/* How many updates may be staged at once within staging_bytes; an update that lies on disk does not count against it. */
+/* How many updates may be staged at once within staging_bytes; one at a time where not even one fits. */
 static unsigned slot_limit(const struct fed_intake *intake, uint64_t n_bytes) {
     uint64_t fit = intake->config.staging_bytes / fed_sealed_bytes(n_bytes);
     return fit < 1 ? 1 : fit > FED_INTAKE_SLOTS ? FED_INTAKE_SLOTS : (unsigned)fit;
@@ -229,22 +231,44 @@ static int fill_slot(struct fed_intake *intake, struct slot *slot, struct offer 
     return rc;
 }
 
+static void append_offer(struct fed_intake *intake, struct offer *offer) {
+    offer->next = NULL;
+    *intake->last_offer = offer;
+    intake->last_offer = &offer->next;
+}
+
+static unsigned slots_of_node(const struct fed_intake *intake, size_t node) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        n += intake->slots[i].offer != NULL && intake->slots[i].offer->node == node;
+    }
+    return n;
+}
+
+/* The offer that has waited longest, of a node that leaves room for others: whatever one node does with its slots, updates
+ * of the rest come in. NULL: none. The caller owns it. */
+static struct offer *take_offer(struct fed_intake *intake, unsigned n_slots) {
+    unsigned most = n_slots > 1 ? n_slots - 1 : 1;
+    struct offer **at = &intake->first_offer;
+    while (*at != NULL && slots_of_node(intake, (*at)->node) >= most) {
+        at = &(*at)->next;
+    }
+    struct offer *offer = *at;
+    if (offer != NULL) {
+        *at = offer->next;
+        if (offer->next == NULL) {
+            intake->last_offer = at;
+        }
+    }
+    return offer;
+}
+
 static void fill_slots(struct fed_intake *intake) {
-    for (unsigned i = 0; i < FED_INTAKE_SLOTS && intake->first_offer != NULL; i++) {
+    unsigned n_slots = slot_limit(intake, intake->attempt->terms.n_params * sizeof(int64_t));
+    for (unsigned i = 0; i < n_slots; i++) {
         struct slot *slot = &intake->slots[i];
-        if (slot->phase != SLOT_FREE) {
-            continue;
-        }
-        uint64_t n_bytes = intake->attempt->terms.n_params * sizeof(int64_t);
-        if (i >= slot_limit(intake, n_bytes)) {
-            return;
-        }
-        struct offer *offer = intake->first_offer;
-        intake->first_offer = offer->next;
-        if (intake->first_offer == NULL) {
-            intake->last_offer = &intake->first_offer;
-        }
-        int rc = fill_slot(intake, slot, offer);
+        struct offer *offer = slot->phase == SLOT_FREE ? take_offer(intake, n_slots) : NULL;
+        int rc = offer != NULL ? fill_slot(intake, slot, offer) : FED_OK;
         if (rc != FED_OK) {
             refuse_slot(intake, slot, rc == FED_ESEAL ? FED_REFUSAL_SEAL : FED_REFUSAL_BUSY,
                         rc == FED_ESEAL ? "a key of low order" : "no room to receive it");
@@ -291,10 +315,22 @@ static void ask_chunks(struct fed_intake *intake, struct slot *slot) {
     }
 }
 
-/* Chunks in flight that never came, because the lane was lost or the node is slow, are asked for again. */
-static void ask_again_when_stalled(struct fed_intake *intake, struct slot *slot) {
-    if (slot->phase != SLOT_FETCHING || slot->n_in_flight == 0 ||
-        intake->now_ms - slot->moved_ms < intake->config.stall_ms) {
+/* The offer goes behind those that wait; what was fetched of it is lost. */
+static void give_way(struct fed_intake *intake, struct slot *slot) {
+    struct offer *offer = slot->offer;
+    slot->offer = NULL;
+    free_slot(slot);
+    append_offer(intake, offer);
+}
+
+/* Chunks in flight that never came, because the lane was lost or the node is slow, are asked for again. A node from which
+ * nothing comes at all does not keep the slot from the others. */
+static void look_after_stalled(struct fed_intake *intake, struct slot *slot) {
+    if (slot->phase != SLOT_FETCHING || intake->now_ms - slot->moved_ms < intake->config.stall_ms) {
+        return;
+    }
+    if (++slot->stalls >= STALLS_MOST && slot->n_jobs == 0 && intake->first_offer != NULL) {
+        give_way(intake, slot);
         return;
     }
     for (uint64_t i = 0; i < slot->header.n_chunks; i++) {
@@ -343,6 +379,7 @@ int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint
     memcpy(slot->bytes + chunk_offset(index), sealed, n);
     slot->chunks[index] = CHUNK_OPENING;
     slot->moved_ms = now_ms;
+    slot->stalls = 0;
     *job = (struct intake_job){.job.run = open_and_check,
                                .intake = intake,
                                .kind = JOB_OPEN,
@@ -381,16 +418,30 @@ static void chunk_opened(struct fed_intake *intake, struct intake_job *job) {
     }
 }
 
-static void start_adding(struct fed_intake *intake) {
-    for (unsigned i = 0; intake->adding == NULL && i < FED_INTAKE_SLOTS; i++) {
-        if (intake->slots[i].phase == SLOT_WAITING) {
-            intake->adding = &intake->slots[i];
+/* The next update that is whole and whose clients are still this part's: between the offer and now they may have been given
+ * to, and counted for, somebody else. */
+static struct slot *next_to_add(struct fed_intake *intake) {
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        struct slot *slot = &intake->slots[i];
+        if (slot->phase != SLOT_WAITING) {
+            continue;
         }
+        enum fed_refusal refusal =
+            intake->config.claim(intake->config.context, slot->offer->node, slot->offer->part, &slot->header);
+        if (refusal == FED_REFUSAL_NONE) {
+            return slot;
+        }
+        refuse_slot(intake, slot, refusal, "its clients were given to another node meanwhile");
     }
-    struct slot *slot = intake->adding;
-    if (slot == NULL || slot->phase != SLOT_WAITING) {
+    return NULL;
+}
+
+static void start_adding(struct fed_intake *intake) {
+    struct slot *slot = intake->adding == NULL ? next_to_add(intake) : NULL;
+    if (slot == NULL) {
         return;
     }
+    intake->adding = slot;
     slot->phase = SLOT_ADDING;
     for (unsigned t = 0; t < intake->config.threads; t++) {
         struct intake_job *job = &intake->adds[t];
@@ -448,19 +499,21 @@ void fed_intake_work(struct fed_intake *intake, uint64_t now_ms) {
     if (intake->attempt == NULL) {
         return;
     }
-    fill_slots(intake);
     for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
-        ask_again_when_stalled(intake, &intake->slots[i]);
-        ask_chunks(intake, &intake->slots[i]);
+        look_after_stalled(intake, &intake->slots[i]);
     }
     start_adding(intake);
+    fill_slots(intake);
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        ask_chunks(intake, &intake->slots[i]);
+    }
 }
 
 uint64_t fed_intake_wakeup(const struct fed_intake *intake) {
     uint64_t at = intake->retry_ms;
     for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
         const struct slot *slot = &intake->slots[i];
-        if (slot->phase == SLOT_FETCHING && slot->n_in_flight > 0 && slot->moved_ms + intake->config.stall_ms < at) {
+        if (slot->phase == SLOT_FETCHING && slot->moved_ms + intake->config.stall_ms < at) {
             at = slot->moved_ms + intake->config.stall_ms;
         }
     }
@@ -484,15 +537,13 @@ int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_
     if (copy == NULL) {
         return FED_ENOMEM;
     }
-    copy->next = NULL;
     copy->node = node;
     copy->part = offer->part;
     memcpy(copy->e_pk, offer->e_pk, sizeof copy->e_pk);
     memcpy(copy->node_pk, node_seal_pk, sizeof copy->node_pk);
     copy->n_header = offer->n_header;
     memcpy(copy->header, offer->header, offer->n_header);
-    *intake->last_offer = copy;
-    intake->last_offer = &copy->next;
+    append_offer(intake, copy);
     return FED_OK;
 }
 

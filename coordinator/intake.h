@@ -3,8 +3,11 @@
  * itself belongs to the loop.
  *
  *     offered -> FETCHING (chunks missing, in flight, opening) -> WAITING (whole, checked) -> ADDING -> admitted
- *                   |  a chunk that does not open is dropped and asked for again, twice at most
+ *        ^          |  a chunk that does not open is dropped and asked for once more
+ *        +----------+  nothing comes at all, and others wait
  *                   +-- a bad value, or a chunk that never opens --> refused; nothing of it was added
+ *
+ * A node holds at most all slots but one, so that none can keep the updates of the others out.
  *
  * Memory: n_slots updates, whatever the cohort; an update larger than staging_bytes lies in an unlinked file as ciphertext
  * and is opened twice (to check, to add). At most FED_INTAKE_WINDOW chunks are in flight in all. Slots add one after the
@@ -33,9 +36,12 @@ struct fed_intake_config {
     uint64_t staging_bytes;
     const char *spool_dir; /* for updates larger than that */
     uint64_t stall_ms;     /* a chunk in flight for longer is asked for again */
-    void *context;         /* of the three calls below */
+    void *context;         /* of the calls below */
     /* Ask the node for chunks [first, first + count). FED_EAGAIN: not now; FED_EGONE: it has no bulk lane now. */
     int (*get)(void *context, size_t node, uint32_t part, uint64_t first, uint32_t count);
+    /* The update is whole, checked, and the next to be added. FED_REFUSAL_NONE: its clients are this part's for good,
+     * whatever the node says or becomes from now on. Anything else refuses it, and nothing of it is added. */
+    enum fed_refusal (*claim)(void *context, size_t node, uint32_t part, const struct fed_update_header *header);
     void (*admitted)(void *context, size_t node, uint32_t part, const struct fed_update_header *header);
     /* why: one sentence, or "" */
     void (*refused)(void *context, size_t node, uint32_t part, enum fed_refusal refusal,
