@@ -215,6 +215,29 @@ START_TEST(a_node_that_comes_back_is_told_anew_under_new_numbers) {
 }
 END_TEST
 
+/* A process that was started again counts from zero: measured against what it delivered before, it would never have room
+ * for more, and its open part would never close. */
+START_TEST(what_a_node_has_done_counts_from_when_it_came_back) {
+    struct world world = everybody_hosts_all();
+    struct fed_schedule *schedule = make(&world, 1, 3);
+    fed_schedule_node_ready(schedule, 0, 1, true);
+    begin(schedule, 9);
+    ck_assert_str_eq(all_said(schedule), "0/0+:0,1");
+    fed_schedule_progress(schedule, 0, 1);
+    ck_assert_str_eq(all_said(schedule), "0/0.:0,1,2");
+    fed_schedule_progress(schedule, 0, 3);
+    fed_schedule_delivered(schedule, 0, 0);
+    ck_assert_str_eq(all_said(schedule), "0/1+:3,4");
+    fed_schedule_node_ready(schedule, 0, 1, true);
+    ck_assert_str_eq(all_said(schedule), "0/2+:3,4");
+    fed_schedule_progress(schedule, 0, 1);
+    ck_assert_str_eq(all_said(schedule), "0/2.:3,4,5");
+    fed_schedule_progress(schedule, 0, UINT32_MAX);
+    ck_assert_str_eq(all_said(schedule), "0/3+:6,7");
+    fed_schedule_free(schedule);
+}
+END_TEST
+
 START_TEST(a_client_given_back_goes_to_another_node_and_never_back) {
     struct world world = everybody_hosts_all();
     struct fed_schedule *schedule = make(&world, 2, 8);
@@ -562,6 +585,7 @@ int main(void) {
     tcase_add_test(rules, every_range_of_a_node_counts_and_nothing_outside);
     tcase_add_test(rules, what_a_lost_node_had_not_delivered_goes_to_a_survivor);
     tcase_add_test(rules, a_node_that_comes_back_is_told_anew_under_new_numbers);
+    tcase_add_test(rules, what_a_node_has_done_counts_from_when_it_came_back);
     tcase_add_test(rules, a_client_given_back_goes_to_another_node_and_never_back);
     tcase_add_test(rules, a_refusal_holds_across_a_reconnection_but_not_across_attempts);
     tcase_add_test(rules, a_client_given_back_from_an_open_part_makes_the_rest_final);
