@@ -8,20 +8,51 @@
 
 #define KEY_DIGITS 16
 
+static int by_first(const void *a, const void *b) {
+    uint64_t x = ((const struct fed_host_range *)a)->first, y = ((const struct fed_host_range *)b)->first;
+    return (x > y) - (x < y);
+}
+
+/* The entries by their first client, each with how far those up to it reach: who may host a client stands right before the
+ * first entry that begins behind it. */
+static size_t lay_out_ranges(struct fed_host_range *ranges, const struct fed_roster *roster) {
+    size_t n = 0;
+    for (size_t i = 0; i < fed_roster_size(roster); i++) {
+        const struct fed_roster_entry *entry = fed_roster_entry(roster, i);
+        if (entry->n_clients > 0) {
+            uint64_t last = entry->first_client + (entry->n_clients - 1);
+            ranges[n++] = (struct fed_host_range){.first = entry->first_client, .reach = last, .node = i};
+        }
+    }
+    qsort(ranges, n, sizeof *ranges, by_first);
+    for (size_t i = 1; i < n; i++) {
+        ranges[i].reach = ranges[i].reach > ranges[i - 1].reach ? ranges[i].reach : ranges[i - 1].reach;
+    }
+    return n;
+}
+
 int fed_nodes_init(struct fed_nodes *out, struct fed_roster **roster) {
     size_t n = fed_roster_size(*roster);
-    struct fed_node *nodes = calloc(n > 0 ? n : 1, sizeof *nodes);
-    if (nodes == NULL) {
+    struct fed_node *nodes = calloc(n + 1, sizeof *nodes);
+    struct fed_host_range *ranges = calloc(n + 1, sizeof *ranges);
+    if (nodes == NULL || ranges == NULL) {
+        free(nodes);
+        free(ranges);
         return FED_ENOMEM;
     }
-    *out = (struct fed_nodes){.roster = *roster, .nodes = nodes, .n_nodes = n};
+    size_t n_ranges = lay_out_ranges(ranges, *roster);
+    *out = (struct fed_nodes){.roster = *roster, .nodes = nodes, .n_nodes = n, .ranges = ranges, .n_ranges = n_ranges};
     *roster = NULL;
     return FED_OK;
 }
 
 void fed_nodes_fini(struct fed_nodes *nodes) {
     fed_roster_free(nodes->roster);
+    if (nodes->nodes != NULL) {
+        explicit_bzero(nodes->nodes, nodes->n_nodes * sizeof *nodes->nodes); /* passes */
+    }
     free(nodes->nodes);
+    free(nodes->ranges);
     *nodes = (struct fed_nodes){0};
 }
 
@@ -181,8 +212,17 @@ bool fed_nodes_hosts(const struct fed_nodes *nodes, size_t node, uint64_t client
 }
 
 bool fed_nodes_eligible(const struct fed_nodes *nodes, uint64_t client) {
-    for (size_t i = 0; i < nodes->n_nodes; i++) {
-        if (fed_nodes_hosts(nodes, i, client)) {
+    size_t low = 0, high = nodes->n_ranges; /* every range below low begins at or before the client, none from high on */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (nodes->ranges[middle].first <= client) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (size_t i = low; i-- > 0 && nodes->ranges[i].reach >= client;) {
+        if (fed_nodes_hosts(nodes, nodes->ranges[i].node, client)) {
             return true;
         }
     }

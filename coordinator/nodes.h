@@ -29,10 +29,18 @@ struct fed_node {
     uint64_t down_next, down_end; /* chunks of the model asked for and not yet handed to the socket */
 };
 
+/* A roster entry as a range of client ids. */
+struct fed_host_range {
+    uint64_t first, reach; /* reach: the last client of this range and of all before it */
+    size_t node;
+};
+
 struct fed_nodes {
     struct fed_roster *roster; /* owned */
     struct fed_node *nodes;    /* (fed_roster_size), same index */
     size_t n_nodes;
+    struct fed_host_range *ranges; /* (n_ranges) ascending */
+    size_t n_ranges;
 };
 
 /* Takes the roster. FED_ENOMEM. */
@@ -57,7 +65,7 @@ int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char 
 
 /* The node is here and hosts this client, by its own word and by the roster's. */
 bool fed_nodes_hosts(const struct fed_nodes *nodes, size_t node, uint64_t client);
-/* Some node does. */
+/* Some node does. O(log nodes) where entries do not overlap: it is asked for every client of a cohort. */
 bool fed_nodes_eligible(const struct fed_nodes *nodes, uint64_t client);
 
 /* A claim of HELLO against the roster: every range within the node's entry. */
