@@ -113,9 +113,9 @@ static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
         return;
     }
     struct fed_node *n = &c->nodes.nodes[node];
-    n->bulk = in->from;
-    n->has_bulk = true;
     if (in->head.n == 0) { /* a probe: now the route is known, and what waited for it can go */
+        n->bulk = in->from;
+        n->has_bulk = true;
         fed_intake_work(c->intake, fed_clock_ms());
         return;
     }
@@ -124,8 +124,10 @@ static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
         return;
     }
     if (!n->online || !of_this_attempt(c, &head.what)) {
-        return; /* late: the attempt has ended */
+        return; /* late: the attempt has ended, and with it this connection's right to be the node's route */
     }
+    n->bulk = in->from;
+    n->has_bulk = true;
     if (head.kind == FED_BULK_GET) {
         hear_get(c, n, &head);
     } else {
