@@ -68,11 +68,11 @@ static void say_round(struct fed_report *report, const struct fed_report_round *
     FED_INFO("report", "round", FED_U64("round", r->round), FED_U64("attempt", r->attempt), FED_U64("clients", r->clients),
              FED_F64("loss", r->loss), FED_F64("accuracy", r->accuracy), FED_F64("seconds", r->seconds),
              FED_STR("model", model));
-    print_line(report, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:f, s:f, s:I, s:I, s:s}", "event", "round", "round",
+    print_line(report, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:f, s:o, s:I, s:I, s:s}", "event", "round", "round",
                                  (json_int_t)r->round, "attempt", (json_int_t)r->attempt, "clients", (json_int_t)r->clients,
                                  "loss", number_or_null(r->loss), "accuracy", number_or_null(r->accuracy), "seconds",
-                                 r->seconds, "train_seconds", r->train_seconds, "bytes_down", (json_int_t)r->bytes_down,
-                                 "bytes_up", (json_int_t)r->bytes_up, "model", model));
+                                 r->seconds, "train_seconds", number_or_null(r->train_seconds), "bytes_down",
+                                 (json_int_t)r->bytes_down, "bytes_up", (json_int_t)r->bytes_up, "model", model));
 }
 
 void fed_report_round(struct fed_report *report, const struct fed_report_round *round, bool evaluated_later) {
