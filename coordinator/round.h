@@ -112,8 +112,9 @@ uint32_t fed_round_attempt(const struct fed_round *round);
 /* The cohort of the attempt, in order of the walk. Borrowed until the next event. */
 const uint64_t *fed_round_cohort(const struct fed_round *round, size_t *n);
 bool fed_round_in_cohort(const struct fed_round *round, uint64_t client);
-bool fed_round_counted(const struct fed_round *round, uint64_t client); /* its update is in the sum */
-size_t fed_round_goal(const struct fed_round *round);                   /* m, or all that were picked if fewer */
+bool fed_round_counted(const struct fed_round *round, uint64_t client);   /* its update is in the sum */
+bool fed_round_evaluates(const struct fed_round *round, uint64_t number); /* round `number` will be, once it is committed */
+size_t fed_round_goal(const struct fed_round *round);                     /* m, or all that were picked if fewer */
 size_t fed_round_admitted(const struct fed_round *round);
 size_t fed_round_outstanding(const struct fed_round *round);
 /* Why nothing happens, for people: "waits for 2 more clients to join", or NULL. Static or owned by round. */

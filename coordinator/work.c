@@ -29,7 +29,7 @@ struct work {
     size_t n_refusals;
     struct fed_image *image;      /* held */
     struct fed_terms terms;       /* SEAL */
-    struct fed_attempt sealed;    /* SEAL, out */
+    struct fed_attempt sealed;    /* SEAL, out; owned until it is the coordinator's */
     size_t not_finite;            /* MEAN, out: index of the first bad parameter, or n_params */
     double seconds;               /* COMMIT */
     struct fed_evaluation result; /* EVALUATE, out */
@@ -72,6 +72,7 @@ static void free_work(struct work *work) {
     free(work->counted);
     free(work->refusals);
     fed_image_release(work->image);
+    fed_attempt_fini(&work->sealed);
     free(work);
 }
 
@@ -153,6 +154,7 @@ static void end_seal(struct work *work) {
         return;
     }
     c->attempt = work->sealed;
+    work->sealed = (struct fed_attempt){0};
     c->has_attempt = true;
     fed_loop_post_kind(c, FED_EVENT_SEALED);
 }
@@ -269,8 +271,7 @@ static void end_commit(struct work *work) {
                                     .bytes_down = c->bytes_down,
                                     .bytes_up = c->bytes_up};
     memcpy(line.model, work->image->digest, sizeof line.model);
-    bool evaluated_later =
-        c->has_test && (work->round % c->task->round.evaluate_every == 0 || work->round == c->task->algorithm.rounds);
+    bool evaluated_later = fed_round_evaluates(c->round, work->round);
     c->committed_ms = fed_clock_us() / 1000;
     fed_image_release(c->image);
     c->image = fed_image_hold(work->image);
