@@ -19,6 +19,7 @@ add_executable(reversed_node ${FED_HOUSE_DIR}/reversed_node.c)
 target_link_libraries(reversed_node PRIVATE fed_client)
 fed_house(same_bits FEDAVG_REVERSED_NODE=$<TARGET_FILE:reversed_node>)
 fed_house(node_killed)
+fed_house(resume)
 
 # Sanitizers want to be the first library of a process, so that nothing can be preloaded there.
 if(NOT FEDAVG_SANITIZE)

@@ -256,6 +256,13 @@ class Scene:
         process.wait_exit(0)
         return "\n".join(process.out)
 
+    def until(self, holds):
+        """For what no line tells: asks again and again, a breath apart."""
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            check(time.monotonic() < end, "waited in vain for a state that no line tells")
+            time.sleep(0.02)
+
 
 class Result:
     """What a run that is done has said: models by round, and the last event."""
