@@ -64,6 +64,7 @@ static void say_round(struct fed_progress *progress, bool last) {
 }
 
 static void hear_start(struct fed_progress *progress, const json_t *event, const char *kind) {
+    progress->started = true;
     progress->rounds = (uint64_t)json_integer_value(json_object_get(event, "rounds"));
     progress->first_round = progress->round = (uint64_t)json_integer_value(json_object_get(event, "round"));
     progress->started_ms = fed_clock_ms();

@@ -9,6 +9,7 @@
 struct fed_progress {
     bool terminal, quiet, json;
     bool line_open; /* the terminal's cursor stands behind a progress line */
+    bool started;   /* the coordinator has said that it starts or resumes */
     uint64_t rounds, first_round, round;
     uint64_t said_ms, started_ms;
     double accuracy, loss, best; /* NaN = not known */

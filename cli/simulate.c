@@ -55,10 +55,12 @@ struct simulation {
 
     struct fed_task task;
     char run_dir[PATH_MAX];
+    bool made_run_dir;
     struct fed_sandbox sandbox;
     struct fed_progress progress;
     char bin[PATH_MAX]; /* folder of the programs */
     struct child coordinator, node[NODES_MAX];
+    bool nodes_started;
     int signal_fd, pipe_fd; /* pipe_fd: the coordinator's stdout */
     char line[LINE_MAX_BYTES];
     size_t n_line;
@@ -120,6 +122,8 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
     }
     arguments[n++] = "--set"; /* a simulation answers nobody but us, and two of them must not fight for a port */
     arguments[n++] = "server.http=null";
+    arguments[n++] = "--set"; /* its keys are ours, and so is it */
+    arguments[n++] = "server.user=null";
     if (!s->task.round.min_reports_given) { /* nobody is far away: wait for all, and the result is a function of the seed */
         arguments[n++] = "--set";
         arguments[n++] = "round.min_reports=1";
@@ -135,6 +139,7 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
     }
     s->pipe_fd = ends[0];
     s->n_line = 0;
+    s->progress.started = false;
     return s->coordinator.pid > 0 ? FED_OK : fed_error_set(err, FED_EFAILED, "fork: %s", strerror(errno));
 }
 
@@ -145,6 +150,16 @@ static int start_node(struct simulation *s, uint32_t i, struct fed_error *err) {
                                s->log_level,    "--log-format", s->log_format,  NULL};
     s->node[i].pid = start(s, "fedavg-client", (char *const *)arguments, -1);
     return s->node[i].pid > 0 ? FED_OK : fed_error_set(err, FED_EFAILED, "fork: %s", strerror(errno));
+}
+
+/* Not before the coordinator has judged the task and its data: what is wrong with them is then said once. */
+static int start_nodes(struct simulation *s, struct fed_error *err) {
+    int rc = FED_OK;
+    for (uint32_t i = 0; rc == FED_OK && i < s->nodes; i++) {
+        rc = start_node(s, i, err);
+    }
+    s->nodes_started = rc == FED_OK;
+    return rc;
 }
 
 static void stop_child(struct child *child) {
@@ -218,6 +233,10 @@ static int coordinator_ended(struct simulation *s, int status, struct fed_error 
     if (code == fed_status_exit_code(FED_EINTERRUPTED) || s->interrupts > 0) {
         return fed_error_set(err, FED_EINTERRUPTED, "stopped; start the same command again to go on");
     }
+    if (code > 0 && !s->progress.started) { /* it has said why it cannot start, and would say it again */
+        err->text[0] = '\0';
+        return -code;
+    }
     int rc = restart(s, "the coordinator", &s->coordinator, status, 0, err);
     return rc == FED_OK ? FED_EAGAIN : rc;
 }
@@ -272,6 +291,10 @@ static int supervise(struct simulation *s, struct fed_error *err) {
             }
         }
         int rc = reap(s, err);
+        if (rc == FED_EAGAIN && s->progress.started && !s->nodes_started) {
+            rc = start_nodes(s, err);
+            rc = rc == FED_OK ? FED_EAGAIN : rc;
+        }
         if (rc != FED_EAGAIN) {
             return rc;
         }
@@ -357,6 +380,7 @@ static int name_run_dir(struct simulation *s, struct fed_error *err) {
     char relative[FED_NAME_MAX + 8];
     snprintf(relative, sizeof relative, "runs/%s", s->task.name);
     const char *dir = s->run_dir_flag != NULL ? s->run_dir_flag : relative;
+    s->made_run_dir = access(dir, F_OK) != 0;
     int rc = fed_file_make_dirs(dir, err);
     if (rc != FED_OK) {
         return rc;
@@ -406,9 +430,6 @@ static int run(struct simulation *s, struct fed_error *err) {
     if (rc == FED_OK) {
         rc = start_coordinator(s, err);
     }
-    for (uint32_t i = 0; rc == FED_OK && i < s->nodes; i++) {
-        rc = start_node(s, i, err);
-    }
     return rc == FED_OK ? supervise(s, err) : rc;
 }
 
@@ -431,6 +452,9 @@ int fed_cli_simulate(int argc, char **argv) {
     }
     stop_child(&s.coordinator);
     fed_sandbox_remove(&s.sandbox);
+    if (rc != FED_OK && s.made_run_dir) {
+        rmdir(s.run_dir); /* goes only while nothing of a run is in it */
+    }
     fed_task_fini(&s.task);
     fed_progress_break(&s.progress);
     if (rc == FED_OK) {
