@@ -86,7 +86,7 @@ int fed_dataset_check(const struct fed_dataset *dataset, uint32_t inputs, uint32
     for (size_t i = 0; dataset->n_classes > n_classes && i < dataset->n_examples; i++) {
         if (dataset->labels[i] >= n_classes) {
             return fed_error_set(err, FED_EDATA,
-                                 "%s: label %u at example %zu (counted from 0), but the model has %" PRIu32
+                                 "the labels of %s: %u found at example %zu (counted from 0), but the model has %" PRIu32
                                  " classes, 0 to %" PRIu32,
                                  path, dataset->labels[i], i, n_classes, n_classes - 1);
         }
