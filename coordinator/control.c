@@ -77,13 +77,18 @@ static int send_to(struct fed_coordinator *c, const struct fed_route *route, str
     if (rc != FED_OK) {
         return rc;
     }
-    return fed_lane_send(c->control, route, bytes, n, NULL, 0, 0);
+    rc = fed_lane_send(c->control, route, bytes, n, NULL, 0, 0);
+    explicit_bzero(bytes, n); /* ROUND holds keys */
+    return rc;
 }
 
-static void send_to_node(struct fed_coordinator *c, size_t node, struct fed_message *message) {
-    if (c->nodes.nodes[node].online && send_to(c, &c->nodes.nodes[node].control, message) == FED_EGONE) {
+/* False when its queue is full; what it was told must then be said again. */
+static bool send_to_node(struct fed_coordinator *c, size_t node, struct fed_message *message) {
+    int rc = c->nodes.nodes[node].online ? send_to(c, &c->nodes.nodes[node].control, message) : FED_OK;
+    if (rc == FED_EGONE) {
         fed_control_node_lost(c, node, "its connection is gone");
     }
+    return rc != FED_EAGAIN;
 }
 
 static void say_refused(struct fed_coordinator *c, const struct fed_route *route, const struct fed_msg_refused *refused) {
@@ -137,24 +142,32 @@ static void say_round(struct fed_coordinator *c, const struct fed_assignment *pa
     round->deadline_ms = c->attempt_end_ms > now ? c->attempt_end_ms - now : 1;
     round->n_clients = (uint32_t)part->n_clients;
     memcpy(round->clients, part->clients, part->n_clients * sizeof *part->clients);
-    send_to_node(c, part->node, &message);
+    if (!send_to_node(c, part->node, &message)) {
+        node->missed = true;
+    }
     explicit_bzero(&message, sizeof message);
 }
 
 void fed_control_hand_out(struct fed_coordinator *c) {
     struct fed_assignment part;
+    if (c->handing_out) { /* a node was found lost meanwhile: whoever is at it goes on with what it held */
+        return;
+    }
+    c->handing_out = true;
     while (c->collecting && fed_schedule_next(&part, c->schedule) == FED_OK) {
         say_round(c, &part);
     }
+    c->handing_out = false;
 }
 
-/* ROUND again, to nodes that gave no sign of this attempt: a message may have met a full queue. */
+/* ROUND again, to nodes that were not heard of since, that had no room for it, or that speak of another attempt. */
 static void repeat_rounds(struct fed_coordinator *c) {
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
         struct fed_node *node = &c->nodes.nodes[i];
-        if (!node->online || !node->has_pass || node->heard_ms >= c->said_ms) {
+        if (!node->online || !node->has_pass || (!node->missed && node->heard_ms >= c->said_ms)) {
             continue;
         }
+        node->missed = false;
         for (uint32_t p = 0; p < fed_schedule_parts(c->schedule, i); p++) {
             struct fed_assignment part;
             if (fed_schedule_part(&part, c->schedule, i, p) == FED_OK) {
@@ -178,7 +191,8 @@ void fed_control_end_attempt(struct fed_coordinator *c, bool committed, bool fin
         if (node->online && (node->has_pass || finished)) {
             send_to_node(c, i, &message);
         }
-        node->has_pass = false;
+        node->has_pass = node->missed = false;
+        explicit_bzero(&node->pass, sizeof node->pass);
         node->down_next = node->down_end = 0;
     }
 }
@@ -205,7 +219,7 @@ void fed_control_node_lost(struct fed_coordinator *c, size_t node, const char *w
         return;
     }
     FED_INFO("control", "node left", FED_STR("node", node_name(c, node)), FED_STR("why", why));
-    n->online = n->has_bulk = n->has_pass = false;
+    n->online = n->has_bulk = n->has_pass = n->missed = false;
     fed_intake_node_lost(c->intake, node);
     fed_schedule_node_lost(c->schedule, node);
     post_presence(c, node, FED_EVENT_GONE);
@@ -275,6 +289,8 @@ static void hear_status(struct fed_coordinator *c, size_t node, const struct fed
     if (of_this_attempt(c, status->round, status->attempt)) {
         fed_schedule_progress(c->schedule, node, status->done);
         fed_control_hand_out(c);
+    } else if (c->collecting) { /* if it was told of this attempt, it does not know it any more */
+        c->nodes.nodes[node].missed = true;
     }
 }
 

@@ -61,6 +61,7 @@ struct fed_coordinator {
     struct fed_nodes nodes;
     struct fed_schedule *schedule;
     bool collecting; /* INVITE was performed and the attempt has not ended */
+    bool handing_out;
     struct fed_aggregate aggregate;
     struct fed_intake *intake;
     struct fed_attempt attempt;
