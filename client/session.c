@@ -684,6 +684,15 @@ static void ask_chunks(struct fed_session *s, uint64_t now) {
     }
 }
 
+/* An offer that has to be repeated may be waited for by a coordinator that took another connection for this node's lane, and
+ * an upload alone never speaks there first: the empty message with which every lane begins shows it the way again. */
+static void say_where_bulk_is(struct fed_session *s) {
+    if (s->bulk != NULL) {
+        int rc = fed_lane_send(s->bulk, NULL, "", 0, NULL, 0, 0); /* with the next offer, said again */
+        (void)rc;
+    }
+}
+
 /* -- the connection -------------------------------------------------------------------------------------------------------
  */
 
@@ -759,6 +768,7 @@ static void keep_talking(struct fed_session *s, uint64_t now) {
     for (struct fed_part *part = s->parts; part != NULL; part = part->next) {
         if (part->state == FED_PART_OFFERED && now >= part->said_ms + OFFER_AGAIN_MS && now >= part->retry_ms) {
             say_offer(s, part);
+            say_where_bulk_is(s);
         }
     }
     if (s->working && s->bulk == NULL && s->capability[0] != '\0') {
