@@ -194,6 +194,7 @@ static int make_round(struct fed_coordinator *c, const struct fed_store_state *s
         .seed = task->seed,
         .rounds = task->algorithm.rounds,
         .fraction = task->algorithm.fraction,
+        .most = c->fixed.max_updates,
         .over_select = task->round.over_select,
         .min_reports = task->round.min_reports,
         .deadline_ms = task->round.deadline_s * 1000,

@@ -306,11 +306,17 @@ static int walk_cohort(uint64_t *ids, size_t *n, uint64_t *skipped, const struct
     return 0;
 }
 
+static uint64_t within(uint64_t n, uint64_t most) { return most > 0 && n > most ? most : n; }
+
+static uint64_t reports_wanted(const struct fed_round *round, uint64_t population) {
+    return within(fed_round_cohort_size(round->config.fraction, population), round->config.most);
+}
+
 /* FED_EAGAIN: waits for clients, and has said for whom. FED_ENOMEM. */
 static int draw_cohort(struct fed_round *round, uint64_t population) {
-    uint64_t m = fed_round_cohort_size(round->config.fraction, population);
+    uint64_t m = reports_wanted(round, population);
     uint64_t quorum = at_least(round->config.min_reports, m);
-    uint64_t most = at_least(round->config.over_select, m);
+    uint64_t most = within(at_least(round->config.over_select, m), round->config.most);
     most = most < population ? most : population;
     uint64_t eligible = count_eligible(round, population, quorum);
     if (eligible < quorum) {
@@ -340,7 +346,7 @@ static int draw_cohort(struct fed_round *round, uint64_t population) {
 /* 0: the recorded cohort is complete. FED_EAGAIN: waits for its members. FED_ENOTFOUND: it will not do now, draw another; it
  * stays recorded until that succeeds. */
 static int take_up_recorded(struct fed_round *round, uint64_t population) {
-    uint64_t m = fed_round_cohort_size(round->config.fraction, population);
+    uint64_t m = reports_wanted(round, population);
     uint64_t quorum = at_least(round->config.min_reports, m);
     if (round->n_cohort < quorum) { /* the rules were changed since */
         return FED_ENOTFOUND;

@@ -27,6 +27,7 @@ struct fed_round_config {
     uint64_t seed;
     uint64_t rounds; /* the last round */
     double fraction; /* C */
+    uint64_t most;   /* clients in one cohort, however the population grows: what the exact sum has room for. 0 = any */
     double over_select, min_reports;
     uint64_t deadline_ms, rejoin_ms;
     uint64_t evaluate_every;

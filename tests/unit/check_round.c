@@ -208,6 +208,26 @@ START_TEST(the_cohort_is_a_walk_of_the_permutation_that_skips_who_is_not_eligibl
 }
 END_TEST
 
+START_TEST(a_cohort_never_outgrows_the_sum) {
+    struct rig *rig = rig_new(20);
+    rig->config.over_select = 1.3;
+    rig->config.most = 11;
+    start(rig);
+    collect(rig);
+    ck_assert_uint_eq(cohort_size(rig), 11);
+    ck_assert_uint_eq(fed_round_goal(rig->round), 10);
+    admit(rig, 0, 10);
+    say(rig, FED_EVENT_AGGREGATED);
+    say(rig, FED_EVENT_COMMITTED);
+    evaluated(rig, 1, 0.5);
+    rig->population = 100; /* a roster that was reloaded */
+    collect(rig);
+    ck_assert_uint_eq(cohort_size(rig), 11);
+    ck_assert_uint_eq(fed_round_goal(rig->round), 11);
+    rig_free(rig);
+}
+END_TEST
+
 START_TEST(over_selection_picks_more_but_the_goal_stays_m) {
     struct rig *rig = rig_new(100);
     rig->config.fraction = 0.1;
@@ -823,6 +843,7 @@ static void add_sizes(Suite *suite) {
     tcase_add_test(tcase, m_is_the_rounded_part_of_the_population_and_at_least_one);
     tcase_add_test(tcase, the_quorum_is_rounded_up_from_the_decimal_that_was_written);
     tcase_add_test(tcase, the_cohort_is_a_walk_of_the_permutation_that_skips_who_is_not_eligible);
+    tcase_add_test(tcase, a_cohort_never_outgrows_the_sum);
     tcase_add_test(tcase, over_selection_picks_more_but_the_goal_stays_m);
     tcase_add_test(tcase, fewer_eligible_than_m_but_a_quorum_is_a_smaller_goal);
     tcase_add_test(tcase, too_few_eligible_waits_and_uses_up_no_attempt);
