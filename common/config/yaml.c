@@ -134,15 +134,24 @@ static void remove_entry(struct fed_yaml *yaml, size_t i) {
     memmove(&yaml->entries[i], &yaml->entries[i + 1], (yaml->n_entries - i) * sizeof *yaml->entries);
 }
 
-int fed_yaml_set(struct fed_yaml *yaml, const char *path, const char *value) {
-    const struct fed_yaml_entry *old = fed_yaml_find(yaml, path);
-    size_t i = old != NULL ? (size_t)(old - yaml->entries) : yaml->n_entries;
-    if (strcmp(value, "null") == 0) {
-        if (old != NULL) {
+/* The value of this path, or all values of this section or list. */
+static void take_back(struct fed_yaml *yaml, const char *path) {
+    size_t n = strlen(path);
+    for (size_t i = yaml->n_entries; i-- > 0;) {
+        const char *at = yaml->entries[i].path;
+        if (strncmp(at, path, n) == 0 && (at[n] == '\0' || at[n] == '.' || at[n] == '[')) {
             remove_entry(yaml, i);
         }
+    }
+}
+
+int fed_yaml_set(struct fed_yaml *yaml, const char *path, const char *value) {
+    if (strcmp(value, "null") == 0) {
+        take_back(yaml, path);
         return 0;
     }
+    const struct fed_yaml_entry *old = fed_yaml_find(yaml, path);
+    size_t i = old != NULL ? (size_t)(old - yaml->entries) : yaml->n_entries;
     struct fed_yaml_entry entry;
     if (entry_init(&entry, path, value, 0) != 0) {
         return FED_ENOMEM;

@@ -27,7 +27,8 @@ struct fed_yaml {
 int fed_yaml_load(struct fed_yaml *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
 int fed_yaml_parse(struct fed_yaml *out, const char *text, size_t n, const char *name, struct fed_error *err) FED_MUST_CHECK;
 void fed_yaml_fini(struct fed_yaml *yaml);
-/* Replaces or adds one entry, line 0; the word null takes the entry away. For --set. FED_ENOMEM. */
+/* Replaces or adds one entry, line 0; the word null takes the entry away, or all entries of a section. For --set.
+ * FED_ENOMEM. */
 int fed_yaml_set(struct fed_yaml *yaml, const char *path, const char *value) FED_MUST_CHECK;
 const struct fed_yaml_entry *fed_yaml_find(const struct fed_yaml *yaml, const char *path);
 

@@ -112,6 +112,19 @@ START_TEST(yaml_becomes_a_flat_list_with_lines) {
 }
 END_TEST
 
+START_TEST(null_takes_back_a_section_and_nothing_beside_it) {
+    static const char text[] = "a: {b: {c: 1, d: 2}, bc: 3}\nb: 4\nl: [{x: 5}, {x: 6}]\n";
+    struct fed_yaml yaml;
+    ck_assert_int_eq(fed_yaml_parse(&yaml, text, sizeof text - 1, "f", NULL), 0);
+    ck_assert_int_eq(fed_yaml_set(&yaml, "a.b", "null"), 0);
+    ck_assert_int_eq(fed_yaml_set(&yaml, "l", "null"), 0);
+    ck_assert_uint_eq(yaml.n_entries, 2);
+    ck_assert_str_eq(fed_yaml_find(&yaml, "a.bc")->value, "3");
+    ck_assert_str_eq(fed_yaml_find(&yaml, "b")->value, "4");
+    fed_yaml_fini(&yaml);
+}
+END_TEST
+
 START_TEST(a_written_yaml_reads_the_same) {
     static const char text[] =
         "a: 1\nn:\n- {x: 'null', y: {z: '', w: \"~\"}}\n- {x: 'a: b', y: {z: '#'}}\nq: {r: {s: '[v'}}\n";
@@ -794,6 +807,7 @@ static Suite *suite(void) {
     tcase_add_loop_test(yaml, wrong_yaml_is_refused_with_its_line, 0, N(wrong_yaml));
     tcase_add_test(yaml, yaml_becomes_a_flat_list_with_lines);
     tcase_add_test(yaml, a_written_yaml_reads_the_same);
+    tcase_add_test(yaml, null_takes_back_a_section_and_nothing_beside_it);
     tcase_add_test(yaml, set_replaces_adds_and_takes_away);
     tcase_add_test(yaml, a_file_beyond_a_mebibyte_is_refused);
     tcase_add_test(yaml, junk_never_parses_and_never_crashes);
