@@ -30,12 +30,12 @@ static const struct command commands[] = {
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
-static int help(void) {
-    printf("usage: fedavg COMMAND [ARGUMENT]...\n\n");
+static int help(FILE *out) {
+    fprintf(out, "usage: fedavg COMMAND [ARGUMENT]...\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        printf("  %-12s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     }
-    printf("\n`fedavg COMMAND --help` says more; `fedavg --version` names the version and its libraries.\n");
+    fprintf(out, "\n`fedavg COMMAND --help` says more; `fedavg --version` names the version and its libraries.\n");
     return 0;
 }
 
@@ -86,11 +86,11 @@ static int run(const struct command *command, int argc, char **argv) {
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : NULL;
     if (name == NULL) {
-        help();
+        help(stderr);
         return fed_status_exit_code(FED_ECONFIG);
     }
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-        return help();
+        return help(stdout);
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         return version();
