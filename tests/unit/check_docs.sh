@@ -2,6 +2,7 @@
 # Keeps the documents honest: check_docs.sh BIN_FOLDER LIST_SETTINGS.
 #   - the options in a program's --help, in its source and in its man page are the same;
 #   - every key of a settings table stands in its man page with its default, and no other key does;
+#   - every event and key of the JSON that is written stands in the man page;
 #   - every man page compiles without a word of complaint (where scdoc is installed);
 #   - every relative link, and every `folder/file` of ours, in a Markdown file leads to something.
 # Each lie is one line; exit status 1 if there is any.
@@ -76,6 +77,16 @@ settings=$("$list_settings")
 check_keys task fedavg-task.5.scd
 check_keys client fedavg-client.yaml.5.scd
 check_keys roster fedavg-roster.1.scd
+
+# What is written as JSON: every name between json_pack( and the end of that call.
+check_json() { # source page
+    local name
+    while read -r name; do
+        grep -qE -- "[_*]$name[_*]" "docs/man/$2" || lie "docs/man/$2: says nothing of \"$name\", which $1 writes"
+    done < <(tr '\n' ' ' <"$1" | grep -oE 'json_pack\([^;]*;' | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u)
+}
+check_json coordinator/report.c fedavg-simulate.1.scd
+check_json coordinator/status_report.c fedavg-status.1.scd
 
 if command -v scdoc >/dev/null; then
     for page in docs/man/*.scd; do
