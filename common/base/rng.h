@@ -1,4 +1,4 @@
-/* Derived randomness (DESIGN: "All randomness is derived").
+/* Derived randomness: whatever is random in a result comes from here.
  *
  * stream(seed, purpose, a, b) = ChaCha20 (IETF, zero nonce, counter from 0) under
  *     key = BLAKE2b-256(key = le64(seed) padded with zeros to 32 bytes, input = purpose padded with zeros to 16 bytes ||
