@@ -92,7 +92,7 @@ def a_roster_with_a_mistake_is_refused_and_the_old_one_holds():
         coordinator = scene.coordinator()
         scene.node("ward-0")
         next_round(coordinator, clients=1)
-        scene.roster.write_text(scene.roster.read_text() + "  - {name: ward-1, key: nonsense, clients: {first: 1}}\n")
+        scene.roster.write_text(scene.roster.read_text() + "- {name: ward-1, key: nonsense, clients: {first: 1}}\n")
         coordinator.signal(signal.SIGHUP)
         wards.wait_said(coordinator, "error roster \"?not reloaded, the old one holds\"? why=.*roster:")
         next_round(coordinator, clients=1)
