@@ -73,7 +73,7 @@ judge() {
         door["zlib\\.h"] = "common/data/[^/]*\\.c"
         door["curl/.*"] = "cli/status\\.c"
         door["(openblas/)?(cblas|openblas_config)\\.h"] = "(tests|bench)/.*\\.c"
-        door["jansson\\.h"] = "(common|proto|coordinator|client|cli)/.*\\.c"
+        door["jansson\\.h"] = "(common|proto|coordinator|client|cli|bench)/.*\\.c"
         door["check\\.h"] = "tests/.*"
 
         # The C library, POSIX, Linux and the compiler.
