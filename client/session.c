@@ -509,8 +509,8 @@ static void hear_refused(struct fed_session *s, const struct fed_msg_refused *re
         return;
     }
     struct fed_part *part = fed_parts_find(s->parts, refused->part);
-    if (!same_attempt(s, refused->round, refused->attempt) || part == NULL) {
-        return;
+    if (!same_attempt(s, refused->round, refused->attempt) || part == NULL || part->state == FED_PART_DONE) {
+        return; /* also when an offer that was repeated met the end of the attempt: it was admitted before */
     }
     if (refused->retry_after_ms > 0) {
         part->said_ms = 0;

@@ -301,7 +301,7 @@ static void hear_control(void) {
 
 static void turn(void) {
     struct fed_poll_item items[] = {{.lane = w.control}, {.lane = w.bulk}};
-    ck_assert_int_eq(fed_link_poll(w.link, items, 2, 1000), FED_OK);
+    ck_assert_int_eq(fed_link_poll(w.link, items, 2, 100), FED_OK);
     hear_control();
     hear_bulk();
 }
