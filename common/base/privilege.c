@@ -8,11 +8,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static int become(const char *user, struct fed_error *err) {
+static int become(const char *user, bool allow_root, struct fed_error *err) {
     errno = 0;
     const struct passwd *entry = getpwnam(user);
     if (entry == NULL) {
         return fed_error_set(err, FED_ECONFIG, "server.user: there is no user \"%s\" on this machine", user);
+    }
+    if (entry->pw_uid == 0 && !allow_root) {
+        return fed_error_set(err, FED_ECONFIG, "server.user: \"%s\" is root: name another user, or add --allow-root", user);
     }
     if (initgroups(user, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 || setuid(entry->pw_uid) != 0) {
         return fed_error_set(err, FED_ECONFIG, "server.user: cannot become \"%s\": %s", user, strerror(errno));
@@ -30,7 +33,7 @@ int fed_privilege_check(bool allow_root, const char *user, struct fed_error *err
         return FED_OK;
     }
     if (user != NULL) {
-        return become(user, err);
+        return become(user, allow_root, err);
     }
     if (!allow_root) {
         return fed_error_set(err, FED_ECONFIG, "refuses to run as root: start it as its own user, or add --allow-root");

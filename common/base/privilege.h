@@ -6,8 +6,8 @@
 
 #include "common/base/status.h"
 
-/* As root: becomes user (with its groups) if given, else refuses unless allowed. Not as root: fine, but a user that we are
- * not is refused. FED_ECONFIG with a sentence. */
+/* As root: becomes user (with its groups) if given, else refuses unless allowed, as it does where user is root. Not as root:
+ * fine, but a user that we are not is refused. FED_ECONFIG with a sentence. */
 int fed_privilege_check(bool allow_root, const char *user, struct fed_error *err) FED_MUST_CHECK;
 
 /* No core files and no tracing by others: memory holds keys. */

@@ -238,6 +238,10 @@ int fed_identity_load(struct fed_identity *out, const char *path, struct fed_err
     if (fd < 0 && errno == ENOENT) {
         return fed_error_set(err, FED_EKEY, "%s: there is no such key file: make one with `fedavg keygen`", path);
     }
+    if (fd < 0 && errno == EACCES) {
+        return fed_error_set(err, FED_EKEY, "%s: user %lu, as whom this process runs, may not open the key file: chown it",
+                             path, (unsigned long)geteuid());
+    }
     if (fd < 0) {
         return fed_error_set(err, FED_EKEY, "%s: cannot open the key file: %s", path, strerror(errno));
     }
