@@ -165,7 +165,7 @@ static int spool_bytes(struct slot *slot, const char *dir, size_t n) {
     return FED_OK;
 }
 
-/* Memory is kept from one update to the next; a spool file is not. */
+/* Memory is kept from one update of an attempt to the next; a spool file is not. */
 static int reserve_bytes(struct slot *slot, const struct fed_intake_config *config) {
     size_t n = (size_t)fed_sealed_bytes(slot->header.n_bytes);
     if (slot->capacity >= n && !slot->spooled) {
@@ -586,6 +586,11 @@ void fed_intake_begin(struct fed_intake *intake, const struct fed_attempt *attem
 void fed_intake_end(struct fed_intake *intake) {
     drop_offers(intake, 0, true);
     drop_slots(intake, 0, true);
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        if (intake->slots[i].phase == SLOT_FREE) { /* the next model needs room now */
+            release_bytes(&intake->slots[i]);
+        }
+    }
     intake->attempt = NULL;
 }
 

@@ -1,5 +1,6 @@
 /* fedavg-coordinator: the daemon of one run. */
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,15 @@ static void block_signals(void) {
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that failed, like a full disk */
 }
 
+/* Models and updates come and go once a round. By default glibc keeps blocks of that size for itself once the first was
+ * freed, in every thread's arena: then memory would be a matter of history. Above 4 MiB they go back to the system. */
+static void keep_memory_small(void) {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 8 << 20);
+#endif
+}
+
 static int run(const struct arguments *arguments, struct fed_error *err) {
     struct fed_task task = {0};
     struct fed_coordinator *coordinator = NULL;
@@ -142,6 +152,7 @@ int main(int argc, char **argv) {
         return code;
     }
     block_signals();
+    keep_memory_small();
     int rc = run(&arguments, &err);
     if (rc != FED_OK) {
         fprintf(stderr, "fedavg-coordinator: %s\n", err.text);
