@@ -1,10 +1,11 @@
 /* Kills the coordinator at a chosen call, so that a test can say "anywhere": preloaded (LD_PRELOAD), it counts the calls of
- * one class and raises SIGKILL at the k-th.
+ * one class that a process makes and raises SIGKILL at the k-th.
  *
  *     FED_KILL_AT=k           which call, from 1 on
  *     FED_KILL_CLASS=disk     writes, syncs, truncations, renames and removals of regular files and directories
  *                    net      sends
- *     FED_KILL_ONCE=PATH      only a process that can create this file is killed: the next one lives
+ *     FED_KILL_LOG=PATH       gets a byte for each kill
+ *     FED_KILL_TIMES=n        how many kills there are at most, one process after the other (default 1)
  *     FED_KILL_TORN=1         a write is half done before the kill; other calls are as without
  *     FED_KILL_PROGRAM=name   only this program (default fedavg-coordinator)
  *
@@ -26,9 +27,9 @@
 
 enum call_class { CLASS_NONE, CLASS_DISK, CLASS_NET };
 
-static enum call_class counted;
+static _Atomic enum call_class counted;
 static bool torn;
-static long kill_at;
+static long kill_at; /* set before any thread */
 static atomic_long calls;
 
 static const char *value_of(const char *name, const char *fallback) {
@@ -36,9 +37,15 @@ static const char *value_of(const char *name, const char *fallback) {
     return value != NULL ? value : fallback;
 }
 
+/* How many processes were killed already. */
+static long kills(void) {
+    struct stat st;
+    return stat(value_of("FED_KILL_LOG", ""), &st) == 0 ? (long)st.st_size : 0;
+}
+
 __attribute__((constructor)) static void read_environment(void) {
-    const char *program = value_of("FED_KILL_PROGRAM", "fedavg-coordinator"), *once = getenv("FED_KILL_ONCE");
-    if (strcmp(program_invocation_short_name, program) != 0 || (once != NULL && access(once, F_OK) == 0)) {
+    const char *program = value_of("FED_KILL_PROGRAM", "fedavg-coordinator");
+    if (strcmp(program_invocation_short_name, program) != 0 || kills() >= atol(value_of("FED_KILL_TIMES", "1"))) {
         return;
     }
     kill_at = atol(value_of("FED_KILL_AT", "0"));
@@ -58,10 +65,12 @@ static void *real(const char *name) {
 static bool now(enum call_class class) { return class == counted && atomic_fetch_add(&calls, 1) + 1 == kill_at; }
 
 static void die(void) {
-    const char *once = getenv("FED_KILL_ONCE");
-    if (once == NULL || open(once, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0) {
-        raise(SIGKILL);
+    counted = CLASS_NONE; /* the log is not counted */
+    int fd = open(value_of("FED_KILL_LOG", ""), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, "x", 1) != 1) {
+        abort();
     }
+    raise(SIGKILL);
 }
 
 static bool on_disk(int fd) {

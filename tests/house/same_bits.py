@@ -1,5 +1,6 @@
 """The model of every round is a function of task and seed: not of nodes, threads, grouping, kernels or order of answers."""
 import os
+import re
 
 import house
 
@@ -9,10 +10,9 @@ def same(expected, found, what):
                 f"{next((r for r in expected.models if found.models.get(r) != expected.models[r]), '?')} on")
 
 
-def scene_task(scene, fraction=0.8, **options):
+def scene_task(scene):
     """Two chunks of model; shards of unequal work; a short last batch."""
-    return scene.task(hidden=100, partition={"kind": "dirichlet", "alpha": 0.5},
-                      algorithm={"rounds": 4, "fraction": fraction}, **options)
+    return scene.task(hidden=100, partition={"kind": "dirichlet", "alpha": 0.5}, algorithm={"rounds": 4, "fraction": 0.8})
 
 
 def nodes_and_threads_do_not_matter():
@@ -49,16 +49,19 @@ def kernels_do_not_matter():
 
 def the_order_of_answers_does_not_matter():
     """One node of eight workers that lets no client's update go before that of every higher client was fetched."""
-    clients = 8
+    clients, rounds = 8, 4
     with house.Scene(train=1003) as scene:
-        task = scene_task(scene, fraction=1, clients=clients, server={"partial_sums": False})
+        task = scene.task(hidden=100, clients=clients, algorithm={"rounds": rounds, "fraction": 1},
+                          server={"partial_sums": False})
         expected = scene.result(task, "any-order")
         daemons = house.Daemons(scene, task, [(0, clients, clients)], sums=False)
         coordinator = daemons.coordinator("reversed")
         node = scene.start(os.environ["FEDAVG_REVERSED_NODE"], daemons.dir / "node-0.yaml", daemons.task_path)
         coordinator.wait_exit(0)
         same(expected, house.Result(coordinator), "reversed order")
-        node.wait_log("reversed 4 rounds")
+        node.wait_log(f"reversed {rounds} rounds")
+        sizes = [int(n) for n in re.findall(r"examples=(\d+)", (daemons.dir / "state-0" / "sent.log").read_text())]
+        house.check(sizes == ([125] * 5 + [126] * 3) * rounds, f"sent in another order: {sizes}")  # 1003 = 3 * 126 + 5 * 125
 
 
 house.main(nodes_and_threads_do_not_matter, grouping_does_not_matter, kernels_do_not_matter,
