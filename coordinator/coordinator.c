@@ -269,7 +269,7 @@ static int open_http(struct fed_coordinator *c, struct fed_error *err) {
     }
     int rc = fed_http_new(&c->http, c->task->server.http, err);
     if (rc != FED_OK) {
-        return fed_error_prefix(err, rc, "server.http");
+        return rc;
     }
     FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http)));
     if (fed_status_report_read(&c->status, c->store, err) != FED_OK) {
