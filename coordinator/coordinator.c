@@ -351,7 +351,8 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
     c->task = task;
     c->options = *options;
     c->signal_fd = -1;
-    c->started_ms = c->committed_ms = fed_clock_ms();
+    c->started_ms = fed_clock_ms();
+    c->commit_began_us = fed_clock_us();
     fed_report_init(&c->report, options->json);
     int rc = prepare(c, err);
     if (rc == FED_OK) {

@@ -80,7 +80,8 @@ struct fed_coordinator {
 
     struct fed_image *image;      /* the committed model */
     struct fed_image *next_image; /* the mean of the attempt, not yet committed */
-    uint64_t committed_ms, started_ms;
+    uint64_t commit_began_us;     /* of the last commit; seconds of a round run from there to its own */
+    uint64_t started_ms;
 
     struct fed_report report;
     char waits_for[128]; /* what was last said about it */

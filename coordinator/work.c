@@ -31,6 +31,7 @@ struct work {
     struct fed_terms terms;       /* SEAL */
     struct fed_attempt sealed;    /* SEAL, out; owned until it is the coordinator's */
     size_t not_finite;            /* MEAN, out: index of the first bad parameter, or n_params */
+    uint64_t began_us;            /* COMMIT */
     double seconds;               /* COMMIT */
     struct fed_evaluation result; /* EVALUATE, out */
     bool target_reached;
@@ -272,7 +273,7 @@ static void end_commit(struct work *work) {
                                     .bytes_up = c->bytes_up};
     memcpy(line.model, work->image->digest, sizeof line.model);
     bool evaluated_later = fed_round_evaluates(c->round, work->round);
-    c->committed_ms = fed_clock_us() / 1000;
+    c->commit_began_us = work->began_us;
     fed_image_release(c->image);
     c->image = fed_image_hold(work->image);
     fed_image_release(c->next_image);
@@ -316,7 +317,8 @@ int fed_work_commit(struct fed_coordinator *c) {
         return FED_ENOMEM;
     }
     work->image = fed_image_hold(c->next_image);
-    work->seconds = (double)(fed_clock_us() / 1000 - c->committed_ms) / 1000.0;
+    work->began_us = fed_clock_us();
+    work->seconds = (double)(work->began_us - c->commit_began_us) / 1e6;
     fed_pool_submit(c->store_pool, &work->job);
     return FED_OK;
 }
