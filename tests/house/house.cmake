@@ -23,6 +23,10 @@ fed_house(same_bits FEDAVG_REVERSED_NODE=$<TARGET_FILE:reversed_node>)
 fed_house(node_killed)
 fed_house(resume)
 
+add_executable(lying_node ${FED_HOUSE_DIR}/lying_node.c)
+target_link_libraries(lying_node PRIVATE fed_client)
+fed_house(lying FEDAVG_LYING_NODE=$<TARGET_FILE:lying_node>)
+
 # Sanitizers want to be the first library of a process, so that nothing can be preloaded there.
 if(NOT FEDAVG_SANITIZE)
   add_library(kill_at MODULE ${CMAKE_CURRENT_SOURCE_DIR}/faults/kill_at.c)
