@@ -15,6 +15,8 @@ fed_house(daemons)
 fed_house(roster_live)
 fed_house(refusals)
 fed_house(privileges)
+fed_house(edge)
+fed_house(status)
 fed_house(learns)
 
 add_executable(reversed_node ${FED_HOUSE_DIR}/reversed_node.c)
