@@ -3,6 +3,7 @@ import os
 import signal
 
 import house
+import killer
 
 WELCOMED = "session welcomed"  # a node, once it is connected
 
@@ -55,4 +56,12 @@ def a_node_that_dies_four_times_ends_the_simulation_with_a_sentence():
         house.check("round" in status, f"the run cannot be read: {status}")
 
 
-house.main(a_node_that_is_killed_changes_nothing, a_node_that_dies_four_times_ends_the_simulation_with_a_sentence)
+def a_node_that_is_killed_at_any_send_changes_nothing():
+    with house.Scene(train=200, test=50) as scene:
+        killer.Killer(scene, "fedavg-client", "node-", nodes=2).run_all("net", lambda k: (False,))
+
+
+claims = [a_node_that_is_killed_changes_nothing, a_node_that_dies_four_times_ends_the_simulation_with_a_sentence]
+if killer.available():
+    claims.append(a_node_that_is_killed_at_any_send_changes_nothing)
+house.main(*claims)
