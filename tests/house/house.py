@@ -174,6 +174,8 @@ class Process:
         if self.child.poll() is None:
             self.child.kill()
             self.child.wait()
+        for reader in self.readers:
+            reader.join(PATIENCE)
 
 
 def children(pid, name):
@@ -211,6 +213,9 @@ class Scene:
         for process in self.processes:
             process.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
+        for process in self.processes:  # a program that is restarted would hide what a sanitizer has found
+            found = [line for line in process.log if "Sanitizer: " in line or "runtime error: " in line]
+            check(not found, f"{found}: {process}")
 
     def files(self, name):
         return {"images": str(self.dir / f"{name}-images-idx3-ubyte"), "labels": str(self.dir / f"{name}-labels-idx1-ubyte")}
