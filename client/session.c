@@ -59,7 +59,6 @@ struct fed_session {
     struct fed_lane *bulk;
     char handle[33], capability[33];
     uint64_t bulk_used_ms;
-    bool bulk_outlived; /* its own pass: it was opened for an earlier attempt */
 };
 
 /* -- saying ---------------------------------------------------------------------------------------------------------------
@@ -177,14 +176,6 @@ static void open_bulk(struct fed_session *s) {
         FED_ERROR("session", "bulk lane not opened", FED_STR("why", err.text));
     }
     s->bulk_used_ms = fed_clock_ms();
-    s->bulk_outlived = false;
-}
-
-/* A lane that was opened for an earlier attempt goes on to serve: the coordinator knows whose it is. Only where it is has to
- * be said again, by the empty message with which every lane begins. */
-static bool bulk_stands(struct fed_session *s) {
-    s->bulk_outlived = s->bulk != NULL && fed_lane_send(s->bulk, NULL, "", 0, NULL, 0, 0) == FED_OK;
-    return s->bulk_outlived;
 }
 
 static void end_attempt(struct fed_session *s, bool keep_updates) {
@@ -193,7 +184,6 @@ static void end_attempt(struct fed_session *s, bool keep_updates) {
     s->download = NULL;
     s->working = false;
     fed_host_end(s->host, keep_updates);
-    explicit_bzero(s->capability, sizeof s->capability);
 }
 
 static void finish_part(struct fed_session *s, struct fed_part *part) {
@@ -410,7 +400,7 @@ static bool same_attempt(const struct fed_session *s, uint64_t round, uint32_t a
     return s->working && s->terms.round == round && s->terms.attempt == attempt;
 }
 
-/* The bulk lane's door: another pass comes with another attempt, and after a lost connection. */
+/* The bulk lane's door. Another pass means that the coordinator has given up the connection that stands. */
 static void take_pass(struct fed_session *s, const struct fed_msg_round *round) {
     char handle[sizeof s->handle], capability[sizeof s->capability];
     fed_hex(handle, round->handle, sizeof round->handle);
@@ -418,9 +408,7 @@ static void take_pass(struct fed_session *s, const struct fed_msg_round *round) 
     if (s->bulk == NULL || strcmp(handle, s->handle) != 0 || strcmp(capability, s->capability) != 0) {
         memcpy(s->handle, handle, sizeof handle);
         memcpy(s->capability, capability, sizeof capability);
-        if (!bulk_stands(s)) {
-            open_bulk(s);
-        }
+        open_bulk(s);
         if (s->download != NULL) {
             fed_download_restart(s->download);
         }
@@ -746,9 +734,7 @@ static void hear_bulk_link(struct fed_session *s, uint64_t now) {
     while (s->bulk != NULL && (event = fed_lane_event(s->bulk)) != FED_LINK_QUIET) {
         if (event == FED_LINK_REFUSED || event == FED_LINK_WRONG_PEER) {
             close_bulk(s);
-            if (!s->bulk_outlived) { /* the pass is spent; the next ROUND brings another */
-                explicit_bzero(s->capability, sizeof s->capability);
-            }
+            explicit_bzero(s->capability, sizeof s->capability); /* the pass is spent; the next ROUND brings another */
         } else if (event == FED_LINK_UP && s->download != NULL) {
             fed_download_restart(s->download);
         }

@@ -1,4 +1,4 @@
-/* The bulk lane: sealed model chunks out, sealed update chunks in. Whoever speaks here has shown a pass of this attempt;
+/* The bulk lane: sealed model chunks out, sealed update chunks in. Whoever speaks here has shown a pass that still holds;
  * nothing said here can do more than fail to open. */
 #include <stdio.h>
 #include <string.h>
@@ -109,8 +109,9 @@ static void hear_chunk(struct fed_coordinator *c, size_t node, const struct fed_
 static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
     size_t node;
     struct fed_bulk_head head;
-    if (fed_nodes_find_user(&node, &c->nodes, in->user, fed_clock_wall_ms() / 1000) != FED_OK) {
-        return;
+    if (fed_nodes_find_handle(&node, &c->nodes, in->user) != FED_OK ||
+        !fed_roster_valid(c->nodes.roster, node, fed_clock_wall_ms() / 1000)) {
+        return; /* its pass was taken back */
     }
     struct fed_node *n = &c->nodes.nodes[node];
     if (in->head.n == 0) { /* a probe: now the route is known, and what waited for it can go */

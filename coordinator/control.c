@@ -42,8 +42,7 @@ bool fed_control_gate_plain(void *context, const char *handle, const char *capab
         fed_control_count_refusal(c, STRANGER, FED_REFUSAL_NOT_ENROLLED, "no such pass to the bulk lane");
         return false;
     }
-    const struct fed_roster_entry *entry = fed_roster_entry(c->nodes.roster, node);
-    fed_nodes_user(user, entry, entry->keys.curve);
+    snprintf(user, FED_USER_MAX, "%s", handle);
     return true;
 }
 
@@ -113,7 +112,7 @@ static void say_welcome(struct fed_coordinator *c, size_t node) {
     send_to_node(c, node, &message);
 }
 
-/* One pass for a node and attempt, whatever the number of parts. */
+/* One pass for a node, as long as it stays and its connection behaves. */
 static void issue_pass(struct fed_node *node) {
     if (!node->has_pass) {
         fed_random_bytes(&node->pass, sizeof node->pass);
@@ -160,6 +159,30 @@ void fed_control_hand_out(struct fed_coordinator *c) {
     c->handing_out = false;
 }
 
+static void repeat_round(struct fed_coordinator *c, size_t node) {
+    c->nodes.nodes[node].missed = false;
+    for (uint32_t p = 0; p < fed_schedule_parts(c->schedule, node); p++) {
+        struct fed_assignment part;
+        if (fed_schedule_part(&part, c->schedule, node, p) == FED_OK) {
+            say_round(c, &part);
+        }
+    }
+}
+
+/* A chunk did not open. Anybody who saw the pass on its way can have sent it, so the connection pays for it, not the node:
+ * the pass is taken back, and ROUND brings the node another. */
+void fed_control_broken_chunk(void *context, size_t node, uint32_t part) {
+    struct fed_coordinator *c = context;
+    struct fed_node *n = &c->nodes.nodes[node];
+    FED_WARN("bulk", "chunk does not open, the connection is given up", FED_STR("node", node_name(c, node)),
+             FED_U64("part", part));
+    n->has_bulk = n->has_pass = false;
+    explicit_bzero(&n->pass, sizeof n->pass);
+    if (c->collecting && n->online) {
+        repeat_round(c, node);
+    }
+}
+
 /* ROUND again, to nodes that were not heard of since, that had no room for it, or that speak of another attempt. */
 static void repeat_rounds(struct fed_coordinator *c) {
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
@@ -167,13 +190,7 @@ static void repeat_rounds(struct fed_coordinator *c) {
         if (!node->online || !node->has_pass || (!node->missed && node->heard_ms >= c->said_ms)) {
             continue;
         }
-        node->missed = false;
-        for (uint32_t p = 0; p < fed_schedule_parts(c->schedule, i); p++) {
-            struct fed_assignment part;
-            if (fed_schedule_part(&part, c->schedule, i, p) == FED_OK) {
-                say_round(c, &part);
-            }
-        }
+        repeat_round(c, i);
     }
 }
 
@@ -191,8 +208,7 @@ void fed_control_end_attempt(struct fed_coordinator *c, bool committed, bool fin
         if (node->online && (node->has_pass || finished)) {
             send_to_node(c, i, &message);
         }
-        node->has_pass = node->missed = false;
-        explicit_bzero(&node->pass, sizeof node->pass);
+        node->missed = false;
         node->down_next = node->down_end = 0;
     }
 }

@@ -243,6 +243,7 @@ static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
         .stall_ms = STALL_MS,
         .context = c,
         .get = fed_bulk_get,
+        .broken = fed_control_broken_chunk,
         .claim = fed_control_claim,
         .admitted = fed_control_admitted,
         .refused = fed_control_refused,

@@ -104,6 +104,7 @@ void fed_control_tick(struct fed_coordinator *c, uint64_t now_ms);
 void fed_control_hand_out(struct fed_coordinator *c);
 void fed_control_end_attempt(struct fed_coordinator *c, bool committed, bool finished);
 void fed_control_node_lost(struct fed_coordinator *c, size_t node, const char *why);
+void fed_control_broken_chunk(void *context, size_t node, uint32_t part);
 enum fed_refusal fed_control_claim(void *context, size_t node, uint32_t part, const struct fed_update_header *header);
 void fed_control_admitted(void *context, size_t node, uint32_t part, const struct fed_update_header *header);
 void fed_control_refused(void *context, size_t node, uint32_t part, enum fed_refusal refusal,

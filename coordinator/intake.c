@@ -40,6 +40,7 @@ struct slot {
     unsigned n_jobs; /* pool jobs that look at this slot */
     uint64_t moved_ms;
     unsigned stalls; /* since the last chunk came */
+    bool blamed;     /* its connection was given up, and nothing has come by a new one yet */
 };
 
 enum job_kind { JOB_OPEN, JOB_ADD };
@@ -323,6 +324,30 @@ static void give_way(struct fed_intake *intake, struct slot *slot) {
     append_offer(intake, offer);
 }
 
+static void forget_in_flight(struct slot *slot) {
+    for (uint64_t i = 0; i < slot->header.n_chunks; i++) {
+        if (slot->chunks[i] == CHUNK_IN_FLIGHT) {
+            chunk_missing(slot, i);
+            slot->n_in_flight--;
+        }
+    }
+}
+
+/* The connection pays for the first chunk that does not open; what else came by it gets no blame of its own. */
+static void give_up_connection(struct fed_intake *intake, struct slot *slot) {
+    if (slot->blamed) {
+        return;
+    }
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        struct slot *other = &intake->slots[i];
+        if (other->phase == SLOT_FETCHING && other->offer->node == slot->offer->node) {
+            forget_in_flight(other);
+            other->blamed = true;
+        }
+    }
+    intake->config.broken(intake->config.context, slot->offer->node, slot->offer->part);
+}
+
 /* Chunks in flight that never came, because the lane was lost or the node is slow, are asked for again. A node from which
  * nothing comes at all does not keep the slot from the others. */
 static void look_after_stalled(struct fed_intake *intake, struct slot *slot) {
@@ -333,12 +358,7 @@ static void look_after_stalled(struct fed_intake *intake, struct slot *slot) {
         give_way(intake, slot);
         return;
     }
-    for (uint64_t i = 0; i < slot->header.n_chunks; i++) {
-        if (slot->chunks[i] == CHUNK_IN_FLIGHT) {
-            chunk_missing(slot, i);
-            slot->n_in_flight--;
-        }
-    }
+    forget_in_flight(slot);
     slot->moved_ms = intake->now_ms;
 }
 
@@ -380,6 +400,7 @@ int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint
     slot->chunks[index] = CHUNK_OPENING;
     slot->moved_ms = now_ms;
     slot->stalls = 0;
+    slot->blamed = false;
     *job = (struct intake_job){.job.run = open_and_check,
                                .intake = intake,
                                .kind = JOB_OPEN,
@@ -403,6 +424,7 @@ static void chunk_opened(struct fed_intake *intake, struct intake_job *job) {
             refuse_slot(intake, slot, FED_REFUSAL_SEAL, "a chunk does not open under its key");
         } else {
             chunk_missing(slot, job->index);
+            give_up_connection(intake, slot);
         }
         return;
     }

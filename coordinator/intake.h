@@ -3,7 +3,7 @@
  * itself belongs to the loop.
  *
  *     offered -> FETCHING (chunks missing, in flight, opening) -> WAITING (whole, checked) -> ADDING -> admitted
- *        ^          |  a chunk that does not open is dropped and asked for once more
+ *        ^          |  a chunk that does not open is dropped and asked for once more, by another connection
  *        +----------+  nothing comes at all, and others wait
  *                   +-- a bad value, or a chunk that never opens --> refused; nothing of it was added
  *
@@ -37,6 +37,8 @@ struct fed_intake_config {
     const char *spool_dir; /* for updates larger than that */
     uint64_t stall_ms;     /* a chunk in flight for longer is asked for again */
     void *context;         /* of the calls below */
+    /* A chunk from this node did not open: its connection is given up, and what was in flight on it is asked for again. */
+    void (*broken)(void *context, size_t node, uint32_t part);
     /* Ask the node for chunks [first, first + count). FED_EAGAIN: not now; FED_EGONE: it has no bulk lane now. */
     int (*get)(void *context, size_t node, uint32_t part, uint64_t first, uint32_t count);
     /* The update is whole, checked, and the next to be added. FED_REFUSAL_NONE: its clients are this part's for good,

@@ -175,27 +175,32 @@ static bool equal_constant_time(const char *a, const char *b, size_t n) {
     return difference == 0;
 }
 
-int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle, const char *capability) {
-    if (strlen(handle) != 32 || strlen(capability) != 32) {
-        return FED_ENOTFOUND;
-    }
+int fed_nodes_find_handle(size_t *node, const struct fed_nodes *nodes, const char *handle) {
     for (size_t i = 0; i < nodes->n_nodes; i++) {
         char expect[33];
-        if (!nodes->nodes[i].has_pass) {
-            continue;
+        if (nodes->nodes[i].has_pass) {
+            fed_hex(expect, nodes->nodes[i].pass.handle, 16);
+            if (strcmp(expect, handle) == 0) {
+                *node = i;
+                return FED_OK;
+            }
         }
-        fed_hex(expect, nodes->nodes[i].pass.handle, 16);
-        if (strcmp(expect, handle) != 0) {
-            continue;
-        }
-        fed_hex(expect, nodes->nodes[i].pass.capability, 16);
-        if (!equal_constant_time(expect, capability, 32)) {
-            return FED_ENOTFOUND;
-        }
-        *node = i;
-        return FED_OK;
     }
     return FED_ENOTFOUND;
+}
+
+int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle, const char *capability) {
+    char expect[33];
+    size_t i;
+    if (strlen(capability) != 32 || fed_nodes_find_handle(&i, nodes, handle) != FED_OK) {
+        return FED_ENOTFOUND;
+    }
+    fed_hex(expect, nodes->nodes[i].pass.capability, 16);
+    if (!equal_constant_time(expect, capability, 32)) {
+        return FED_ENOTFOUND;
+    }
+    *node = i;
+    return FED_OK;
 }
 
 bool fed_nodes_hosts(const struct fed_nodes *nodes, size_t node, uint64_t client) {

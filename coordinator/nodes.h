@@ -10,7 +10,7 @@
 #include "coordinator/roster.h"
 #include "proto/wire.h"
 
-/* The right to use the bulk lane, for one node in one attempt. */
+/* The right to use the bulk lane: one node's, from its first ROUND until it leaves or the pass is taken back. */
 struct fed_pass {
     uint8_t handle[16], capability[16];
 };
@@ -60,6 +60,9 @@ void fed_nodes_user(char user[FED_USER_MAX], const struct fed_roster_entry *entr
 int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char *user, int64_t wall_s) FED_MUST_CHECK;
 /* The seal key that belongs to the key behind this name: while a key is being changed a node has two of each. */
 const uint8_t *fed_nodes_seal_key(const struct fed_nodes *nodes, size_t node, const char *user);
+/* The name under which messages of the bulk lane arrive: the pass's handle as hex. A pass that was taken back makes the name
+ * unknown from the next message on, whatever connection stands. */
+int fed_nodes_find_handle(size_t *node, const struct fed_nodes *nodes, const char *handle) FED_MUST_CHECK;
 /* The node that holds this pass (hex, as it travels). The capability is compared in constant time. */
 int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle,
                         const char *capability) FED_MUST_CHECK;

@@ -50,6 +50,7 @@ struct liar {
     struct fed_identity identity;
     struct fed_link *link;
     struct fed_lane *control, *bulk;
+    char handle[33]; /* of the pass that bulk was opened with */
     const struct lie *lies[LIES_MAX];
     size_t n_lies, turn; /* turn: lies told, the one at hand included */
     const struct lie *lie;
@@ -239,6 +240,15 @@ static void make_update(struct liar *liar, struct part *part) {
         liar->lie->values(part);
     }
     seal(&part->update, &header, liar);
+}
+
+static struct part *find_part(struct liar *liar, uint32_t id) {
+    for (size_t i = 0; i < liar->n_parts; i++) {
+        if (liar->parts[i].id == id) {
+            return &liar->parts[i];
+        }
+    }
+    return NULL;
 }
 
 static struct part *part_of_client(struct liar *liar, uint64_t client) {
@@ -501,8 +511,6 @@ static void end_attempt(struct liar *liar) {
 }
 
 static void begin_attempt(struct liar *liar, const struct fed_msg_round *round) {
-    char handle[33], capability[33];
-    struct fed_error err;
     bool same_round = liar->terms.round == round->terms.round;
     end_attempt(liar);
     liar->terms = round->terms;
@@ -514,13 +522,26 @@ static void begin_attempt(struct liar *liar, const struct fed_msg_round *round) 
     }
     fprintf(stderr, "round %llu lie %s\n", (unsigned long long)liar->terms.round, liar->lie->name);
     must(fed_download_new(&liar->download, &liar->terms, round), "download");
+}
+
+/* Another pass: the coordinator has given up the lane that stands. */
+static void take_pass(struct liar *liar, const struct fed_msg_round *round) {
+    struct fed_error err;
+    char handle[33], capability[33];
     fed_hex(handle, round->handle, sizeof round->handle);
     fed_hex(capability, round->capability, sizeof round->capability);
+    if (liar->bulk != NULL && strcmp(handle, liar->handle) == 0) {
+        return;
+    }
+    memcpy(liar->handle, handle, sizeof liar->handle);
     fed_lane_close(liar->bulk);
     liar->bulk = NULL;
     if (fed_lane_connect_bulk(&liar->bulk, liar->link, liar->bulk_endpoint, handle, capability, BULK_FRAME_MAX, &err) !=
         FED_OK) {
         die("bulk lane", err.text);
+    }
+    if (liar->download != NULL) {
+        fed_download_restart(liar->download);
     }
 }
 
@@ -528,10 +549,8 @@ static void hear_round(struct liar *liar, const struct fed_msg_round *round) {
     if (!liar->working || round->terms.round != liar->terms.round || round->terms.attempt != liar->terms.attempt) {
         begin_attempt(liar, round);
     }
-    struct part *part = NULL;
-    for (size_t i = 0; i < liar->n_parts; i++) {
-        part = liar->parts[i].id == round->part ? &liar->parts[i] : part;
-    }
+    take_pass(liar, round);
+    struct part *part = find_part(liar, round->part);
     if (part == NULL) {
         if (liar->n_parts == PARTS_MAX) {
             die("round", "too many parts");
@@ -553,9 +572,11 @@ static void hear_round(struct liar *liar, const struct fed_msg_round *round) {
 
 static void hear_refused(struct liar *liar, const struct fed_msg_refused *refused) {
     fprintf(stderr, "refused %s\n", fed_refusal_name(refused->code));
+    bool for_good = refused->retry_after_ms == 0 && refused->round == liar->terms.round &&
+                    refused->attempt == liar->terms.attempt && find_part(liar, refused->part) != NULL;
     if (refused->round == 0 && refused->code == FED_REFUSAL_ROUND) {
         say_hello(liar);
-    } else {
+    } else if (!for_good) { /* what is refused for good nobody waits for: nothing more need be said of it */
         decline_all(liar);
     }
 }

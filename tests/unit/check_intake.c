@@ -46,7 +46,7 @@ struct rig {
     struct outcome outcomes[256];
     size_t n_outcomes;
     enum fed_refusal claim_answer;
-    unsigned n_claims;
+    unsigned n_claims, n_broken;
     bool spoil; /* the next update that is about to be added is damaged on disk */
     int64_t *expected;
 };
@@ -91,6 +91,20 @@ static void damage_spool_file(const struct rig *rig) {
     }
     fclose(maps);
     ck_assert(damaged);
+}
+
+/* With the connection goes what was in flight on it. */
+static void broken(void *context, size_t node, uint32_t part) {
+    struct rig *rig = context;
+    size_t kept = rig->next_ask;
+    (void)part;
+    rig->n_broken++;
+    for (size_t i = rig->next_ask; i < rig->n_asks; i++) {
+        if (rig->asks[i].node != node) {
+            rig->asks[kept++] = rig->asks[i];
+        }
+    }
+    rig->n_asks = kept;
 }
 
 static enum fed_refusal claim(void *context, size_t node, uint32_t part, const struct fed_update_header *header) {
@@ -154,6 +168,7 @@ static struct rig *rig_with(uint64_t staging_bytes, const char *spool_dir) {
                                        .stall_ms = STALL_MS,
                                        .context = rig,
                                        .get = get,
+                                       .broken = broken,
                                        .claim = claim,
                                        .admitted = admitted,
                                        .refused = refused};
@@ -535,6 +550,7 @@ START_TEST(flipped_bit_in_any_chunk_is_refused_and_nothing_added) {
         check_last(rig, FED_REFUSAL_SEAL, "does not open");
         ck_assert_uint_eq(left, 0);
         ck_assert_uint_eq(count_asks(rig, chunk), 2);
+        ck_assert_uint_eq(rig->n_broken, b + 1); /* the connection paid for the first, the node for the second */
         check_sum(rig);
         free_update(update);
     }
@@ -553,6 +569,7 @@ START_TEST(chunk_that_opens_the_second_time_is_as_good_as_any) {
         offer(rig, update);
         serve(rig, &update, 1, chunk + 1, flip_bit, &flip);
         check_last(rig, FED_REFUSAL_NONE, "");
+        ck_assert_uint_eq(rig->n_broken, chunk + 1);
         expect(rig, update);
         check_sum(rig);
     }
@@ -745,24 +762,27 @@ END_TEST
 START_TEST(lost_node_leaves_nothing_behind) {
     static struct sealed sealed;
     struct rig *rig = new_rig();
-    struct update *lost = single(rig, 0, 0, 4), *waiting = single(rig, 0, 1, 4), *other = single(rig, 1, 0, 5);
-    offer(rig, lost);
-    offer(rig, waiting);
-    serve_all_but_last(rig, lost);
+    struct update *lost[FED_INTAKE_SLOTS], *other = single(rig, 1, 0, 5);
+    for (uint32_t part = 0; part < FED_INTAKE_SLOTS; part++) { /* the last one waits for a slot */
+        lost[part] = single(rig, 0, part, 4);
+        offer(rig, lost[part]);
+    }
+    serve_all_but_last(rig, lost[0]);
     fed_intake_node_lost(rig->intake, 0);
-    seal_chunk(&sealed, lost, FLOATS - 1);
-    ck_assert_int_eq(give(rig, lost, FLOATS - 1, &sealed), FED_EWIRE);
+    seal_chunk(&sealed, lost[0], FLOATS - 1);
+    ck_assert_int_eq(give(rig, lost[0], FLOATS - 1, &sealed), FED_EWIRE);
     rig->next_ask = rig->n_asks;
     offer(rig, other);
-    serve_one(rig, other, 1);
+    serve_one(rig, other, 1); /* nothing else is asked for */
     expect(rig, other);
     check_sum(rig);
-    offer(rig, lost); /* back again, and from the start */
-    serve_one(rig, lost, 2);
-    expect(rig, lost);
+    offer(rig, lost[0]); /* back again, and from the start */
+    serve_one(rig, lost[0], 2);
+    expect(rig, lost[0]);
     check_sum(rig);
-    free_update(lost);
-    free_update(waiting);
+    for (uint32_t part = 0; part < FED_INTAKE_SLOTS; part++) {
+        free_update(lost[part]);
+    }
     free_update(other);
     free_rig(rig);
 }
@@ -802,7 +822,7 @@ START_TEST(lane_that_is_full_or_gone_is_tried_again) {
     for (int i = 0; i < 5; i++) {
         unsigned tried = rig->n_gets;
         ck_assert_uint_gt(fed_intake_wakeup(rig->intake), rig->now_ms);
-        ck_assert_uint_le(fed_intake_wakeup(rig->intake), rig->now_ms + STALL_MS);
+        ck_assert_uint_lt(fed_intake_wakeup(rig->intake), rig->now_ms + STALL_MS); /* sooner than for what is lost */
         rig->now_ms = fed_intake_wakeup(rig->intake);
         work(rig);
         ck_assert_uint_gt(rig->n_gets, tried);
