@@ -13,6 +13,8 @@
 
 #define STRANGER SIZE_MAX
 #define LOG_REFUSALS_PER_SECOND 5
+#define JOINS_MOST 10 /* new connections of one node in a window */
+#define JOINS_WINDOW_MS 10000
 
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
 
@@ -243,12 +245,27 @@ void fed_control_node_lost(struct fed_coordinator *c, size_t node, const char *w
     fed_control_hand_out(c);
 }
 
+/* Each new connection of a node makes its work be handed out anew; one that reconnects without end is told to wait. */
+static bool joins_too_often(struct fed_node *node, uint64_t now_ms) {
+    if (now_ms >= node->joins_since_ms + JOINS_WINDOW_MS) {
+        node->joins_since_ms = now_ms;
+        node->n_joins = 0;
+    }
+    return ++node->n_joins > JOINS_MOST;
+}
+
 static void node_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
                         const struct fed_msg_hello *hello) {
     struct fed_node *n = &c->nodes.nodes[node];
     bool same = n->workers == hello->workers && n->n_hosted == hello->n_hosted &&
                 memcmp(n->hosted, hello->hosted, hello->n_hosted * sizeof *hello->hosted) == 0;
-    if (n->online && !(same && fed_route_equal(&n->control, route))) {
+    bool known = n->online && fed_route_equal(&n->control, route);
+    if (!known && joins_too_often(n, fed_clock_ms())) {
+        fed_control_count_refusal(c, node, FED_REFUSAL_BUSY, "it connects again and again");
+        say_refused(c, route, &(struct fed_msg_refused){.code = FED_REFUSAL_BUSY, .retry_after_ms = JOINS_WINDOW_MS});
+        return;
+    }
+    if (n->online && !(same && known)) {
         fed_control_node_lost(c, node, "it connected anew");
     }
     bool fresh = !n->online;

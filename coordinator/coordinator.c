@@ -81,10 +81,26 @@ static int load_roster(struct fed_coordinator *c, struct fed_error *err) {
 
 /* -- the run ------------------------------------------------------------------------------------------------------------ */
 
+/* A roster may have outgrown the bound on updates that the run was created with. The bound is part of the exact sum, so the
+ * run keeps it, and the round keeps its cohorts within it. */
+static void keep_bound_of_run(const struct fed_coordinator *c, struct fed_task_terms *terms) {
+    struct fed_store *store = NULL;
+    struct fed_task_terms stored;
+    if (fed_store_open_readonly(&store, c->options.run_dir, NULL) != FED_OK) {
+        return; /* a new run; or one that opening it for good will speak about */
+    }
+    const char *text = fed_store_task_terms(store);
+    if (fed_task_terms_decode(&stored, text, strlen(text), NULL) == FED_OK) {
+        terms->max_updates = stored.max_updates;
+    }
+    fed_store_close(store);
+}
+
 static int make_terms(struct fed_coordinator *c, struct fed_task_terms *terms, struct fed_error *err) {
     uint64_t largest = c->has_partition ? fed_partition_largest(&c->partition) : 0;
     uint64_t population = fed_roster_population(c->nodes.roster);
     fed_terms_from_task(terms, c->task, c->has_partition ? c->partition.digest : NULL, largest, population);
+    keep_bound_of_run(c, terms);
     int rc = fed_fixed_init(&c->fixed, terms->max_delta, terms->max_weight, terms->max_updates, err);
     if (rc != FED_OK) {
         return fed_error_prefix(err, rc, "%s", c->task->path);

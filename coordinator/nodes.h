@@ -21,6 +21,8 @@ struct fed_node {
     bool has_bulk;
     struct fed_route bulk;
     uint64_t heard_ms;
+    uint64_t joins_since_ms; /* start of the window in which its connections are counted */
+    uint32_t n_joins;
     uint32_t workers;
     uint32_t n_hosted; /* as claimed in HELLO, all within its roster entry */
     struct fed_id_range hosted[FED_RANGES_MAX];

@@ -357,11 +357,7 @@ static void end_store_evaluation(struct work *work) {
 static void end_evaluate(struct work *work) {
     struct fed_coordinator *c = work->c;
     if (work->rc != FED_OK) {
-        FED_ERROR("evaluate", "failed, trying again", FED_U64("round", work->round),
-                  FED_STR("why", fed_status_text(work->rc)));
-        if (fed_work_evaluate(c, work->round) != FED_OK) {
-            fed_loop_fail(c, "to evaluate the model");
-        }
+        fed_loop_fail(c, "to evaluate the model"); /* nothing else can go wrong: model and data were checked at start */
         return;
     }
     double target = c->task->algorithm.target_accuracy;

@@ -25,7 +25,8 @@ static bool encoding_ok(enum fed_encoding encoding) { return encoding == FED_ENC
 
 static bool hello_ok(const struct fed_msg_hello *hello) {
     if (!text_ok(hello->build, sizeof hello->build, 0) || !text_ok(hello->kernel_family, sizeof hello->kernel_family, 0) ||
-        !text_ok(hello->kernels, sizeof hello->kernels, 0) || hello->workers < 1 || hello->n_hosted > FED_RANGES_MAX) {
+        !text_ok(hello->kernels, sizeof hello->kernels, 0) || hello->workers < 1 || hello->workers > FED_WORKERS_MAX ||
+        hello->n_hosted > FED_RANGES_MAX) {
         return false;
     }
     for (uint32_t i = 0; i < hello->n_hosted; i++) {

@@ -16,11 +16,12 @@
 #define FED_PROTOCOL_MINOR 0u
 #define FED_CONTROL_MAX ((size_t)64 * 1024) /* a control message */
 #define FED_BULK_HEAD_MAX ((size_t)256)     /* the head frame of a bulk message */
-#define FED_CLIENTS_MAX 1024                /* in one ROUND or OFFER */
-#define FED_RANGES_MAX 64                   /* hosted ranges in HELLO */
-#define FED_TASK_MAX ((size_t)32 * 1024)    /* JSON text of a task */
-#define FED_PARAMS_MAX ((uint64_t)1 << 40)  /* parameters of a model: far from where a product of sizes could wrap */
-#define FED_OBJECT_MAX ((uint64_t)1 << 44)  /* plain bytes of a model file or an update */
+#define FED_WORKERS_MAX 1024u
+#define FED_CLIENTS_MAX 1024               /* in one ROUND or OFFER */
+#define FED_RANGES_MAX 64                  /* hosted ranges in HELLO */
+#define FED_TASK_MAX ((size_t)32 * 1024)   /* JSON text of a task */
+#define FED_PARAMS_MAX ((uint64_t)1 << 40) /* parameters of a model: far from where a product of sizes could wrap */
+#define FED_OBJECT_MAX ((uint64_t)1 << 44) /* plain bytes of a model file or an update */
 
 enum fed_message_kind {
     FED_MSG_HELLO = 1, /* node -> coordinator */
@@ -41,7 +42,7 @@ struct fed_id_range {
 struct fed_msg_hello {
     uint32_t protocol_minor;
     char build[64], kernel_family[16], kernels[16];
-    uint32_t workers; /* >= 1: clients trained at once */
+    uint32_t workers; /* 1..FED_WORKERS_MAX: clients trained at once */
     uint32_t n_hosted;
     struct fed_id_range hosted[FED_RANGES_MAX];
     bool has_partition;
