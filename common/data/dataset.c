@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/data/idx.h"
+#include "common/numeric/every_isa.h"
 #include "common/seal/digest.h"
 
 struct fed_dataset_storage {
@@ -94,21 +95,17 @@ int fed_dataset_check(const struct fed_dataset *dataset, uint32_t inputs, uint32
     return 0;
 }
 
-/* i / 255 for every byte, divided by the compiler in float32 (IEEE: the same quotient as at run time). */
-#define Q(i) (float)(i) / 255.0f
-#define Q4(i) Q(i), Q(i + 1), Q(i + 2), Q(i + 3)
-#define Q16(i) Q4(i), Q4(i + 4), Q4(i + 8), Q4(i + 12)
-#define Q64(i) Q16(i), Q16(i + 16), Q16(i + 32), Q16(i + 48)
-static const float scaled[256] = {Q64(0), Q64(64), Q64(128), Q64(192)};
+/* Division is faster than a table: it goes by whole vectors. */
+FED_EVERY_ISA static void scale(float *restrict to, const uint8_t *restrict from, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        to[k] = (float)from[k] / 255.0f;
+    }
+}
 
 void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows, size_t n, float *x, size_t stride,
                         uint32_t *y) {
     for (size_t i = 0; i < n; i++) {
-        const uint8_t *from = dataset->features + (size_t)rows[i] * dataset->n_features;
-        float *to = x + i * stride;
-        for (size_t k = 0; k < dataset->n_features; k++) {
-            to[k] = scaled[from[k]];
-        }
+        scale(x + i * stride, dataset->features + (size_t)rows[i] * dataset->n_features, dataset->n_features);
         y[i] = dataset->labels[rows[i]];
     }
 }

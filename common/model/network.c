@@ -15,6 +15,7 @@
 #include "common/numeric/transpose.h"
 
 #define ALIGNMENT 64
+#define EVALUATE_ROWS 10 /* one tile of the widest kernels */
 
 struct layer {
     size_t n_in, n_out;
@@ -189,16 +190,18 @@ static void activate(const struct fed_network *net, const struct layer *layer, f
     }
 }
 
-/* Only the first layer skips columns: inputs are often zero where hidden units are not. */
-static void forward(struct fed_network *net, size_t rows) {
+/* input: rows of the input buffer, not always its first. Only the first layer skips columns: inputs are often zero where
+ * hidden units are not. */
+static void forward(struct fed_network *net, const float *input, size_t rows) {
     assert(rows > 0 && rows <= net->max_batch);
     const struct layer *first = &net->layers[0];
-    net->n_columns = net->kernels->live_columns(net->column_list, net->input, first->in_stride, rows);
+    net->n_columns = net->kernels->live_columns(net->column_list, input, first->in_stride, rows);
     net->columns = net->n_columns < first->n_in ? net->column_list : NULL;
     for (uint32_t l = 0; l < net->n_layers; l++) {
         struct layer *layer = &net->layers[l];
-        net->kernels->forward(layer->out, layer->stride, layer->x, layer->in_stride, rows, layer->panels, layer->n_in,
-                              layer->n_out, l == 0 ? net->columns : NULL, l == 0 ? net->n_columns : layer->n_in);
+        net->kernels->forward(layer->out, layer->stride, l == 0 ? input : layer->x, layer->in_stride, rows, layer->panels,
+                              layer->n_in, layer->n_out, l == 0 ? net->columns : NULL,
+                              l == 0 ? net->n_columns : layer->n_in);
         for (size_t b = 0; b < rows; b++) {
             float *row = layer->out + b * layer->stride;
             add_bias(row, layer->bias, layer->stride);
@@ -280,7 +283,7 @@ static void backward(struct fed_network *net, const struct layer *layer, const s
 }
 
 double fed_network_step(struct fed_network *net, const uint32_t *labels, size_t rows, float learning_rate) {
-    forward(net, rows);
+    forward(net, net->input, rows);
     double loss = loss_gradient(net, labels, rows, -learning_rate / (float)rows);
     for (uint32_t l = net->n_layers; l-- > 0;) {
         struct layer *layer = &net->layers[l];
@@ -296,22 +299,27 @@ double fed_network_step(struct fed_network *net, const uint32_t *labels, size_t 
     return loss;
 }
 
+/* A few rows at a time: the fewer, the more columns are zero in all of them. 100 rows of MNIST leave 65 % of the columns, 10
+ * rows 47 %. */
 void fed_network_evaluate(struct fed_network *net, const uint32_t *labels, size_t rows, double *loss_sum,
                           size_t *n_correct) {
-    forward(net, rows);
     const struct layer *last = last_layer(net);
     double loss = 0;
-    for (size_t b = 0; b < rows; b++) {
-        float sum;
-        size_t guess;
-        loss += softmax_loss(net, last->out + b * last->stride, last->n_out, labels[b], &sum, &guess);
-        *n_correct += guess == labels[b];
+    for (size_t first = 0, n; first < rows; first += n) {
+        n = smaller(EVALUATE_ROWS, rows - first);
+        forward(net, net->input + first * net->layers[0].in_stride, n);
+        for (size_t b = 0; b < n; b++) {
+            float sum;
+            size_t guess;
+            loss += softmax_loss(net, last->out + b * last->stride, last->n_out, labels[first + b], &sum, &guess);
+            *n_correct += guess == labels[first + b];
+        }
     }
     *loss_sum += loss;
 }
 
 const float *fed_network_logits(struct fed_network *net, size_t rows, size_t *stride) {
-    forward(net, rows);
+    forward(net, net->input, rows);
     *stride = last_layer(net)->stride;
     return last_layer(net)->out;
 }

@@ -10,19 +10,12 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/numeric/every_isa.h"
+
 #define MAX_DELTA 0x1p20
 #define MAX_UPDATES ((uint64_t)1 << 24)
 #define MAGIC 0x1.8p52
 #define BLOCK 1024 /* elements between two looks at whether one was wrong */
-
-/* The loops at the end are compiled for three instruction sets, chosen at start; sanitizers do not bear the ifuncs that
- * this takes, and clang 14 does not know the names. All give the same bits. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&                   \
-    !defined(__SANITIZE_THREAD__)
-#define EVERY_ISA __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define EVERY_ISA
-#endif
 
 /* Smallest e with 2^e >= value. */
 static int ceil_log2(double value) {
@@ -60,7 +53,7 @@ int fed_fixed_init(struct fed_fixed *out, double max_delta, uint64_t max_weight,
 }
 
 /* !(x <= cap) is also true for NaN. */
-EVERY_ISA static bool any_beyond(const float *delta, size_t n, float cap) {
+FED_EVERY_ISA static bool any_beyond(const float *delta, size_t n, float cap) {
     unsigned beyond = 0;
     for (size_t i = 0; i < n; i++) {
         beyond |= !(fabsf(delta[i]) <= cap);
@@ -87,7 +80,7 @@ static inline int64_t bits_of(double value) {
     return bits;
 }
 
-EVERY_ISA static void add_scaled(int64_t *restrict sum, const float *restrict delta, size_t n, double scale) {
+FED_EVERY_ISA static void add_scaled(int64_t *restrict sum, const float *restrict delta, size_t n, double scale) {
     for (size_t i = 0; i < n; i++) {
         double y = (double)delta[i] * scale + MAGIC;
         sum[i] += bits_of(y) - bits_of(MAGIC);
@@ -107,7 +100,7 @@ static int64_t sum_bound(const struct fed_fixed *fixed, uint64_t total_weight) {
     return bound > INT64_MAX ? INT64_MAX : (int64_t)bound;
 }
 
-EVERY_ISA static bool any_outside(const int64_t *part, size_t n, int64_t bound) {
+FED_EVERY_ISA static bool any_outside(const int64_t *part, size_t n, int64_t bound) {
     uint64_t outside = 0;
     for (size_t i = 0; i < n; i++) {
         outside |= (uint64_t)(part[i] > bound) | (uint64_t)(part[i] < -bound);
@@ -129,7 +122,7 @@ size_t fed_fixed_check_sum(const struct fed_fixed *fixed, const int64_t *part, s
     return n;
 }
 
-EVERY_ISA static void add_parts(int64_t *restrict sum, const int64_t *restrict part, size_t n) {
+FED_EVERY_ISA static void add_parts(int64_t *restrict sum, const int64_t *restrict part, size_t n) {
     for (size_t i = 0; i < n; i++) {
         sum[i] += part[i];
     }
@@ -138,7 +131,7 @@ EVERY_ISA static void add_parts(int64_t *restrict sum, const int64_t *restrict p
 void fed_fixed_add_sum(int64_t *sum, const int64_t *part, size_t n) { add_parts(sum, part, n); }
 
 /* True when a result is not finite. out may be w. */
-EVERY_ISA static bool commit(float *out, const float *w, const int64_t *sum, size_t n, double divisor) {
+FED_EVERY_ISA static bool commit(float *out, const float *w, const int64_t *sum, size_t n, double divisor) {
     unsigned broken = 0;
     for (size_t i = 0; i < n; i++) {
         float mean = (float)((double)w[i] + (double)sum[i] / divisor);
