@@ -218,7 +218,8 @@ START_TEST(check_names_what_does_not_fit_the_model) {
     ck_assert_int_eq(fed_dataset_check(&d, 784, 4, "F", &err), FED_EDATA);
     ck_assert_str_eq(err.text, "F: 6 features an example found, but the model takes 784");
     ck_assert_int_eq(fed_dataset_check(&d, PIXELS, 3, "F", &err), FED_EDATA);
-    ck_assert_str_eq(err.text, "the labels of F: 3 found at example 1 (counted from 0), but the model has 3 classes, 0 to 2");
+    ck_assert_str_eq(err.text,
+                     "the labels of F: 3 found at example 1 (counted from 0), but the model has 3 classes, 0 to 2");
     fed_dataset_fini(&d);
 }
 END_TEST
