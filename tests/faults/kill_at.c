@@ -1,5 +1,5 @@
-/* Kills the coordinator at a chosen call, so that a test can say "anywhere": preloaded (LD_PRELOAD), it counts the calls of
- * one class that a process makes and raises SIGKILL at the k-th.
+/* Kills a program of ours at a chosen call, so that a test can say "anywhere": preloaded (LD_PRELOAD), it counts the calls
+ * of one class that a process makes and raises SIGKILL at the k-th.
  *
  *     FED_KILL_AT=k           which call, from 1 on
  *     FED_KILL_CLASS=disk     writes, syncs, truncations, renames and removals of regular files and directories
@@ -27,9 +27,10 @@
 
 enum call_class { CLASS_NONE, CLASS_DISK, CLASS_NET };
 
+/* Set before there are threads; `counted` once more by the one that dies. */
 static _Atomic enum call_class counted;
 static bool torn;
-static long kill_at; /* set before any thread */
+static long kill_at;
 static atomic_long calls;
 
 static const char *value_of(const char *name, const char *fallback) {
