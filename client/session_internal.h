@@ -1,0 +1,91 @@
+/* The session's state, shared by the files that make it up and by nobody else:
+ *
+ *     session.c  connection, loop, what is said again     hear.c     messages of the coordinator
+ *     say.c      messages to the coordinator              attempt.c  the attempt at hand
+ *     bulk.c     the bulk lane
+ *
+ * All of it belongs to one thread. */
+#ifndef FED_CLIENT_SESSION_INTERNAL_H
+#define FED_CLIENT_SESSION_INTERNAL_H
+
+#include "client/download.h"
+#include "client/parts.h"
+#include "client/session.h"
+#include "proto/wire.h"
+
+#define FED_BACKOFF_FIRST_MS 1000
+
+enum fed_session_state { FED_SESSION_DOWN, FED_SESSION_GREETING, FED_SESSION_READY };
+
+struct fed_session {
+    struct fed_link *link;
+    struct fed_host *host;
+    const struct fed_identity *identity;
+    const struct fed_client_config *config;
+    struct fed_session_options options;
+    int sent_log;
+
+    enum fed_session_state state;
+    struct fed_lane *control;
+    uint64_t seq, said_ms, reconnect_ms, backoff_ms;
+    uint64_t down_since_ms;        /* 0 = not known to be down */
+    struct fed_error said_trouble; /* the last that was logged since WELCOME, so that it is said once a change */
+    bool welcomed, refused;
+    struct fed_error refusal;
+
+    /* from WELCOME */
+    uint8_t run_id[16], task_digest[32];
+    char bulk_endpoint[512];
+    uint32_t ping_ms;
+    struct fed_fixed fixed;
+    struct fed_task_terms task;
+    bool has_task;
+    struct fed_error task_problem; /* why every ROUND of this task is declined; "" = fine */
+    enum fed_decline_reason task_reason;
+
+    /* the attempt at hand */
+    bool working;
+    bool heard_round; /* since WELCOME: from here on rounds only go up */
+    struct fed_terms terms;
+    struct fed_download *download; /* NULL: the model is here */
+    struct fed_part *parts;
+    struct fed_lane *bulk;
+    char handle[33], capability[33];
+    uint64_t bulk_used_ms;
+};
+
+/* session.c */
+/* Says why, closes the connection and opens another later. */
+void fed_session_node_refused(struct fed_session *s, enum fed_refusal refusal);
+
+/* say.c */
+void fed_session_say_hello(struct fed_session *s);
+void fed_session_say_status(struct fed_session *s);
+/* client: NULL = the whole part. */
+void fed_session_say_decline(struct fed_session *s, uint32_t part, const uint64_t *client, enum fed_decline_reason reason);
+void fed_session_say_offer(struct fed_session *s, struct fed_part *part);
+
+/* attempt.c */
+/* keep_updates: another attempt of the round may want them. */
+void fed_session_end_attempt(struct fed_session *s, bool keep_updates);
+void fed_session_model_is_here(struct fed_session *s, struct fed_image *image);
+/* Trained clients join their parts; whole parts are offered. */
+void fed_session_collect_updates(struct fed_session *s);
+/* This attempt is being worked on. */
+bool fed_session_same_attempt(const struct fed_session *s, uint64_t round, uint32_t attempt);
+void fed_session_hear_round(struct fed_session *s, const struct fed_msg_round *round);
+
+/* hear.c */
+void fed_session_hear_control(struct fed_session *s, const struct fed_frame *frame);
+
+/* bulk.c */
+void fed_session_close_bulk(struct fed_session *s);
+void fed_session_open_bulk(struct fed_session *s);
+/* ROUND brought a pass: another than before means that the coordinator has given up the lane that stands. */
+void fed_session_take_pass(struct fed_session *s, const struct fed_msg_round *round);
+void fed_session_hear_bulk(struct fed_session *s);
+void fed_session_ask_chunks(struct fed_session *s, uint64_t now);
+void fed_session_say_where_bulk_is(struct fed_session *s);
+void fed_session_hear_bulk_link(struct fed_session *s, uint64_t now);
+
+#endif
