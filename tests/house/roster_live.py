@@ -22,7 +22,7 @@ def next_round(coordinator, clients):
 
 
 def a_node_that_was_refused_is_let_in_after_it_was_added():
-    with wards.Scene(rounds=FOR_EVER) as scene:
+    with wards.Scene(rounds=FOR_EVER, rejoin_s=1) as scene:
         scene.add_node("ward-0", 0, 50)
         scene.add_node("ward-1", 1, 50, enrolled=False)
         coordinator = scene.coordinator()
@@ -40,7 +40,7 @@ def a_node_that_was_refused_is_let_in_after_it_was_added():
 
 
 def a_node_that_was_removed_is_refused_from_its_next_message_on():
-    with wards.Scene(rounds=FOR_EVER) as scene:
+    with wards.Scene(rounds=FOR_EVER, rejoin_s=1) as scene:
         for client in range(2):
             scene.add_node(f"ward-{client}", client, 50)
         coordinator = scene.coordinator()
@@ -60,7 +60,7 @@ def a_node_that_was_removed_is_refused_from_its_next_message_on():
 
 
 def a_key_is_changed_while_the_old_one_still_works():
-    with wards.Scene(rounds=FOR_EVER) as scene:
+    with wards.Scene(rounds=FOR_EVER, rejoin_s=1) as scene:
         for client in range(2):
             scene.add_node(f"ward-{client}", client, 50)
         coordinator = scene.coordinator()
@@ -87,7 +87,7 @@ def a_key_is_changed_while_the_old_one_still_works():
 
 
 def a_roster_with_a_mistake_is_refused_and_the_old_one_holds():
-    with wards.Scene(rounds=FOR_EVER) as scene:
+    with wards.Scene(rounds=FOR_EVER, rejoin_s=1) as scene:
         scene.add_node("ward-0", 0, 50)
         coordinator = scene.coordinator()
         scene.node("ward-0")
