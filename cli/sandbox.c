@@ -80,7 +80,7 @@ static int write_client(const struct fed_sandbox *sandbox, const struct fed_task
         (json_int_t)task->seed, "data", "format", "idx", "train", "images", images, "labels", labels, "partition",
         partition_json(task), "clients", "first", 0, "count", (json_int_t)task->partition.clients, "limits", "max_epochs",
         (json_int_t)1000000, "max_model_mb", (json_int_t)1048576, "max_train_s", (json_int_t)86400, "memory_mb",
-        (json_int_t)1048576, "state_dir", sandbox->dir);
+        (json_int_t)1048576, "state_dir", "none");
     char *text = client != NULL ? json_dumps(client, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(client);
     if (text == NULL) {

@@ -44,7 +44,8 @@ static const struct fed_setting rows[] = {
     {"limits.max_epochs", FED_SETTING_U64, FIELD(limits.max_epochs), .fallback = "20", .min = 1, .max = 1000000},
     {"limits.max_train_s", FED_SETTING_U64, FIELD(limits.max_train_s), .fallback = "3600", .min = 1, .max = YEAR_S},
     {"limits.memory_mb", FED_SETTING_U64, FIELD(limits.memory_mb), .fallback = "2048", .min = 1, .max = MOST_MB},
-    {"state_dir", FED_SETTING_PATH, FIELD(state_dir), .fallback = "state", .expected = "the path of a directory"},
+    {"state_dir", FED_SETTING_PATH, FIELD(state_dir), .fallback = "state", .zero_word = "none",
+     .expected = "the path of a directory, or the word none"},
 };
 
 static const struct fed_settings settings = {rows, sizeof rows / sizeof *rows};

@@ -42,7 +42,7 @@ struct fed_client_config {
     uint64_t first_client, n_clients;    /* clients: {first, count}; count is 1 without a partition, and by default */
     uint32_t workers;                    /* default 1 */
     struct fed_limits limits;
-    char *state_dir; /* sent.log; default state beside the file */
+    char *state_dir; /* sent.log; default state beside the file; NULL (the word none): no record is kept */
 };
 
 int fed_client_config_load(struct fed_client_config *out, const char *path, const char *const *sets, size_t n_sets,

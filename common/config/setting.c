@@ -168,6 +168,9 @@ int fed_setting_parse(void *field, const struct fed_setting *row, const char *te
         if (text[0] == '\0' || (row->check != NULL && !row->check(text))) {
             return wrong(row, text, err);
         }
+        if (row->zero_word != NULL && strcmp(text, row->zero_word) == 0) {
+            return 0;
+        }
         return take_text(field, text, row->type == FED_SETTING_PATH ? dir : NULL, err);
     case FED_SETTING_NAME:
         ok = fed_name_valid(text);

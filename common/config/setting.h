@@ -33,7 +33,7 @@ struct fed_setting {
     const char *fallback; /* the default as one would write it; NULL: the field stays zero */
     uint64_t min, max;
     double low, high;
-    const char *zero_word;               /* U32: the word for 0, such as "full" */
+    const char *zero_word; /* U32: the word for 0, such as "full"; PATH: the word for no file, which leaves NULL */
     const char *(*word)(unsigned value); /* WORD */
     bool (*check)(const char *text);     /* TEXT, optional */
     /* CUSTOM; may explain itself in why (empty when called) */
