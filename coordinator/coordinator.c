@@ -106,13 +106,13 @@ static int make_terms(struct fed_coordinator *c, struct fed_task_terms *terms, s
         return fed_error_prefix(err, rc, "%s", c->task->path);
     }
     double quantum = ldexp(1.0, -c->fixed.exponent);
-    double smallest = largest > 0 ? (double)largest : 1.0;
+    double smallest = (double)largest; /* 0: the weights are the owners', and nobody can say */
     for (uint32_t k = 0; c->has_partition && k < c->partition.n_clients; k++) {
         size_t n;
         fed_partition_shard(&c->partition, k, &n);
         smallest = (double)n < smallest ? (double)n : smallest;
     }
-    if (quantum > 1e-9 * smallest) {
+    if (largest > 0 && quantum > 1e-9 * smallest) {
         FED_WARN("fixed", "coarse quantum", FED_F64("quantum", quantum), FED_F64("smallest_weight", smallest),
                  FED_STR("remedy", "set algorithm.max_weight to the largest shard, or lower algorithm.max_delta"));
     }

@@ -16,7 +16,7 @@ static int parse_public_key(void *field, const char *text, struct fed_error *why
     return fed_public_parse(field, text, why);
 }
 
-#define MOST_CLIENTS ((uint64_t)1 << 62) /* so that first + count cannot overflow */
+#define MOST_CLIENTS ((uint64_t)1 << 31) /* ids stay below 2^32: a cohort is drawn from them by 32-bit numbers */
 #define MOST_MB ((uint64_t)1 << 30)
 #define YEAR_S 31536000
 #define FIELD(name) offsetof(struct draft, config.name)

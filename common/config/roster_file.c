@@ -61,7 +61,7 @@ static int parse_date(void *field, const char *text, struct fed_error *why) {
     return fed_roster_date_parse(field, text);
 }
 
-#define MOST_CLIENTS ((uint64_t)1 << 62) /* so that first + count cannot overflow */
+#define MOST_CLIENTS ((uint64_t)1 << 31) /* ids stay below 2^32: a cohort is drawn from them by 32-bit numbers */
 #define PUBLIC_LINE "a public line, fedavg1:..."
 #define DATE "a date such as 2026-01-01 or 2026-01-01T12:00:00Z"
 #define FIELD(name) offsetof(struct fed_roster_entry, name)
@@ -191,7 +191,7 @@ static int check_entry(const struct rules *rules, size_t i) {
         return refuse(rules, i, "a name has 1 to 63 characters from a-z, 0-9 and -");
     }
     if (entry->n_clients < 1 || entry->n_clients > MOST_CLIENTS || entry->first_client > MOST_CLIENTS) {
-        return refuse(rules, i, "clients are out of range, expected first and count up to 2^62");
+        return refuse(rules, i, "clients are out of range, expected first and count up to 2^31");
     }
     if (entry->not_after != 0 && entry->not_after <= entry->not_before) {
         return refuse(rules, i, "not_after is not later than not_before");

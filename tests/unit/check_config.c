@@ -748,7 +748,7 @@ static const struct {
     const char *lines, *set, *sentence;
 } wrong_clients[] = {
     {"clients: {first: 7}\n", NULL, "@: data.train.images: missing, expected the path of a file"},
-    {CLIENT_DATA, NULL, "@: clients.first: missing, expected a whole number from 0 to 4611686018427387904"},
+    {CLIENT_DATA, NULL, "@: clients.first: missing, expected a whole number from 0 to 2147483648"},
     {CLIENT_DATA "clients: {first: 7, count: 2}\n", NULL,
      "@:6: clients.count: found 2, expected 1: without data.partition the file is the shard of one client"},
     {CLIENT_DATA "clients: {first: 7}\n", "seed=1", "--set seed: goes only with data.partition"},
@@ -756,7 +756,7 @@ static const struct {
     {CLIENT_SPLIT "seed: 1\nclients: {first: 5, count: 6}\n", NULL,
      "@:7: clients.count: found 6 from client 5 on, expected at most 10 clients in all"},
     {CLIENT_DATA "clients: {first: 18446744073709551615}\n", NULL,
-     "@:6: clients.first: found \"18446744073709551615\", expected a whole number from 0 to 4611686018427387904"},
+     "@:6: clients.first: found \"18446744073709551615\", expected a whole number from 0 to 2147483648"},
     {CLIENT_DATA "clients: {first: 7}\n", "coordinator=tcp://*:5600",
      "--set coordinator: found \"tcp://*:5600\", expected an endpoint to connect to, tcp://HOST:PORT or ipc://PATH"},
     {CLIENT_DATA "clients: {first: 7}\n", "coordinator=tcp://fl.example.org",
