@@ -200,7 +200,9 @@ void fed_control_end_attempt(struct fed_coordinator *c, bool committed, bool fin
     struct fed_message message = {.kind = FED_MSG_END};
     message.as.end.round = fed_round_number(c->round);
     message.as.end.attempt = c->has_attempt ? c->attempt.terms.attempt : fed_round_attempt(c->round);
-    if (c->has_attempt) {
+    if (finished) {
+        message.as.end.round = c->image->round;
+    } else if (c->has_attempt) {
         message.as.end.round = c->attempt.terms.round;
     }
     message.as.end.committed = committed;
@@ -556,6 +558,15 @@ static int grow_refusals(struct fed_coordinator *c, size_t n_nodes) {
     return FED_OK;
 }
 
+void fed_control_check_cohort(const struct fed_coordinator *c) {
+    uint64_t population = fed_roster_population(c->nodes.roster);
+    double wanted = c->task->round.over_select * (double)fed_round_cohort_size(c->task->algorithm.fraction, population);
+    if (wanted > (double)c->fixed.max_updates) {
+        FED_WARN("roster", "cohorts are cut", FED_F64("wanted", ceil(wanted)), FED_U64("most", c->fixed.max_updates),
+                 FED_STR("why", "the sums of this run are exact for so many updates; a new run has room for more"));
+    }
+}
+
 void fed_control_reload_roster(struct fed_coordinator *c) {
     struct fed_error err;
     struct fed_roster_file file = {0};
@@ -579,5 +590,6 @@ void fed_control_reload_roster(struct fed_coordinator *c) {
     }
     FED_INFO("roster", "reloaded", FED_U64("nodes", c->nodes.n_nodes),
              FED_U64("clients", fed_roster_population(c->nodes.roster)));
+    fed_control_check_cohort(c);
     fed_loop_post_kind(c, FED_EVENT_TICK);
 }

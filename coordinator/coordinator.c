@@ -380,6 +380,7 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
     }
     if (rc == FED_OK) {
         report_start(c, &state);
+        fed_control_check_cohort(c);
         rc = start_threads(c, err);
     }
     if (rc == FED_OK) {

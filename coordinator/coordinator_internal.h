@@ -112,6 +112,8 @@ void fed_control_refused(void *context, size_t node, uint32_t part, enum fed_ref
 void fed_control_count_refusal(struct fed_coordinator *c, size_t node, enum fed_refusal refusal, const char *why);
 bool fed_control_gate_curve(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]);
 bool fed_control_gate_plain(void *context, const char *handle, const char *capability, char user[FED_USER_MAX]);
+/* Says so when the roster has outgrown what the run's exact sums have room for. */
+void fed_control_check_cohort(const struct fed_coordinator *c);
 void fed_control_reload_roster(struct fed_coordinator *c);
 
 /* bulk.c */
