@@ -95,10 +95,12 @@ int fed_dataset_check(const struct fed_dataset *dataset, uint32_t inputs, uint32
     return 0;
 }
 
-/* Division is faster than a table: it goes by whole vectors. */
+/* Pixel / 255, correctly rounded, without a division: 1 / 255 = 257 / 65536 + rest, where the first product is exact and
+ * the second so small that its own rounding never shows (a test looks at all 256 pixels). */
 FED_EVERY_ISA static void scale(float *restrict to, const uint8_t *restrict from, size_t n) {
+    const float most = 257.0f / 65536.0f, rest = (float)(1.0 / 255.0 - 257.0 / 65536.0);
     for (size_t k = 0; k < n; k++) {
-        to[k] = (float)from[k] / 255.0f;
+        to[k] = (float)from[k] * most + (float)from[k] * rest;
     }
 }
 
