@@ -10,6 +10,8 @@
 #include "common/data/partition.h"
 #include "common/numeric/kernels.h"
 
+#define NICENESS 10 /* of training: the owner's own work comes first, and so do messages */
+
 /* One client's update: wanted, being made, or made. */
 struct update {
     struct update *next;
@@ -331,6 +333,7 @@ static const uint32_t *shard_of(const struct fed_host *host, uint64_t client, si
 static void run_training(struct fed_job *job) {
     struct training *t = (struct training *)(void *)job;
     const struct fed_host *host = t->host; /* what is read of it does not change while a worker is busy */
+    fed_pool_step_back(NICENESS);
     if (host->has_hook) {
         t->rc = host->hook.train(host->hook.context, t->delta, &t->report, t->image->params, host->model.n_params, t->client,
                                  &t->cancel);

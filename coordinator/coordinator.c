@@ -19,8 +19,10 @@
 
 #define IO_THREADS 1
 #define INTAKE_THREADS 2
-#define SPARE_PEERS 1024 /* strangers at the handshake, and nodes that a later roster brings */
-#define STALL_MS 10000   /* a chunk in flight for longer is asked for again */
+#define EVALUATE_THREADS_MOST 4
+#define LARGE_MODEL ((size_t)16 << 20) /* parameters */
+#define SPARE_PEERS 1024               /* strangers at the handshake, and nodes that a later roster brings */
+#define STALL_MS 10000                 /* a chunk in flight for longer is asked for again */
 #define BULK_FRAME_MAX (FED_CHUNK_BYTES + FED_TAG_BYTES + 256)
 
 /* -- data --------------------------------------------------------------------------------------------------------------- */
@@ -248,6 +250,19 @@ static int open_lanes(struct fed_coordinator *c, struct fed_error *err) {
     return rc;
 }
 
+/* A thread a core, but few, and one for a model of which copies would count. */
+static int start_evaluator(struct fed_coordinator *c, struct fed_error *err) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = cores < 1 ? 1 : cores > EVALUATE_THREADS_MOST ? EVALUATE_THREADS_MOST : (unsigned)cores;
+    if (!c->has_test) {
+        return FED_OK;
+    }
+    if (c->model.n_params > LARGE_MODEL) {
+        threads = 1;
+    }
+    return fed_evaluator_new(&c->evaluator, &c->model, &c->test, threads, err);
+}
+
 static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
     struct fed_intake_config intake = {
         .model = &c->model,
@@ -275,7 +290,7 @@ static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
         rc = fed_pool_new(&c->model_pool, "fed-model", 1, err);
     }
     if (rc == FED_OK) {
-        rc = fed_pool_new(&c->evaluate_pool, "fed-evaluate", 1, err);
+        rc = start_evaluator(c, err);
     }
     return rc;
 }
@@ -411,7 +426,7 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     }
     fed_pool_free(c->store_pool); /* waits for the write at hand */
     fed_pool_free(c->model_pool);
-    fed_pool_free(c->evaluate_pool);
+    fed_evaluator_free(c->evaluator);
     fed_work_free(c);
     fed_intake_free(c->intake);
     fed_http_free(c->http);

@@ -15,6 +15,7 @@
 #include "common/model/image.h"
 #include "coordinator/attempt.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/evaluator.h"
 #include "coordinator/http.h"
 #include "coordinator/intake.h"
 #include "coordinator/nodes.h"
@@ -47,10 +48,12 @@ struct fed_coordinator {
     struct fed_store *store; /* used by one job at a time, on the store thread */
     struct fed_link *link;
     struct fed_lane *control, *bulk;
-    struct fed_http *http;                                    /* NULL: not wanted */
-    struct fed_status_report status;                          /* as of the last write; what HTTP tells */
-    struct fed_pool *store_pool, *model_pool, *evaluate_pool; /* one thread each */
-    struct work *works;                                       /* jobs out there, owned by work.c */
+    struct fed_http *http;                    /* NULL: not wanted */
+    struct fed_status_report status;          /* as of the last write; what HTTP tells */
+    struct fed_pool *store_pool, *model_pool; /* one thread each */
+    struct fed_evaluator *evaluator;          /* NULL: there is no test data */
+    uint64_t evaluated_round;                 /* what the evaluator is at */
+    struct work *works;                       /* jobs out there, owned by work.c */
     int signal_fd;
 
     /* the round */
@@ -127,9 +130,10 @@ int fed_work_open(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_seal(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_mean(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_commit(struct fed_coordinator *c) FED_MUST_CHECK;
-int fed_work_evaluate(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
 /* Marks the run finished in the store, behind everything that is still being written; then the loop ends. */
 int fed_work_finish(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
+/* Evaluates the committed model, which is that of the round. */
+void fed_work_evaluate(struct fed_coordinator *c, uint64_t round);
 void fed_work_collect(struct fed_coordinator *c);
 /* Tells HTTP where the run stands now. */
 void fed_work_publish(struct fed_coordinator *c);

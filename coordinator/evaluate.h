@@ -14,7 +14,18 @@ struct fed_evaluation {
     double accuracy; /* in 0..1 */
 };
 
-/* net: made with max_batch >= FED_EVALUATE_CHUNK; its weights are overwritten. FED_EINTERRUPTED if *cancel turned true. */
+/* Chunks of a test set: units of work that threads may share out among themselves. */
+size_t fed_evaluate_chunks(const struct fed_dataset *test);
+
+/* One chunk: *loss = the summed loss of its rows, *n_correct = how many of them were right. net: made with max_batch >=
+ * FED_EVALUATE_CHUNK, and loaded with the parameters. chunk < fed_evaluate_chunks. */
+void fed_evaluate_chunk(double *loss, size_t *n_correct, struct fed_network *net, const struct fed_dataset *test,
+                        size_t chunk);
+
+/* The whole from its chunks, losses added in chunk order. */
+struct fed_evaluation fed_evaluate_join(const double *losses, size_t n_correct, const struct fed_dataset *test);
+
+/* All of it on the calling thread; net's weights are overwritten. FED_ENOMEM; FED_EINTERRUPTED if *cancel turned true. */
 int fed_evaluate(struct fed_evaluation *out, struct fed_network *net, const float *params, const struct fed_dataset *test,
                  const atomic_bool *cancel) FED_MUST_CHECK;
 

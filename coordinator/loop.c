@@ -123,7 +123,7 @@ static void perform(struct fed_coordinator *c, const struct fed_round_action *ac
     case FED_ACTION_INVITE: invite(c); break;
     case FED_ACTION_AGGREGATE: aggregate(c); break;
     case FED_ACTION_COMMIT: start(c, fed_work_commit(c), true); break;
-    case FED_ACTION_EVALUATE: start(c, fed_work_evaluate(c, action->round), false); break;
+    case FED_ACTION_EVALUATE: fed_work_evaluate(c, action->round); break;
     case FED_ACTION_END_COMMITTED:
     case FED_ACTION_END_ABANDONED: end_attempt(c, action); break;
     case FED_ACTION_FINISHED:
@@ -207,8 +207,8 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
         {.fd = fed_intake_fd(c->intake)},
         {.fd = fed_pool_fd(c->store_pool)},
         {.fd = fed_pool_fd(c->model_pool)},
-        {.fd = fed_pool_fd(c->evaluate_pool)},
         {.fd = c->signal_fd},
+        {.fd = c->evaluator != NULL ? fed_evaluator_fd(c->evaluator) : c->signal_fd},
     };
     int rc = fed_link_poll(c->link, items, sizeof items / sizeof *items, timeout_ms(c, *serving, fed_clock_ms()));
     if (rc != FED_OK) {

@@ -1,5 +1,5 @@
-/* Jobs of other threads: the store, sealing, the mean, evaluation. Each job owns or borrows what it needs, runs without
- * looking at the coordinator's changing state, and its end posts the event that answers the round's action. */
+/* Jobs of other threads: the store, sealing, the mean; and what evaluation brings. Each job owns or borrows what it needs,
+ * runs without looking at the coordinator's changing state, and its end posts the event that answers the round's action. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +10,6 @@
 #include "common/base/log.h"
 #include "common/model/safetensors.h"
 #include "coordinator/coordinator_internal.h"
-#include "coordinator/evaluate.h"
 
 struct work {
     struct fed_job job;         /* first */
@@ -33,7 +32,7 @@ struct work {
     size_t not_finite;            /* MEAN, out: index of the first bad parameter, or n_params */
     uint64_t began_us;            /* COMMIT */
     double seconds;               /* COMMIT */
-    struct fed_evaluation result; /* EVALUATE, out */
+    struct fed_evaluation result; /* of an evaluation, to be stored */
     bool target_reached;
     bool has_status;                 /* store jobs, out: */
     struct fed_status_report status; /* where the run stands after this write, for who asks over HTTP */
@@ -325,21 +324,6 @@ int fed_work_commit(struct fed_coordinator *c) {
 
 /* -- evaluation, and its row in the store ------------------------------------------------------------------------------- */
 
-static void run_evaluate(struct fed_job *job) {
-    struct work *work = (struct work *)(void *)job;
-    struct fed_coordinator *c = work->c;
-    const struct fed_kernels *kernels = NULL;
-    struct fed_network *net = NULL;
-    work->rc = fed_kernels_choose(&kernels, &work->err);
-    if (work->rc == FED_OK) {
-        work->rc = fed_network_new(&net, &c->model, FED_EVALUATE_CHUNK, kernels);
-    }
-    if (work->rc == FED_OK) {
-        work->rc = fed_evaluate(&work->result, net, work->image->params, &c->test, NULL);
-    }
-    fed_network_free(net);
-}
-
 static void run_store_evaluation(struct fed_job *job) {
     struct work *work = (struct work *)(void *)job;
     work->rc = fed_store_evaluation(work->c->store, work->round, work->result.loss, work->result.accuracy,
@@ -354,35 +338,24 @@ static void end_store_evaluation(struct work *work) {
     }
 }
 
-static void end_evaluate(struct work *work) {
-    struct fed_coordinator *c = work->c;
-    if (work->rc != FED_OK) {
-        fed_loop_fail(c, "to evaluate the model"); /* nothing else can go wrong: model and data were checked at start */
-        return;
-    }
+static void evaluated(struct fed_coordinator *c, const struct fed_evaluation *result) {
     double target = c->task->algorithm.target_accuracy;
-    bool reached = target > 0 && work->result.accuracy >= target;
-    fed_report_evaluated(&c->report, work->round, work->result.loss, work->result.accuracy, reached);
+    uint64_t round = c->evaluated_round;
+    bool reached = target > 0 && result->accuracy >= target;
+    fed_report_evaluated(&c->report, round, result->loss, result->accuracy, reached);
     struct work *row = new_work(c, run_store_evaluation, end_store_evaluation);
     if (row != NULL) {
-        row->round = work->round;
-        row->result = work->result;
+        row->round = round;
+        row->result = *result;
         row->target_reached = reached;
         fed_pool_submit(c->store_pool, &row->job);
     }
-    fed_loop_post(
-        c, &(struct fed_round_event){.kind = FED_EVENT_EVALUATED, .round = work->round, .accuracy = work->result.accuracy});
+    fed_loop_post(c, &(struct fed_round_event){.kind = FED_EVENT_EVALUATED, .round = round, .accuracy = result->accuracy});
 }
 
-int fed_work_evaluate(struct fed_coordinator *c, uint64_t round) {
-    struct work *work = new_work(c, run_evaluate, end_evaluate);
-    if (work == NULL) {
-        return FED_ENOMEM;
-    }
-    work->round = round;
-    work->image = fed_image_hold(c->image);
-    fed_pool_submit(c->evaluate_pool, &work->job);
-    return FED_OK;
+void fed_work_evaluate(struct fed_coordinator *c, uint64_t round) {
+    c->evaluated_round = round;
+    fed_evaluator_start(c->evaluator, c->image);
 }
 
 /* -- the end of the run ----------------------------------------------------------------------------------------------- */
@@ -421,7 +394,11 @@ void fed_work_free(struct fed_coordinator *c) {
 }
 
 void fed_work_collect(struct fed_coordinator *c) {
-    struct fed_pool *pools[] = {c->store_pool, c->model_pool, c->evaluate_pool};
+    struct fed_pool *pools[] = {c->store_pool, c->model_pool};
+    struct fed_evaluation result;
+    if (c->evaluator != NULL && fed_evaluator_finished(c->evaluator, &result)) {
+        evaluated(c, &result);
+    }
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
         for (struct fed_job *job; (job = fed_pool_finished(pools[i])) != NULL;) {
             struct work *work = (struct work *)(void *)job;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -179,4 +180,9 @@ struct fed_job *fed_pool_finished(struct fed_pool *pool) {
     }
     pthread_mutex_unlock(&pool->mutex);
     return job;
+}
+
+void fed_pool_step_back(int niceness) {
+    int rc = setpriority(PRIO_PROCESS, 0, niceness); /* on Linux: of this thread */
+    (void)rc;                                        /* where it is not allowed, it is only slower */
 }

@@ -25,6 +25,10 @@ int fed_pool_fd(const struct fed_pool *pool);
 /* The next finished job, in the order of finishing; NULL if there is none (the descriptor is then quiet again). */
 struct fed_job *fed_pool_finished(struct fed_pool *pool);
 
+/* The calling thread steps back behind all others that have something to do (nice 1..19), so that what it computes for
+ * long never keeps a message or a write waiting. */
+void fed_pool_step_back(int niceness);
+
 /* Asserts IEEE round-to-nearest and no FTZ/DAZ in the calling thread: our numbers depend on it. */
 void fed_numeric_mode_assert(void);
 
