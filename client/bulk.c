@@ -102,10 +102,33 @@ static void hear_get(struct fed_session *s, const struct fed_bulk_head *head) {
     }
     part->said_ms = fed_clock_ms(); /* it is being fetched: no need to offer again */
     for (uint64_t i = head->first; i < head->first + head->count && i < fed_chunk_count(part->n_bytes); i++) {
-        if (send_chunk(s, part, i) != FED_OK) {
-            return; /* asked for again when it does not come */
-        }
+        part->n_wanted += part->wanted[i] == 0;
+        part->wanted[i] = 1;
     }
+}
+
+/* What the lane has no room for waits as a mark, not as a message. */
+static bool send_wanted(struct fed_session *s, struct fed_part *part) {
+    for (uint64_t i = 0; s->bulk != NULL && part->n_wanted > 0 && i < fed_chunk_count(part->n_bytes); i++) {
+        if (part->wanted[i] == 0) {
+            continue;
+        }
+        int rc = send_chunk(s, part, i);
+        if (rc == FED_EAGAIN || rc == FED_ENOMEM) {
+            return true;
+        }
+        part->wanted[i] = 0; /* gone, or to a lane that is gone: then it is asked for again */
+        part->n_wanted--;
+    }
+    return false;
+}
+
+bool fed_session_send_wanted(struct fed_session *s) {
+    bool waiting = false;
+    for (struct fed_part *part = s->parts; part != NULL; part = part->next) {
+        waiting = send_wanted(s, part) || waiting;
+    }
+    return waiting;
 }
 
 static void download_ended(struct fed_session *s, int rc, struct fed_error *err) {

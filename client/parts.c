@@ -15,6 +15,7 @@ static void free_part(struct fed_part *part) {
     fed_seal_pair_free(part->e);
     fed_seal_key_free(part->key);
     free(part->header);
+    free(part->wanted);
     free(part->sum);
     free(part);
 }
@@ -177,7 +178,7 @@ static void fill_header(struct fed_update_header *header, const struct fed_part 
 int fed_part_seal(struct fed_part *part, size_t n_params, const struct fed_identity *identity,
                   const struct fed_terms *terms) {
     struct fed_update_header *header = malloc(sizeof *header);
-    uint8_t *bytes = malloc(FED_HEADER_MAX), digest[32];
+    uint8_t *bytes = malloc(FED_HEADER_MAX), *wanted = NULL, digest[32];
     struct fed_seal_pair *e = NULL;
     struct fed_seal_key *key = NULL;
     size_t n = 0;
@@ -193,6 +194,11 @@ int fed_part_seal(struct fed_part *part, size_t n_params, const struct fed_ident
     if (rc != FED_OK) {
         goto out;
     }
+    wanted = calloc(header->n_chunks, 1);
+    if (wanted == NULL) {
+        rc = FED_ENOMEM;
+        goto out;
+    }
     fed_terms_digest(digest, terms);
     rc = fed_seal_update_key_node(&key, e, identity, terms->r_pk, digest, bytes, n);
     if (rc != FED_OK) {
@@ -203,11 +209,13 @@ int fed_part_seal(struct fed_part *part, size_t n_params, const struct fed_ident
     part->header = bytes;
     part->n_header = n;
     part->n_bytes = header->n_bytes;
+    part->wanted = wanted;
     part->state = FED_PART_OFFERED;
     e = NULL;
-    bytes = NULL;
+    bytes = wanted = NULL;
 out:
     fed_seal_pair_free(e);
+    free(wanted);
     free(bytes);
     free(header);
     return rc;

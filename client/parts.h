@@ -41,7 +41,9 @@ struct fed_part {
     uint8_t *header; /* as it travels, owned */
     uint64_t n_bytes;
     uint64_t said_ms, retry_ms;
-    bool logged; /* in sent.log */
+    bool logged;     /* in sent.log */
+    uint8_t *wanted; /* (chunks), owned: asked for and not yet handed to the lane */
+    uint64_t n_wanted;
 };
 
 /* Takes over the clients that are new in this ROUND: those from *first_fresh on. The part is made when it is not in *list.

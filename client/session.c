@@ -12,6 +12,8 @@
 #define HELLO_AGAIN_MS 2000
 #define OFFER_AGAIN_MS 2000
 #define DOWN_SAID_MS 3000
+#define TICK_MS 500
+#define SEND_AGAIN_MS 5 /* the lane had no room for an update chunk */
 #define BACKOFF_MOST_MS 60000
 
 static void trouble(struct fed_session *s, const char *sentence) {
@@ -127,7 +129,7 @@ static void hear_lane(struct fed_session *s) {
 }
 
 int fed_session_run(struct fed_session *s, struct fed_error *err) {
-    for (;;) {
+    for (bool waiting = false;;) {
         struct fed_poll_item items[4];
         size_t n = 0, stop = SIZE_MAX;
         items[n++] = (struct fed_poll_item){.fd = fed_host_fd(s->host)};
@@ -141,7 +143,7 @@ int fed_session_run(struct fed_session *s, struct fed_error *err) {
         if (s->bulk != NULL) {
             items[n++] = (struct fed_poll_item){.lane = s->bulk};
         }
-        int rc = fed_link_poll(s->link, items, n, 500);
+        int rc = fed_link_poll(s->link, items, n, waiting ? SEND_AGAIN_MS : TICK_MS);
         if (rc != FED_OK) {
             return fed_error_set(err, FED_EFAILED, "waiting for messages failed: %s", fed_status_text(rc));
         }
@@ -153,6 +155,7 @@ int fed_session_run(struct fed_session *s, struct fed_error *err) {
         hear_lane(s);
         fed_session_hear_bulk_link(s, now);
         fed_session_hear_bulk(s);
+        waiting = fed_session_send_wanted(s);
         fed_session_collect_updates(s);
         fed_session_ask_chunks(s, now);
         keep_talking(s, now);

@@ -84,6 +84,8 @@ void fed_session_open_bulk(struct fed_session *s);
 /* ROUND brought a pass: another than before means that the coordinator has given up the lane that stands. */
 void fed_session_take_pass(struct fed_session *s, const struct fed_msg_round *round);
 void fed_session_hear_bulk(struct fed_session *s);
+/* Update chunks that were asked for go out; true when some have to wait for room. */
+bool fed_session_send_wanted(struct fed_session *s);
 void fed_session_ask_chunks(struct fed_session *s, uint64_t now);
 void fed_session_say_where_bulk_is(struct fed_session *s);
 void fed_session_hear_bulk_link(struct fed_session *s, uint64_t now);

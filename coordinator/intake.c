@@ -10,7 +10,8 @@
 #include "common/base/pool.h"
 #include "common/seal/seal.h"
 
-#define SLOT_WINDOW (FED_INTAKE_WINDOW / FED_INTAKE_SLOTS)
+#define SLOT_WINDOW 8 /* half of what a lane queues: a sender sees its room only some time after it was made */
+_Static_assert(SLOT_WINDOW *FED_INTAKE_SLOTS <= FED_INTAKE_WINDOW, "the slots share one window");
 #define OPEN_TRIES 2  /* a chunk that does not open is asked for once more */
 #define STALLS_MOST 2 /* a slot in which nothing moves is then given to an offer that waits */
 

@@ -24,7 +24,7 @@
 #include "coordinator/attempt.h"
 
 #define FED_INTAKE_WINDOW 32
-#define FED_INTAKE_SLOTS 4
+#define FED_INTAKE_SLOTS 3
 
 struct fed_intake;
 
