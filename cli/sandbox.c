@@ -15,6 +15,8 @@
 #include "common/seal/keys.h"
 
 #define SOCKET_PATH_MAX 107
+#define DIR_PREFIX "simulate."
+#define LOCK_NAME "lock"
 #define SOCKET_NAME_MAX sizeof "/control"
 
 void fed_sandbox_path(char out[FED_SANDBOX_PATH], const struct fed_sandbox *sandbox, const char *name) {
@@ -27,9 +29,56 @@ void fed_sandbox_client_path(char out[FED_SANDBOX_PATH], const struct fed_sandbo
     fed_sandbox_path(out, sandbox, name);
 }
 
+static void remove_dir(const char *path) {
+    DIR *dir = opendir(path);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            unlinkat(dirfd(dir), entry->d_name, 0);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    rmdir(path);
+}
+
+void fed_sandbox_remove(struct fed_sandbox *sandbox) {
+    if (sandbox->dir[0] == '\0') {
+        return;
+    }
+    remove_dir(sandbox->dir);
+    close(sandbox->lock);
+    sandbox->dir[0] = '\0';
+}
+
+/* One whose lock nobody holds is left over from a simulation that was killed, with keys in it. */
+static void remove_left_over(const char *path) {
+    char lock[PATH_MAX + sizeof LOCK_NAME + 1];
+    int fd = -1;
+    snprintf(lock, sizeof lock, "%s/%s", path, LOCK_NAME);
+    if (access(lock, F_OK) == 0 && fed_file_lock(&fd, lock, NULL) == FED_OK) {
+        remove_dir(path);
+        close(fd);
+    }
+}
+
+static void remove_all_left_over(const char *run_dir) {
+    char path[PATH_MAX];
+    DIR *dir = opendir(run_dir);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        int n = snprintf(path, sizeof path, "%s/%s", run_dir, entry->d_name);
+        if (strncmp(entry->d_name, DIR_PREFIX, strlen(DIR_PREFIX)) == 0 && n > 0 && (size_t)n < sizeof path) {
+            remove_left_over(path);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
+
 static int make_dir(struct fed_sandbox *sandbox, const char *run_dir, struct fed_error *err) {
     const char *tmp = getenv("TMPDIR");
-    int n = snprintf(sandbox->dir, sizeof sandbox->dir, "%s/simulate.XXXXXX", run_dir);
+    int n = snprintf(sandbox->dir, sizeof sandbox->dir, "%s/" DIR_PREFIX "XXXXXX", run_dir);
     if (n < 0 || (size_t)n + SOCKET_NAME_MAX > SOCKET_PATH_MAX) {
         n = snprintf(sandbox->dir, sizeof sandbox->dir, "%s/fedavg.XXXXXX", tmp != NULL ? tmp : "/tmp");
     }
@@ -38,7 +87,14 @@ static int make_dir(struct fed_sandbox *sandbox, const char *run_dir, struct fed
         sandbox->dir[0] = '\0';
         return rc;
     }
-    return FED_OK;
+    char lock[FED_SANDBOX_PATH];
+    fed_sandbox_path(lock, sandbox, LOCK_NAME);
+    int rc = fed_file_lock(&sandbox->lock, lock, err);
+    if (rc != FED_OK) {
+        remove_dir(sandbox->dir);
+        sandbox->dir[0] = '\0';
+    }
+    return rc;
 }
 
 static json_t *partition_json(const struct fed_task *task) {
@@ -137,6 +193,7 @@ int fed_sandbox_new(struct fed_sandbox *out, const char *run_dir, const struct f
     struct fed_sandbox sandbox = {.n_nodes = n_nodes};
     int rc = fed_file_make_dirs(run_dir, err);
     if (rc == FED_OK) {
+        remove_all_left_over(run_dir);
         rc = make_dir(&sandbox, run_dir, err);
     }
     if (rc == FED_OK) {
@@ -148,21 +205,4 @@ int fed_sandbox_new(struct fed_sandbox *out, const char *run_dir, const struct f
     }
     *out = sandbox;
     return FED_OK;
-}
-
-void fed_sandbox_remove(struct fed_sandbox *sandbox) {
-    if (sandbox->dir[0] == '\0') {
-        return;
-    }
-    DIR *dir = opendir(sandbox->dir);
-    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            unlinkat(dirfd(dir), entry->d_name, 0);
-        }
-    }
-    if (dir != NULL) {
-        closedir(dir);
-    }
-    rmdir(sandbox->dir);
-    sandbox->dir[0] = '\0';
 }

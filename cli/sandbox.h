@@ -11,9 +11,11 @@
 struct fed_sandbox {
     char dir[128];
     uint32_t n_nodes;
+    int lock; /* held as long as the directory is in use */
 };
 
-/* In run_dir if a socket's path fits there (107 bytes), else in TMPDIR or /tmp. FED_EIO, FED_EKEY. */
+/* In run_dir if a socket's path fits there (107 bytes), else in TMPDIR or /tmp. What a simulation that was killed left
+ * there is removed first. FED_EIO, FED_EKEY. */
 int fed_sandbox_new(struct fed_sandbox *out, const char *run_dir, const struct fed_task *task, uint32_t n_nodes,
                     uint32_t threads, struct fed_error *err) FED_MUST_CHECK;
 /* Removes the directory and all in it. */
