@@ -207,7 +207,8 @@ int main(void) {
     tcase_add_test(tests, every_node_gets_a_client_file_that_says_what_the_task_says);
     tcase_add_test(tests, every_kind_of_partition_arrives);
     tcase_add_test(tests, keys_roster_and_client_files_name_each_other);
-    tcase_add_test(tests, XX
+    tcase_add_test(tests, nothing_of_it_stays);
+    tcase_add_test(tests, what_a_killed_simulation_left_goes_and_what_is_in_use_stays);
     tcase_add_test(tests, a_deep_run_directory_has_its_sockets_elsewhere);
     tcase_add_test(tests, missing_data_leaves_nothing_behind);
     suite_add_tcase(suite, tests);
