@@ -107,7 +107,7 @@ static void random_hello(struct fed_msg_hello *hello, uint32_t most) {
     random_text(hello->build, most < 64 ? 8 : sizeof hello->build, 0);
     random_text(hello->kernel_family, sizeof hello->kernel_family, 0);
     random_text(hello->kernels, sizeof hello->kernels, 0);
-    hello->workers = 1 + random_u32() / 2;
+    hello->workers = 1 + random_u32() % FED_WORKERS_MAX;
     hello->n_hosted = fed_rng_below(&rng, (most < FED_RANGES_MAX ? most : FED_RANGES_MAX) + 1);
     for (uint32_t i = 0; i < hello->n_hosted; i++) {
         hello->hosted[i] = (struct fed_id_range){.first = random_u64() / 2, .count = 1 + random_u64() / 2};
@@ -373,7 +373,7 @@ static void message_is_bounded(const struct fed_message *m) {
         printable(m->as.hello.build, 64);
         printable(m->as.hello.kernel_family, 16);
         printable(m->as.hello.kernels, 16);
-        ck_assert_uint_gt(m->as.hello.workers, 0);
+        ck_assert(m->as.hello.workers >= 1 && m->as.hello.workers <= FED_WORKERS_MAX);
         ck_assert_uint_le(m->as.hello.n_hosted, 64);
         for (uint32_t i = 0; i < m->as.hello.n_hosted; i++) {
             ck_assert_uint_gt(m->as.hello.hosted[i].first + m->as.hello.hosted[i].count, m->as.hello.hosted[i].first);
