@@ -1,6 +1,5 @@
 /* The bulk lane: model chunks in, update chunks out, each sealed when it is asked for. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

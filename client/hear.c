@@ -25,18 +25,19 @@ static void name_bulk_endpoint(struct fed_session *s, const char *told) {
     }
 }
 
-static enum fed_decline_reason reason_of_problem(int rc, const char *sentence) {
-    if (rc == FED_EDATA) {
-        return FED_DECLINE_NO_DATA;
+static enum fed_decline_reason reason_of_problem(int rc, enum fed_limit broken) {
+    switch (broken) {
+    case FED_LIMIT_MODEL: return FED_DECLINE_MODEL_TOO_LARGE;
+    case FED_LIMIT_EPOCHS: return FED_DECLINE_EPOCHS;
+    case FED_LIMIT_MEMORY: return FED_DECLINE_MEMORY;
+    case FED_LIMIT_NONE: break;
     }
-    if (strstr(sentence, "max_model_mb") != NULL) {
-        return FED_DECLINE_MODEL_TOO_LARGE;
-    }
-    return strstr(sentence, "max_epochs") != NULL ? FED_DECLINE_EPOCHS : FED_DECLINE_MEMORY;
+    return rc == FED_EDATA ? FED_DECLINE_NO_DATA : rc == FED_ENOMEM ? FED_DECLINE_MEMORY : FED_DECLINE_FAILED;
 }
 
 /* A task that this node cannot or will not do is no reason to leave: every ROUND of it is declined, with the reason. */
 static void take_task(struct fed_session *s, const struct fed_msg_welcome *welcome) {
+    enum fed_limit broken = FED_LIMIT_NONE;
     uint8_t digest[32];
     fed_digest(digest, welcome->task, welcome->n_task);
     s->task_problem.text[0] = '\0';
@@ -51,10 +52,10 @@ static void take_task(struct fed_session *s, const struct fed_msg_welcome *welco
         rc = fed_fixed_init(&s->fixed, s->task.max_delta, s->task.max_weight, s->task.max_updates, &s->task_problem);
     }
     if (rc == FED_OK) {
-        rc = fed_host_set_task(s->host, &s->task, &s->task_problem);
+        rc = fed_host_set_task(s->host, &s->task, &broken, &s->task_problem);
     }
     if (rc != FED_OK) {
-        s->task_reason = reason_of_problem(rc, s->task_problem.text);
+        s->task_reason = reason_of_problem(rc, broken);
         FED_ERROR("session", "declines this task", FED_STR("why", s->task_problem.text));
     }
 }

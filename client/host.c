@@ -144,8 +144,8 @@ struct fed_image *fed_host_image(const struct fed_host *host) {
 /* -- the task -------------------------------------------------------------------------------------------------------------
  */
 
-static int check_limits(const struct fed_host *host, const struct fed_task_terms *terms, const struct fed_model *model,
-                        size_t rows, struct fed_error *err) {
+static enum fed_limit check_limits(const struct fed_host *host, const struct fed_task_terms *terms,
+                                   const struct fed_model *model, size_t rows, struct fed_error *err) {
     const struct fed_limits *limits = &host->config->limits;
     uint64_t model_bytes = (uint64_t)model->n_params * sizeof(float);
     uint64_t width = model->spec.inputs;
@@ -161,18 +161,21 @@ static int check_limits(const struct fed_host *host, const struct fed_task_terms
     }
     need += 3 * model_bytes;
     if (model_bytes > limits->max_model_mb << 20) {
-        return fed_error_set(err, FED_ECONFIG, "the task's model has %llu bytes, more than limits.max_model_mb: %llu",
-                             (unsigned long long)model_bytes, (unsigned long long)limits->max_model_mb);
+        fed_error_set(err, FED_ECONFIG, "the task's model has %llu bytes, more than limits.max_model_mb: %llu",
+                      (unsigned long long)model_bytes, (unsigned long long)limits->max_model_mb);
+        return FED_LIMIT_MODEL;
     }
     if (terms->epochs > limits->max_epochs) {
-        return fed_error_set(err, FED_ECONFIG, "the task asks for %u epochs, more than limits.max_epochs: %llu",
-                             terms->epochs, (unsigned long long)limits->max_epochs);
+        fed_error_set(err, FED_ECONFIG, "the task asks for %u epochs, more than limits.max_epochs: %llu", terms->epochs,
+                      (unsigned long long)limits->max_epochs);
+        return FED_LIMIT_EPOCHS;
     }
     if (need > limits->memory_mb << 20) {
-        return fed_error_set(err, FED_ECONFIG, "the task needs about %llu MB, more than limits.memory_mb: %llu",
-                             (unsigned long long)(need >> 20) + 1, (unsigned long long)limits->memory_mb);
+        fed_error_set(err, FED_ECONFIG, "the task needs about %llu MB, more than limits.memory_mb: %llu",
+                      (unsigned long long)(need >> 20) + 1, (unsigned long long)limits->memory_mb);
+        return FED_LIMIT_MEMORY;
     }
-    return FED_OK;
+    return FED_LIMIT_NONE;
 }
 
 static void stop_everything(struct fed_host *host);
@@ -197,7 +200,8 @@ static bool any_busy(const struct fed_host *host) {
     return false;
 }
 
-int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms, struct fed_error *err) {
+int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms, enum fed_limit *broken,
+                      struct fed_error *err) {
     if (host->has_task && memcmp(&host->terms, terms, sizeof *terms) == 0) {
         return FED_OK;
     }
@@ -209,7 +213,11 @@ int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms,
     size_t largest = host->has_data ? fed_partition_largest(&host->partition) : 1;
     size_t rows = fed_local_sgd_rows(terms->batch_size, largest);
     if (rc == FED_OK) {
-        rc = check_limits(host, terms, &model, rows, err);
+        enum fed_limit limit = check_limits(host, terms, &model, rows, err);
+        if (broken != NULL) {
+            *broken = limit;
+        }
+        rc = limit == FED_LIMIT_NONE ? FED_OK : FED_ECONFIG;
     }
     if (rc != FED_OK) {
         return rc;

@@ -33,9 +33,12 @@ void fed_host_free(struct fed_host *host);
 const uint8_t *fed_host_partition_digest(const struct fed_host *host);
 const char *fed_host_kernels(const struct fed_host *host);
 
-/* The task of the run, from WELCOME. FED_EDATA: the data does not fit the model. FED_ECONFIG: beyond the owner's limits.
- * The sentence says which. */
-int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms, struct fed_error *err) FED_MUST_CHECK;
+enum fed_limit { FED_LIMIT_NONE, FED_LIMIT_MODEL, FED_LIMIT_EPOCHS, FED_LIMIT_MEMORY };
+
+/* The task of the run, from WELCOME. FED_EDATA: the data does not fit the model. FED_ECONFIG: beyond the owner's limits;
+ * *broken (may be NULL) says which. */
+int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms, enum fed_limit *broken,
+                      struct fed_error *err) FED_MUST_CHECK;
 const struct fed_model *fed_host_model(const struct fed_host *host); /* after set_task */
 
 /* Train from this image from now on. Updates made for the same round and model are kept, all others dropped and their

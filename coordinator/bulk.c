@@ -1,8 +1,5 @@
 /* The bulk lane: sealed model chunks out, sealed update chunks in. Whoever speaks here has shown a pass that still holds;
  * nothing said here can do more than fail to open. */
-#include <stdio.h>
-#include <string.h>
-
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"

@@ -1,6 +1,5 @@
 /* The control lane: who is here, what each is told, and what each answers. Every message is judged by the roster as it
  * stands now, so that a revoked key is refused from its next message on. */
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,19 +335,33 @@ static void give_back(struct fed_coordinator *c, size_t node, uint64_t client, e
     }
 }
 
-static void hear_decline(struct fed_coordinator *c, size_t node, const struct fed_msg_decline *decline) {
+/* All of a part: its offer is refused for good, or it is declined as a whole. */
+static void give_part_back(struct fed_coordinator *c, size_t node, uint32_t number, enum fed_event_kind kind) {
+    static uint64_t clients[FED_CLIENTS_MAX]; /* the part's own list changes while it is given back */
     struct fed_assignment part;
-    if (!of_this_attempt(c, decline->round, decline->attempt) ||
-        fed_schedule_part(&part, c->schedule, node, decline->part) != FED_OK) {
+    if (fed_schedule_part(&part, c->schedule, node, number) != FED_OK) {
         return;
     }
-    static uint64_t clients[FED_CLIENTS_MAX]; /* the part's own list changes while it is given back */
-    size_t n = decline->n_clients > 0 ? decline->n_clients : part.n_clients;
-    memcpy(clients, decline->n_clients > 0 ? decline->clients : part.clients, n * sizeof *clients);
-    FED_WARN("control", "declined", FED_STR("node", node_name(c, node)), FED_U64("reason", decline->reason),
-             FED_U64("clients", n));
+    size_t n = part.n_clients;
+    memcpy(clients, part.clients, n * sizeof *clients);
     for (size_t i = 0; i < n; i++) {
-        give_back(c, node, clients[i], FED_EVENT_DECLINED);
+        give_back(c, node, clients[i], kind);
+    }
+    fed_control_hand_out(c);
+}
+
+static void hear_decline(struct fed_coordinator *c, size_t node, const struct fed_msg_decline *decline) {
+    if (!of_this_attempt(c, decline->round, decline->attempt)) {
+        return;
+    }
+    FED_WARN("control", "declined", FED_STR("node", node_name(c, node)), FED_U64("reason", decline->reason),
+             FED_U64("part", decline->part), FED_U64("clients", decline->n_clients));
+    if (decline->n_clients == 0) {
+        give_part_back(c, node, decline->part, FED_EVENT_DECLINED);
+        return;
+    }
+    for (uint32_t i = 0; i < decline->n_clients; i++) {
+        give_back(c, node, decline->clients[i], FED_EVENT_DECLINED);
     }
     fed_control_hand_out(c);
 }
@@ -367,21 +380,6 @@ static void say_admitted(struct fed_coordinator *c, size_t node, uint64_t round,
     send_to_node(c, node, &message);
 }
 
-/* The offer is refused for good: the clients of its part need not be waited for. */
-static void give_part_back(struct fed_coordinator *c, size_t node, uint32_t number) {
-    static uint64_t clients[FED_CLIENTS_MAX]; /* the part's own list changes while it is given back */
-    struct fed_assignment part;
-    if (fed_schedule_part(&part, c->schedule, node, number) != FED_OK) {
-        return;
-    }
-    size_t n = part.n_clients;
-    memcpy(clients, part.clients, n * sizeof *clients);
-    for (size_t i = 0; i < n; i++) {
-        give_back(c, node, clients[i], FED_EVENT_REFUSED);
-    }
-    fed_control_hand_out(c);
-}
-
 static void hear_offer(struct fed_coordinator *c, size_t node, const char *user, const struct fed_msg_offer *offer) {
     static struct fed_update_header header;
     struct fed_msg_refused refused = {.round = offer->round, .attempt = offer->attempt, .part = offer->part};
@@ -395,7 +393,7 @@ static void hear_offer(struct fed_coordinator *c, size_t node, const char *user,
         refused.code = fed_admit_offer(&header, &rules, node, offer);
     }
     if (refused.code == FED_REFUSAL_NONE) {
-        int rc = fed_intake_offer(c->intake, node, fed_nodes_seal_key(&c->nodes, node, user), offer, &header);
+        int rc = fed_intake_offer(c->intake, node, fed_nodes_seal_key(&c->nodes, node, user), offer);
         refused.code = rc == FED_OK ? FED_REFUSAL_NONE : FED_REFUSAL_BUSY;
         refused.retry_after_ms = 1000;
     }
@@ -403,7 +401,7 @@ static void hear_offer(struct fed_coordinator *c, size_t node, const char *user,
         fed_control_count_refusal(c, node, refused.code, "an offer");
         say_refused(c, &c->nodes.nodes[node].control, &refused);
         if (refused.retry_after_ms == 0 && of_this_attempt(c, offer->round, offer->attempt)) {
-            give_part_back(c, node, offer->part);
+            give_part_back(c, node, offer->part, FED_EVENT_REFUSED);
         }
     }
 }

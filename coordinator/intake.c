@@ -546,8 +546,7 @@ uint64_t fed_intake_wakeup(const struct fed_intake *intake) {
 /* -- the rest ----------------------------------------------------------------------------------------------------------- */
 
 int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_seal_pk[FED_KEY_BYTES],
-                     const struct fed_msg_offer *offer, const struct fed_update_header *header) {
-    (void)header;
+                     const struct fed_msg_offer *offer) {
     if (intake->attempt == NULL || find_slot(intake, node, offer->part) != NULL) {
         return FED_OK;
     }

@@ -67,7 +67,7 @@ bool fed_intake_spoilt(const struct fed_intake *intake);
 
 /* An offer that fed_admit_offer let in. The same part again changes nothing. FED_ENOMEM; FED_ESEAL (a low-order key). */
 int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_seal_pk[FED_KEY_BYTES],
-                     const struct fed_msg_offer *offer, const struct fed_update_header *header) FED_MUST_CHECK;
+                     const struct fed_msg_offer *offer) FED_MUST_CHECK;
 /* A chunk from the bulk lane. FED_OK: taken. FED_EWIRE: not asked for, or of the wrong length. */
 int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint64_t index, const uint8_t *sealed, size_t n,
                      uint64_t now_ms) FED_MUST_CHECK;

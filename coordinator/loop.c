@@ -1,6 +1,4 @@
 /* The loop: waits for lanes, finished jobs, signals and time; turns them into events of the round; performs its actions. */
-#include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 /* Jobs of other threads: the store, sealing, the mean; and what evaluation brings. Each job owns or borrows what it needs,
  * runs without looking at the coordinator's changing state, and its end posts the event that answers the round's action. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -117,7 +117,7 @@ static void open_host(bool hooked) {
     const struct fed_host_hook hook = {&counter, count_training};
     struct fed_error err = {""};
     ck_assert_msg(fed_host_new(&host, &config, hooked ? &hook : NULL, &err) == FED_OK, "%s", err.text);
-    ck_assert_msg(fed_host_set_task(host, &terms, &err) == FED_OK, "%s", err.text);
+    ck_assert_msg(fed_host_set_task(host, &terms, NULL, &err) == FED_OK, "%s", err.text);
     ck_assert_uint_eq(fed_host_model(host)->n_params, model.n_params);
 }
 
@@ -385,7 +385,7 @@ END_TEST
 
 static void expect_refused(int code, const char *word) {
     struct fed_error err = {""};
-    ck_assert_int_eq(fed_host_set_task(host, &terms, &err), code);
+    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, &err), code);
     ck_assert_msg(strstr(err.text, word) != NULL, "%s is not named: %s", word, err.text);
 }
 
@@ -396,7 +396,7 @@ START_TEST(limits_of_the_owner_hold) {
     expect_refused(FED_ECONFIG, "limits.max_epochs: 3");
     terms.epochs = 3;
     terms.model.inputs = (1 << 20) / 4 / 10 - 1; /* with the biases a little under 1 MB */
-    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL), FED_OK);
+    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK);
     terms.model.inputs++;
     expect_refused(FED_ECONFIG, "limits.max_model_mb: 1");
     config.limits.max_model_mb = 4096;
@@ -418,7 +418,7 @@ START_TEST(another_task_brings_another_model) {
     want(FIRST);
     wait_until_begun(FIRST, 1);
     task_of(30, 3);
-    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL), FED_OK); /* stops what is under way and waits for it */
+    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK); /* stops what is under way and waits for it */
     ck_assert_int_eq(atomic_load(&counter.cancelled), 1);
     ck_assert_ptr_null(fed_host_image(host));
     ck_assert_uint_eq(fed_host_model(host)->n_params, 93);
@@ -428,7 +428,7 @@ START_TEST(another_task_brings_another_model) {
     struct fed_host_update update = next_update();
     ck_assert_int_eq(update.rc, FED_OK);
     ck_assert_float_eq(update.delta[92], (float)FIRST + fed_host_image(host)->params[92]);
-    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL), FED_OK); /* the same again changes nothing */
+    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK); /* the same again changes nothing */
     ck_assert_ptr_nonnull(fed_host_image(host));
 }
 END_TEST
@@ -571,7 +571,7 @@ START_TEST(data_that_does_not_fit_the_model_is_refused) {
     task_of(FEATURES, CLASSES - 1);
     expect_refused(FED_EDATA, images);
     task_of(FEATURES, CLASSES); /* the task it had still works */
-    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL), FED_OK);
+    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK);
     begin(4, 1);
     want(3);
     struct fed_host_update update = next_update();

@@ -296,8 +296,7 @@ static void check_sum(const struct rig *rig) {
 }
 
 static void offer(struct rig *rig, const struct update *update) {
-    ck_assert_int_eq(fed_intake_offer(rig->intake, update->node, rig->nodes[update->node].public_keys.seal, &update->offer,
-                                      &update->header),
+    ck_assert_int_eq(fed_intake_offer(rig->intake, update->node, rig->nodes[update->node].public_keys.seal, &update->offer),
                      FED_OK);
     work(rig);
 }
