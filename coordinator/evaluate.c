@@ -2,7 +2,6 @@
 #include "coordinator/evaluate.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -32,26 +31,4 @@ struct fed_evaluation fed_evaluate_join(const double *losses, size_t n_correct, 
         loss += losses[i];
     }
     return (struct fed_evaluation){loss / (double)test->n_examples, (double)n_correct / (double)test->n_examples};
-}
-
-int fed_evaluate(struct fed_evaluation *out, struct fed_network *net, const float *params, const struct fed_dataset *test,
-                 const atomic_bool *cancel) {
-    size_t n_chunks = fed_evaluate_chunks(test), n_correct = 0;
-    double *losses = calloc(n_chunks, sizeof *losses);
-    if (losses == NULL) {
-        return FED_ENOMEM;
-    }
-    fed_network_load(net, params);
-    for (size_t i = 0; i < n_chunks; i++) {
-        size_t right;
-        if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed)) {
-            free(losses);
-            return FED_EINTERRUPTED;
-        }
-        fed_evaluate_chunk(&losses[i], &right, net, test, i);
-        n_correct += right;
-    }
-    *out = fed_evaluate_join(losses, n_correct, test);
-    free(losses);
-    return FED_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef FED_COORDINATOR_EVALUATE_H
 #define FED_COORDINATOR_EVALUATE_H
 
-#include <stdatomic.h>
+#include <stddef.h>
 
 #include "common/data/dataset.h"
 #include "common/model/network.h"
@@ -24,9 +24,5 @@ void fed_evaluate_chunk(double *loss, size_t *n_correct, struct fed_network *net
 
 /* The whole from its chunks, losses added in chunk order. */
 struct fed_evaluation fed_evaluate_join(const double *losses, size_t n_correct, const struct fed_dataset *test);
-
-/* All of it on the calling thread; net's weights are overwritten. FED_ENOMEM; FED_EINTERRUPTED if *cancel turned true. */
-int fed_evaluate(struct fed_evaluation *out, struct fed_network *net, const float *params, const struct fed_dataset *test,
-                 const atomic_bool *cancel) FED_MUST_CHECK;
 
 #endif

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/base/rng.h"
-#include "coordinator/evaluate.h"
 #include "tests/unit/double_network.h"
+#include "tests/unit/evaluate_all.h"
 
 enum { EXAMPLES = 257, INPUTS = 40, CLASSES = 7 }; /* two whole chunks and a short one */
 
@@ -48,7 +48,7 @@ START_TEST(loss_and_accuracy_are_those_of_the_model_in_double) {
     struct fed_evaluation got;
     double *w = malloc(model.n_params * sizeof *w), *values = malloc(double_units(&model) * sizeof *values), loss = 0;
     size_t n_correct = 0;
-    ck_assert_int_eq(fed_evaluate(&got, net, params, &dataset, NULL), FED_OK);
+    got = evaluate_all(net, params, &dataset);
     for (size_t i = 0; i < model.n_params; i++) {
         w[i] = (double)params[i];
     }
@@ -79,8 +79,8 @@ START_TEST(the_sum_goes_over_fixed_chunks_whatever_the_network_holds) {
     struct fed_evaluation a, b;
     size_t stride, n_correct = 0;
     double loss = 0;
-    ck_assert_int_eq(fed_evaluate(&a, small, params, &dataset, NULL), FED_OK);
-    ck_assert_int_eq(fed_evaluate(&b, large, params, &dataset, NULL), FED_OK);
+    a = evaluate_all(small, params, &dataset);
+    b = evaluate_all(large, params, &dataset);
     ck_assert(a.loss == b.loss && a.accuracy == b.accuracy);
     float *x = fed_network_input(small, &stride);
     for (size_t first = 0; first < EXAMPLES; first += 100) {
@@ -106,29 +106,16 @@ START_TEST(all_kernel_sets_evaluate_to_the_same_bits) {
     static const char *const names[] = {"portable", "avx2", "avx512"};
     struct fed_evaluation first, other;
     struct fed_network *net = new_network(FED_EVALUATE_CHUNK, fed_kernels_by_name("portable"));
-    ck_assert_int_eq(fed_evaluate(&first, net, params, &dataset, NULL), FED_OK);
+    first = evaluate_all(net, params, &dataset);
     fed_network_free(net);
     for (size_t s = 0; s < sizeof names / sizeof *names; s++) {
         if (fed_kernels_by_name(names[s]) != NULL) {
             net = new_network(FED_EVALUATE_CHUNK, fed_kernels_by_name(names[s]));
-            ck_assert_int_eq(fed_evaluate(&other, net, params, &dataset, NULL), FED_OK);
+            other = evaluate_all(net, params, &dataset);
             ck_assert(other.loss == first.loss && other.accuracy == first.accuracy);
             fed_network_free(net);
         }
     }
-}
-END_TEST
-
-START_TEST(cancel_interrupts_and_leaves_the_result) {
-    struct fed_network *net = new_network(FED_EVALUATE_CHUNK, kernels);
-    struct fed_evaluation out = {-1, -1};
-    atomic_bool cancel = true;
-    ck_assert_int_eq(fed_evaluate(&out, net, params, &dataset, &cancel), FED_EINTERRUPTED);
-    ck_assert(out.loss == -1 && out.accuracy == -1);
-    atomic_store(&cancel, false);
-    ck_assert_int_eq(fed_evaluate(&out, net, params, &dataset, &cancel), FED_OK);
-    ck_assert(out.loss > 0);
-    fed_network_free(net);
 }
 END_TEST
 
@@ -139,7 +126,6 @@ int main(void) {
     tcase_add_test(tcase, loss_and_accuracy_are_those_of_the_model_in_double);
     tcase_add_test(tcase, the_sum_goes_over_fixed_chunks_whatever_the_network_holds);
     tcase_add_test(tcase, all_kernel_sets_evaluate_to_the_same_bits);
-    tcase_add_test(tcase, cancel_interrupts_and_leaves_the_result);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

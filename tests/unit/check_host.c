@@ -383,9 +383,11 @@ START_TEST(training_beyond_max_train_s_is_stopped_and_told) {
 }
 END_TEST
 
-static void expect_refused(int code, const char *word) {
+static void expect_refused(int code, enum fed_limit limit, const char *word) {
     struct fed_error err = {""};
-    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, &err), code);
+    enum fed_limit broken = FED_LIMIT_NONE;
+    ck_assert_int_eq(fed_host_set_task(host, &terms, &broken, &err), code);
+    ck_assert_int_eq(broken, limit);
     ck_assert_msg(strstr(err.text, word) != NULL, "%s is not named: %s", word, err.text);
 }
 
@@ -393,21 +395,21 @@ START_TEST(limits_of_the_owner_hold) {
     config.limits = (struct fed_limits){.max_model_mb = 1, .max_epochs = 3, .max_train_s = 3600, .memory_mb = 6};
     open_host(true);
     terms.epochs = 4;
-    expect_refused(FED_ECONFIG, "limits.max_epochs: 3");
+    expect_refused(FED_ECONFIG, FED_LIMIT_EPOCHS, "limits.max_epochs: 3");
     terms.epochs = 3;
     terms.model.inputs = (1 << 20) / 4 / 10 - 1; /* with the biases a little under 1 MB */
     ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK);
     terms.model.inputs++;
-    expect_refused(FED_ECONFIG, "limits.max_model_mb: 1");
+    expect_refused(FED_ECONFIG, FED_LIMIT_MODEL, "limits.max_model_mb: 1");
     config.limits.max_model_mb = 4096;
     terms.model.inputs = 2 << 15;
-    expect_refused(FED_ECONFIG, "limits.memory_mb: 6");
+    expect_refused(FED_ECONFIG, FED_LIMIT_MEMORY, "limits.memory_mb: 6");
     terms.model =
         (struct fed_model_spec){.inputs = 1 << 20, .n_layers = 2, .layers = {{1 << 14, FED_RELU}, {2, FED_LINEAR}}};
-    expect_refused(FED_ECONFIG, "limits.max_model_mb: 4096"); /* 2^34 parameters: nothing wraps */
+    expect_refused(FED_ECONFIG, FED_LIMIT_MODEL, "limits.max_model_mb: 4096"); /* 2^34 parameters: nothing wraps */
     terms.model.layers[0].units = 1 << 12;
     config.limits.max_model_mb = 1 << 20;
-    expect_refused(FED_ECONFIG, "limits.memory_mb: 6");
+    expect_refused(FED_ECONFIG, FED_LIMIT_MEMORY, "limits.memory_mb: 6");
 }
 END_TEST
 
@@ -567,9 +569,9 @@ START_TEST(data_that_does_not_fit_the_model_is_refused) {
     use_data(FED_PARTITION_IID, 7);
     open_host(false);
     task_of(FEATURES + 1, CLASSES);
-    expect_refused(FED_EDATA, images);
+    expect_refused(FED_EDATA, FED_LIMIT_NONE, images);
     task_of(FEATURES, CLASSES - 1);
-    expect_refused(FED_EDATA, images);
+    expect_refused(FED_EDATA, FED_LIMIT_NONE, images);
     task_of(FEATURES, CLASSES); /* the task it had still works */
     ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK);
     begin(4, 1);
