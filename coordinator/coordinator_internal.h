@@ -87,9 +87,11 @@ struct fed_coordinator {
     uint64_t started_ms;
 
     struct fed_report report;
-    char waits_for[128]; /* what was last said about it */
-    bool announced;      /* the self-test is over: strangers are strangers now */
-    bool over;           /* the run was finished before: there is only its result to say */
+    char waits_for[128]; /* what nothing moves without, "" = it moves */
+    uint64_t waits_since_ms;
+    bool said_waiting;
+    bool announced; /* the self-test is over: strangers are strangers now */
+    bool over;      /* the run was finished before: there is only its result to say */
     bool finished, stopped;
     struct fed_error failure;
 };

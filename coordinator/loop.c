@@ -160,15 +160,22 @@ static void hear_signal(struct fed_coordinator *c) {
     }
 }
 
+/* Said once a change, and only when it lasts: between two rounds something is always waited for, for milliseconds. */
 static void say_what_it_waits_for(struct fed_coordinator *c) {
     const char *waits = fed_round_waits_for(c->round);
+    uint64_t now = fed_clock_ms();
     if (waits == NULL) {
         waits = "";
     }
-    if (waits[0] != '\0' && strcmp(waits, c->waits_for) != 0) {
-        fed_report_waiting(&c->report, fed_round_number(c->round), waits);
+    if (strcmp(waits, c->waits_for) != 0) {
+        snprintf(c->waits_for, sizeof c->waits_for, "%s", waits);
+        c->waits_since_ms = now;
+        c->said_waiting = false;
     }
-    snprintf(c->waits_for, sizeof c->waits_for, "%s", waits);
+    if (waits[0] != '\0' && !c->said_waiting && now >= c->waits_since_ms + TICK_MS) {
+        fed_report_waiting(&c->report, fed_round_number(c->round), waits);
+        c->said_waiting = true;
+    }
 }
 
 static int64_t timeout_ms(const struct fed_coordinator *c, bool serving, uint64_t now) {

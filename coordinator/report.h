@@ -38,7 +38,7 @@ void fed_report_start(struct fed_report *report, const struct fed_report_start *
 /* A committed round. With evaluated_later its line waits for fed_report_evaluated. */
 void fed_report_round(struct fed_report *report, const struct fed_report_round *round, bool evaluated_later);
 void fed_report_evaluated(struct fed_report *report, uint64_t round, double loss, double accuracy, bool target_reached);
-/* Why nothing moves ("waits for 2 more clients"), said once a change. */
+/* Why nothing has moved for a while ("waits for 2 more clients"). */
 void fed_report_waiting(struct fed_report *report, uint64_t round, const char *why);
 void fed_report_abandoned(struct fed_report *report, uint64_t round, uint32_t attempt, const char *why);
 void fed_report_done(struct fed_report *report, uint64_t rounds, double accuracy, double seconds, const uint8_t model[32]);
