@@ -34,7 +34,7 @@
 #define LARGE 1048576 /* of limits that shall not matter here */
 
 static const struct fed_model_spec stack = {
-    .inputs = 784, .n_layers = 3, .layers = {{1024, FED_RELU}, {832, FED_RELU}, {10, FED_LINEAR}}};
+    .input = {784}, .n_layers = 3, .layers = {{1024, FED_RELU}, {832, FED_RELU}, {10, FED_LINEAR}}};
 
 struct node {
     pthread_t thread;
@@ -179,7 +179,7 @@ static void write_task(const struct echo *e) {
     if (file == NULL) {
         fail(path, strerror(errno));
     }
-    fprintf(file, "schema: 1\nname: echo\nseed: 1\nmodel:\n  input: %u\n  layers:\n", stack.inputs);
+    fprintf(file, "schema: 1\nname: echo\nseed: 1\nmodel:\n  input: %u\n  layers:\n", stack.input.channels);
     for (uint32_t i = 0; i < stack.n_layers; i++) {
         bool last = i + 1 == stack.n_layers;
         fprintf(file, "    - {units: %u%s%s}\n", stack.layers[i].units,

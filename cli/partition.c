@@ -45,20 +45,24 @@ static int table_init(struct table *out, const char *name, const struct fed_data
     table.counts = calloc(table.n_clients, row); /* labels are bytes: a row cannot overflow, and calloc checks the rest */
     table.sizes = calloc(table.n_clients, sizeof *table.sizes);
     table.totals = calloc(table.n_labels, sizeof *table.totals);
-    if (table.counts == NULL || table.sizes == NULL || table.totals == NULL) {
+    uint32_t *rows = calloc(fed_partition_largest(partition), sizeof *rows);
+    if (table.counts == NULL || table.sizes == NULL || table.totals == NULL || rows == NULL) {
         table_fini(&table);
+        free(rows);
         return FED_ENOMEM;
     }
     for (uint32_t k = 0; k < table.n_clients; k++) {
-        size_t n;
-        const uint32_t *rows = fed_partition_shard(partition, k, &n);
+        size_t n = fed_partition_size(partition, k);
+        fed_partition_rows(partition, k, rows);
         for (size_t i = 0; i < n; i++) {
-            table.counts[(size_t)k * table.n_labels + data->labels[rows[i]]]++;
-            table.totals[data->labels[rows[i]]]++;
+            uint32_t label = fed_dataset_label(data, rows[i]);
+            table.counts[(size_t)k * table.n_labels + label]++;
+            table.totals[label]++;
         }
         table.sizes[k] = (uint32_t)n;
         table.n_examples += n;
     }
+    free(rows);
     *out = table;
     return 0;
 }
@@ -220,7 +224,7 @@ static int show(const struct fed_task *task, const char *svg, struct fed_error *
     if (task->partition.kind == FED_PARTITION_NONE) {
         return fed_error_set(err, FED_ECONFIG, "%s: data.partition: missing, so there is nothing to show", task->path);
     }
-    int code = fed_dataset_load_idx(&data, task->data.train_images, task->data.train_labels, err);
+    int code = fed_dataset_load(&data, &task->data, FED_DATA_TRAIN, err);
     if (code != 0) {
         return code;
     }

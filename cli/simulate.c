@@ -389,7 +389,7 @@ static int name_run_dir(struct simulation *s, struct fed_error *err) {
 }
 
 static int check_task(const struct simulation *s, struct fed_error *err) {
-    if (s->task.partition.kind == FED_PARTITION_NONE || s->task.data.train_images == NULL) {
+    if (s->task.partition.kind == FED_PARTITION_NONE || !fed_data_source_has_train(&s->task.data)) {
         return fed_error_set(err, FED_ECONFIG, "%s: data.train and data.partition are needed to simulate clients",
                              s->task_path);
     }

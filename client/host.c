@@ -28,6 +28,7 @@ struct training {
     struct fed_job job; /* first */
     struct fed_host *host;
     struct fed_trainer *trainer; /* owned; NULL with a hook */
+    uint32_t *shard;             /* owned: room for the largest */
     bool busy;
     struct update *update;   /* NULL: its result is not wanted any more */
     struct fed_image *image; /* held while busy */
@@ -66,12 +67,12 @@ struct fed_host {
 
 static int load_data(struct fed_host *host, struct fed_error *err) {
     const struct fed_client_config *config = host->config;
-    if (config->data.train_images == NULL) {
+    if (!fed_data_source_has_train(&config->data)) {
         return host->has_hook
                    ? FED_OK
                    : fed_error_set(err, FED_ECONFIG, "%s: data.train: a client needs data to train on", config->path);
     }
-    int rc = fed_dataset_load_idx(&host->dataset, config->data.train_images, config->data.train_labels, err);
+    int rc = fed_dataset_load(&host->dataset, &config->data, FED_DATA_TRAIN, err);
     if (rc != FED_OK) {
         return rc;
     }
@@ -148,18 +149,15 @@ static enum fed_limit check_limits(const struct fed_host *host, const struct fed
                                    const struct fed_model *model, size_t rows, struct fed_error *err) {
     const struct fed_limits *limits = &host->config->limits;
     uint64_t model_bytes = (uint64_t)model->n_params * sizeof(float);
-    uint64_t width = model->spec.inputs;
-    for (uint32_t i = 0; i < model->spec.n_layers; i++) {
-        width += 2 * (uint64_t)model->spec.layers[i].units;
-    }
-    /* Per worker: weights, activations with their gradients, and an update; and once: the model file, a sum. Bounded parts
-     * keep the rest from wrapping: a model has at most 2^37 bytes, a client file at most 1024 workers. */
-    uint64_t activations, need;
-    if (__builtin_mul_overflow(rows * sizeof(float), width, &activations) ||
-        __builtin_mul_overflow(host->config->workers, activations + 2 * model_bytes, &need) || need > UINT64_MAX / 2) {
+    enum fed_network_use use = terms->sgd.momentum > 0 ? FED_NETWORK_MOMENTUM : FED_NETWORK_TRAIN;
+    /* Per worker: a network and an update; and once: the model file, a sum. A model has at most 2^37 bytes, a client file at
+     * most 1024 workers, so only the network can wrap. */
+    uint64_t need;
+    if (__builtin_mul_overflow((uint64_t)host->config->workers, fed_network_bytes(model, rows, use), &need) ||
+        need > UINT64_MAX / 2) {
         need = UINT64_MAX / 2;
     }
-    need += 3 * model_bytes;
+    need += (3 + host->config->workers) * model_bytes;
     if (model_bytes > limits->max_model_mb << 20) {
         fed_error_set(err, FED_ECONFIG, "the task's model has %llu bytes, more than limits.max_model_mb: %llu",
                       (unsigned long long)model_bytes, (unsigned long long)limits->max_model_mb);
@@ -180,11 +178,14 @@ static enum fed_limit check_limits(const struct fed_host *host, const struct fed
 
 static void stop_everything(struct fed_host *host);
 
-static int make_trainers(struct fed_host *host, size_t rows, size_t largest, struct fed_error *err) {
+static int make_trainers(struct fed_host *host, size_t rows, size_t largest, bool momentum, struct fed_error *err) {
     for (uint32_t i = 0; i < host->config->workers && !host->has_hook; i++) {
         fed_trainer_free(host->trainings[i].trainer);
+        free(host->trainings[i].shard);
         host->trainings[i].trainer = NULL;
-        if (fed_trainer_new(&host->trainings[i].trainer, &host->model, host->kernels, rows, largest) != FED_OK) {
+        host->trainings[i].shard = calloc(largest, sizeof *host->trainings[i].shard);
+        if (host->trainings[i].shard == NULL ||
+            fed_trainer_new(&host->trainings[i].trainer, &host->model, host->kernels, rows, largest, momentum) != FED_OK) {
             return fed_error_set(err, FED_ENOMEM, "not enough memory to train this model");
         }
     }
@@ -208,7 +209,7 @@ int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms,
     struct fed_model model;
     int rc = fed_model_init(&model, &terms->model, err);
     if (rc == FED_OK && host->has_data) {
-        rc = fed_dataset_check(&host->dataset, model.spec.inputs, model.n_classes, host->config->data.train_images, err);
+        rc = fed_dataset_fit(&host->dataset, &model, err);
     }
     size_t largest = host->has_data ? fed_partition_largest(&host->partition) : 1;
     size_t rows = fed_local_sgd_rows(terms->batch_size, largest);
@@ -231,7 +232,7 @@ int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms,
     }
     host->model = model;
     host->has_task = false;
-    rc = make_trainers(host, rows, largest, err);
+    rc = make_trainers(host, rows, largest, terms->sgd.momentum > 0, err);
     if (rc == FED_OK) {
         host->terms = *terms;
         host->has_task = true;
@@ -333,11 +334,6 @@ void fed_host_release(struct fed_host *host, uint64_t client) {
 /* -- training -------------------------------------------------------------------------------------------------------------
  */
 
-static const uint32_t *shard_of(const struct fed_host *host, uint64_t client, size_t *n) {
-    bool split = host->config->partition.kind != FED_PARTITION_NONE;
-    return fed_partition_shard(&host->partition, split ? (uint32_t)client : 0, n);
-}
-
 static void run_training(struct fed_job *job) {
     struct training *t = (struct training *)(void *)job;
     const struct fed_host *host = t->host; /* what is read of it does not change while a worker is busy */
@@ -346,10 +342,10 @@ static void run_training(struct fed_job *job) {
         t->rc = host->hook.train(host->hook.context, t->delta, &t->report, t->image->params, host->model.n_params, t->client,
                                  &t->cancel);
     } else {
-        size_t n;
-        const uint32_t *shard = shard_of(host, t->client, &n);
-        t->rc = fed_local_sgd(t->trainer, t->delta, &t->report, t->image->params, &host->dataset, shard, n, &t->terms,
-                              &t->cancel);
+        uint32_t client = host->config->partition.kind != FED_PARTITION_NONE ? (uint32_t)t->client : 0;
+        fed_partition_rows(&host->partition, client, t->shard);
+        t->rc = fed_local_sgd(t->trainer, t->delta, &t->report, t->image->params, &host->dataset, t->shard,
+                              fed_partition_size(&host->partition, client), &t->terms, &t->cancel);
     }
     t->seconds = (double)(fed_clock_us() - t->started_us) / 1e6;
 }
@@ -368,7 +364,9 @@ static int start_training(struct fed_host *host, struct training *t, struct upda
                                       .client = u->client,
                                       .epochs = host->terms.epochs,
                                       .batch_size = host->terms.batch_size,
-                                      .learning_rate = host->learning_rate};
+                                      .sgd = {.learning_rate = host->learning_rate,
+                                              .momentum = (float)host->terms.sgd.momentum,
+                                              .weight_decay = (float)host->terms.sgd.weight_decay}};
     t->started_us = fed_clock_us();
     atomic_store(&t->cancel, false);
     t->job.run = run_training;
@@ -474,6 +472,7 @@ void fed_host_free(struct fed_host *host) {
     drop_updates(host, false);
     for (uint32_t i = 0; host->trainings != NULL && i < host->config->workers; i++) {
         fed_trainer_free(host->trainings[i].trainer);
+        free(host->trainings[i].shard);
         fed_image_release(host->trainings[i].image);
         free(host->trainings[i].delta);
     }

@@ -1,4 +1,4 @@
-/* The trainer owns what one training thread needs: a network, the order of the shard and the labels of a batch. */
+/* The trainer owns what one training thread needs: a network and the order of the shard. */
 #include "client/local_sgd.h"
 
 #include <assert.h>
@@ -10,7 +10,6 @@
 struct fed_trainer {
     struct fed_network *net; /* owned */
     uint32_t *order;         /* owned: (largest_shard) rows of the dataset in the order of this epoch */
-    uint32_t *labels;        /* owned: (max_rows) */
     size_t n_params, max_rows, largest_shard;
 };
 
@@ -21,7 +20,7 @@ size_t fed_local_sgd_rows(uint32_t batch_size, size_t largest_shard) {
 }
 
 int fed_trainer_new(struct fed_trainer **out, const struct fed_model *model, const struct fed_kernels *kernels,
-                    size_t max_rows, size_t largest_shard) {
+                    size_t max_rows, size_t largest_shard, bool momentum) {
     assert(max_rows > 0 && largest_shard > 0);
     int status = FED_ENOMEM;
     struct fed_trainer *trainer = calloc(1, sizeof *trainer);
@@ -32,11 +31,10 @@ int fed_trainer_new(struct fed_trainer **out, const struct fed_model *model, con
     trainer->max_rows = max_rows;
     trainer->largest_shard = largest_shard;
     trainer->order = calloc(largest_shard, sizeof *trainer->order);
-    trainer->labels = calloc(max_rows, sizeof *trainer->labels);
-    if (trainer->order == NULL || trainer->labels == NULL) {
+    if (trainer->order == NULL) {
         goto out;
     }
-    status = fed_network_new(&trainer->net, model, max_rows, kernels);
+    status = fed_network_new(&trainer->net, model, max_rows, momentum ? FED_NETWORK_MOMENTUM : FED_NETWORK_TRAIN, kernels);
     if (status == FED_OK) {
         *out = trainer;
         trainer = NULL;
@@ -50,7 +48,6 @@ void fed_trainer_free(struct fed_trainer *trainer) {
     if (trainer != NULL) {
         fed_network_free(trainer->net);
         free(trainer->order);
-        free(trainer->labels);
         free(trainer);
     }
 }
@@ -61,16 +58,14 @@ static bool cancelled(const atomic_bool *cancel) {
 
 /* One pass over the shard in the order that stands in the trainer; the short last batch is kept. */
 static int train_epoch(struct fed_trainer *trainer, struct fed_sgd_report *report, const struct fed_dataset *dataset,
-                       size_t n_shard, size_t batch, float learning_rate, const atomic_bool *cancel) {
-    size_t stride;
-    float *x = fed_network_input(trainer->net, &stride);
+                       size_t n_shard, size_t batch, const struct fed_sgd *sgd, const atomic_bool *cancel) {
     for (size_t first = 0; first < n_shard; first += batch) {
         if (cancelled(cancel)) {
             return FED_EINTERRUPTED;
         }
         size_t rows = smaller(batch, n_shard - first);
-        fed_dataset_gather(dataset, trainer->order + first, rows, x, stride, trainer->labels);
-        report->mean_loss += fed_network_step(trainer->net, trainer->labels, rows, learning_rate);
+        fed_dataset_gather(dataset, trainer->order + first, rows, fed_network_batch(trainer->net));
+        report->mean_loss += fed_network_step(trainer->net, rows, sgd);
         report->n_steps++;
     }
     return FED_OK;
@@ -89,7 +84,7 @@ int fed_local_sgd(struct fed_trainer *trainer, float *delta, struct fed_sgd_repo
     for (uint32_t epoch = 0; epoch < terms->epochs; epoch++) {
         memcpy(trainer->order, shard, n_shard * sizeof *shard);
         fed_rng_shuffle(&rng, trainer->order, n_shard);
-        int status = train_epoch(trainer, &done, dataset, n_shard, batch, terms->learning_rate, cancel);
+        int status = train_epoch(trainer, &done, dataset, n_shard, batch, &terms->sgd, cancel);
         if (status != FED_OK) {
             return status;
         }

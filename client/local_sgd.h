@@ -14,7 +14,7 @@ struct fed_sgd_terms {
     uint64_t seed, round, client; /* select the training stream: a fresh shuffle for each epoch */
     uint32_t epochs;              /* E */
     uint32_t batch_size;          /* B; 0 = the whole shard in one batch */
-    float learning_rate;          /* eta of this round */
+    struct fed_sgd sgd;           /* with the learning rate of this round; momentum starts anew */
 };
 
 struct fed_sgd_report {
@@ -30,8 +30,9 @@ size_t fed_local_sgd_rows(uint32_t batch_size, size_t largest_shard);
  * order and fed_local_sgd_rows() u32 for labels are allocated inside the trainer, once.
  * FED_EINTERRUPTED if *cancel turned true (delta is then unspecified); cancel may be NULL. */
 struct fed_trainer;
+/* momentum: there is some in the terms to come. FED_ENOMEM. */
 int fed_trainer_new(struct fed_trainer **out, const struct fed_model *model, const struct fed_kernels *kernels,
-                    size_t max_rows, size_t largest_shard) FED_MUST_CHECK;
+                    size_t max_rows, size_t largest_shard, bool momentum) FED_MUST_CHECK;
 void fed_trainer_free(struct fed_trainer *trainer);
 int fed_local_sgd(struct fed_trainer *trainer, float *delta, struct fed_sgd_report *report, const float *params,
                   const struct fed_dataset *dataset, const uint32_t *shard, size_t n_shard,

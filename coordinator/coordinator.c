@@ -29,13 +29,13 @@
 
 static int load_partition(struct fed_coordinator *c, struct fed_error *err) {
     const struct fed_task *task = c->task;
-    if (task->partition.kind == FED_PARTITION_NONE || task->data.train_images == NULL) {
+    if (task->partition.kind == FED_PARTITION_NONE || !fed_data_source_has_train(&task->data)) {
         return FED_OK;
     }
     struct fed_dataset train = {0};
-    int rc = fed_dataset_load_idx(&train, task->data.train_images, task->data.train_labels, err);
+    int rc = fed_dataset_load(&train, &task->data, FED_DATA_TRAIN, err);
     if (rc == FED_OK) {
-        rc = fed_dataset_check(&train, c->model.spec.inputs, c->model.n_classes, task->data.train_images, err);
+        rc = fed_dataset_fit(&train, &c->model, err);
     }
     if (rc == FED_OK) {
         rc = fed_partition_make(&c->partition, &train, &task->partition, task->seed, err);
@@ -47,15 +47,15 @@ static int load_partition(struct fed_coordinator *c, struct fed_error *err) {
 
 static int load_test(struct fed_coordinator *c, struct fed_error *err) {
     const struct fed_task *task = c->task;
-    if (task->data.test_images == NULL) {
+    if (!fed_data_source_has_test(&task->data)) {
         return task->algorithm.target_accuracy > 0
                    ? fed_error_set(err, FED_ECONFIG, "%s: algorithm.target_accuracy needs data.test to be measured on",
                                    task->path)
                    : FED_OK;
     }
-    int rc = fed_dataset_load_idx(&c->test, task->data.test_images, task->data.test_labels, err);
+    int rc = fed_dataset_load(&c->test, &task->data, FED_DATA_TEST, err);
     if (rc == FED_OK) {
-        rc = fed_dataset_check(&c->test, c->model.spec.inputs, c->model.n_classes, task->data.test_images, err);
+        rc = fed_dataset_fit(&c->test, &c->model, err);
     }
     c->has_test = rc == FED_OK;
     return rc;
@@ -108,12 +108,8 @@ static int make_terms(struct fed_coordinator *c, struct fed_task_terms *terms, s
         return fed_error_prefix(err, rc, "%s", c->task->path);
     }
     double quantum = ldexp(1.0, -c->fixed.exponent);
-    double smallest = (double)largest; /* 0: the weights are the owners', and nobody can say */
-    for (uint32_t k = 0; c->has_partition && k < c->partition.n_clients; k++) {
-        size_t n;
-        fed_partition_shard(&c->partition, k, &n);
-        smallest = (double)n < smallest ? (double)n : smallest;
-    }
+    /* 0: the weights are the owners', and nobody can say */
+    double smallest = c->has_partition ? (double)fed_partition_smallest(&c->partition) : 0;
     if (largest > 0 && quantum > 1e-9 * smallest) {
         FED_WARN("fixed", "coarse quantum", FED_F64("quantum", quantum), FED_F64("smallest_weight", smallest),
                  FED_STR("remedy", "set algorithm.max_weight to the largest shard, or lower algorithm.max_delta"));
@@ -201,9 +197,7 @@ static uint64_t world_work(void *context, uint64_t client) {
     if (!c->has_partition || client >= c->partition.n_clients) {
         return 1;
     }
-    size_t n;
-    fed_partition_shard(&c->partition, (uint32_t)client, &n);
-    return n;
+    return fed_partition_size(&c->partition, (uint32_t)client);
 }
 
 static int make_round(struct fed_coordinator *c, const struct fed_store_state *state, struct fed_error *err) {

@@ -2,6 +2,7 @@
 #include "coordinator/evaluate.h"
 
 #include <assert.h>
+#include <math.h>
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -11,24 +12,28 @@ size_t fed_evaluate_chunks(const struct fed_dataset *test) {
 
 void fed_evaluate_chunk(double *loss, size_t *n_correct, struct fed_network *net, const struct fed_dataset *test,
                         size_t chunk) {
-    uint32_t rows[FED_EVALUATE_CHUNK], labels[FED_EVALUATE_CHUNK];
-    size_t stride, first = chunk * FED_EVALUATE_CHUNK;
-    float *x = fed_network_input(net, &stride);
-    assert(first < test->n_examples);
-    size_t n = smaller(FED_EVALUATE_CHUNK, test->n_examples - first);
-    for (size_t i = 0; i < n; i++) {
-        rows[i] = (uint32_t)(first + i);
-    }
+    const struct fed_batch *batch = fed_network_batch(net);
+    size_t first = chunk * FED_EVALUATE_CHUNK, end = smaller(first + FED_EVALUATE_CHUNK, test->n_examples);
+    assert(first < end);
     *loss = 0;
     *n_correct = 0;
-    fed_dataset_gather(test, rows, n, x, stride, labels);
-    fed_network_evaluate(net, labels, n, loss, n_correct);
+    for (size_t at = first, n; at < end; at += n) {
+        uint32_t rows[FED_EVALUATE_CHUNK];
+        n = smaller(batch->max_rows, end - at);
+        for (size_t i = 0; i < n; i++) {
+            rows[i] = (uint32_t)(at + i);
+        }
+        fed_dataset_gather(test, rows, n, batch);
+        fed_network_evaluate(net, n, loss, n_correct);
+    }
 }
 
-struct fed_evaluation fed_evaluate_join(const double *losses, size_t n_correct, const struct fed_dataset *test) {
+struct fed_evaluation fed_evaluate_join(const double *losses, size_t n_correct, const struct fed_dataset *test,
+                                        uint32_t n_targets) {
     double loss = 0;
     for (size_t i = 0; i < fed_evaluate_chunks(test); i++) {
         loss += losses[i];
     }
-    return (struct fed_evaluation){loss / (double)test->n_examples, (double)n_correct / (double)test->n_examples};
+    double n = (double)test->n_examples;
+    return (struct fed_evaluation){loss / n, n_targets > 0 ? (double)n_correct / (n * n_targets) : NAN};
 }

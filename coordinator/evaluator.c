@@ -17,6 +17,7 @@ struct share {
 
 struct fed_evaluator {
     const struct fed_dataset *test;
+    uint32_t n_targets; /* labels of an example; 0: numbers to be met */
     struct fed_pool *pool;
     unsigned threads, n_running;
     struct share *shares;    /* (threads) */
@@ -62,7 +63,7 @@ bool fed_evaluator_finished(struct fed_evaluator *evaluator, struct fed_evaluati
         }
         fed_image_release(evaluator->image);
         evaluator->image = NULL;
-        *out = fed_evaluate_join(evaluator->losses, n_correct, evaluator->test);
+        *out = fed_evaluate_join(evaluator->losses, n_correct, evaluator->test, evaluator->n_targets);
         return true;
     }
     return false;
@@ -78,7 +79,7 @@ static int make_shares(struct fed_evaluator *evaluator, const struct fed_model *
         struct share *share = &evaluator->shares[i];
         share->job.run = take_chunks;
         share->evaluator = evaluator;
-        int rc = fed_network_new(&share->net, model, FED_EVALUATE_CHUNK, kernels);
+        int rc = fed_network_new(&share->net, model, FED_EVALUATE_ROWS, FED_NETWORK_EVALUATE, kernels);
         if (rc != FED_OK) {
             return rc;
         }
@@ -94,6 +95,7 @@ int fed_evaluator_new(struct fed_evaluator **out, const struct fed_model *model,
         return fed_error_set(err, FED_ENOMEM, "not enough memory to evaluate");
     }
     evaluator->test = test;
+    evaluator->n_targets = model->spec.loss == FED_MEAN_SQUARED_ERROR ? 0 : model->n_targets;
     evaluator->threads = threads;
     int rc = fed_kernels_choose(&kernels, err);
     if (rc == FED_OK && make_shares(evaluator, model, kernels) != FED_OK) {

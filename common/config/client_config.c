@@ -111,7 +111,7 @@ void fed_client_config_fini(struct fed_client_config *config) {
     free(config->coordinator);
     free(config->bulk);
     free(config->key);
-    fed_data_files_fini(&config->data);
+    fed_data_source_fini(&config->data);
     free(config->state_dir);
     *config = (struct fed_client_config){0};
 }

@@ -36,7 +36,7 @@ struct fed_client_config {
     struct fed_public_keys coordinator_key;
     char *bulk;                          /* NULL: same host, port from WELCOME */
     char *key;                           /* key file */
-    struct fed_data_files data;          /* train only */
+    struct fed_data_source data;         /* train only */
     uint64_t seed;                       /* of the partition; only with a partition */
     struct fed_partition_spec partition; /* kind NONE: the file is the shard of the one client */
     uint64_t first_client, n_clients;    /* clients: {first, count}; count is 1 without a partition, and by default */

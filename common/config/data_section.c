@@ -9,14 +9,6 @@ const char *fed_data_format_word(unsigned format) {
 
 const char *fed_data_partition_word(unsigned kind) { return fed_partition_kind_name((enum fed_partition_kind)kind); }
 
-void fed_data_files_fini(struct fed_data_files *files) {
-    free(files->train_images);
-    free(files->train_labels);
-    free(files->test_images);
-    free(files->test_labels);
-    *files = (struct fed_data_files){0};
-}
-
 static int check_pair(const char *images, const char *labels, const char *images_key, const char *labels_key,
                       const struct fed_settings_source *source, struct fed_error *err) {
     if ((images != NULL) == (labels != NULL)) {
@@ -61,7 +53,7 @@ static int check_partition(const struct fed_partition_spec *partition, const str
     return code;
 }
 
-int fed_data_section_check(const struct fed_data_files *files, const struct fed_partition_spec *partition,
+int fed_data_section_check(const struct fed_data_source *files, const struct fed_partition_spec *partition,
                            const struct fed_settings_source *source, struct fed_error *err) {
     int code = check_pair(files->train_images, files->train_labels, "data.train.images", "data.train.labels", source, err);
     if (code == 0) {

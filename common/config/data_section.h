@@ -14,16 +14,12 @@
 
 #include "common/config/setting.h"
 #include "common/data/partition.h"
-
-struct fed_data_files { /* absolute or relative to the working directory after loading; NULL = not given */
-    char *train_images, *train_labels;
-    char *test_images, *test_labels;
-};
+#include "common/data/source.h"
 
 const char *fed_data_format_word(unsigned format);
 const char *fed_data_partition_word(unsigned kind);
 
-/* type: the target; format: an unsigned in it; files, partition: struct fed_data_files and fed_partition_spec in it. */
+/* type: the target; format: an unsigned in it; files, partition: struct fed_data_source and fed_partition_spec in it. */
 /* clang-format off */
 #define FED_DATA_TRAIN_ROWS(type, format, files, required_) \
     {"data.format", FED_SETTING_WORD, offsetof(type, format), .fallback = "idx", .word = fed_data_format_word}, \
@@ -42,8 +38,7 @@ const char *fed_data_partition_word(unsigned kind);
 /* clang-format on */
 
 /* FED_ECONFIG: half a pair of files, a partition of nothing, numbers of one kind given with another, too many shards. */
-int fed_data_section_check(const struct fed_data_files *files, const struct fed_partition_spec *partition,
+int fed_data_section_check(const struct fed_data_source *files, const struct fed_partition_spec *partition,
                            const struct fed_settings_source *source, struct fed_error *err) FED_MUST_CHECK;
-void fed_data_files_fini(struct fed_data_files *files);
 
 #endif

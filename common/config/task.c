@@ -40,7 +40,7 @@ static const struct fed_setting rows[] = {
     {"seed", FED_SETTING_U64, FIELD(seed), .required = true, .max = INT64_MAX},
 
     {"model.preset", FED_SETTING_CUSTOM, FIELD(model), .parse = parse_preset, .expected = "the name of a model"},
-    {"model.input", FED_SETTING_U32, FIELD(model.inputs), .min = 1, .max = FED_MAX_UNITS},
+    {"model.input", FED_SETTING_U32, FIELD(model.input.channels), .min = 1, .max = FED_MAX_UNITS},
     {"model.layers[].units", FED_SETTING_U32, offsetof(struct fed_layer_spec, units), .required = true, .min = 1,
      .max = FED_MAX_UNITS},
     {"model.layers[].activation", FED_SETTING_WORD, offsetof(struct fed_layer_spec, activation), .min = FED_LINEAR,
@@ -60,6 +60,8 @@ static const struct fed_setting rows[] = {
      .high = 1e6},
     {"algorithm.learning_rate_decay", FED_SETTING_REAL, FIELD(algorithm.learning_rate_decay), .fallback = "1", .open = true,
      .low = 0, .high = 1},
+    {"algorithm.momentum", FED_SETTING_REAL, FIELD(algorithm.sgd.momentum), .fallback = "0", .low = 0, .high = 0.9999},
+    {"algorithm.weight_decay", FED_SETTING_REAL, FIELD(algorithm.sgd.weight_decay), .fallback = "0", .low = 0, .high = 1e3},
     {"algorithm.target_accuracy", FED_SETTING_REAL, FIELD(algorithm.target_accuracy), .open = true, .low = 0, .high = 1},
     {"algorithm.max_delta", FED_SETTING_REAL, FIELD(algorithm.max_delta), .fallback = "64", .open = true, .low = 0,
      .high = 1 << 20},
@@ -161,7 +163,7 @@ static int read_task(struct draft *draft, const struct fed_settings_source *sour
     if (code == 0) {
         code = fed_data_section_check(&task->data, &task->partition, source, err);
     }
-    if (code == 0 && task->algorithm.target_accuracy > 0 && task->data.test_images == NULL) {
+    if (code == 0 && task->algorithm.target_accuracy > 0 && !fed_data_source_has_test(&task->data)) {
         code =
             fed_settings_refuse(source, "algorithm.target_accuracy", err, "needs data.test to measure it, not given here");
     }
@@ -194,7 +196,7 @@ int fed_task_load(struct fed_task *out, const char *path, const char *const *set
 
 void fed_task_fini(struct fed_task *task) {
     free(task->path);
-    fed_data_files_fini(&task->data);
+    fed_data_source_fini(&task->data);
     free(task->server.control);
     free(task->server.bulk);
     free(task->server.http);

@@ -25,6 +25,7 @@ struct fed_algorithm {
     uint32_t batch_size;        /* B; 0 = full */
     double learning_rate;       /* eta of round 1, > 0 */
     double learning_rate_decay; /* eta is multiplied by this after each round; in (0, 1], default 1 */
+    struct fed_sgd_options sgd; /* of the clients */
     double target_accuracy;     /* in (0, 1]; 0 = none */
     double max_delta;           /* largest |delta| admitted, default 64 */
     uint64_t max_weight;        /* largest n_k admitted; 0 = the largest shard where the partition is known, else 2^20 */
@@ -54,7 +55,7 @@ struct fed_task {
     char name[FED_NAME_MAX]; /* [a-z0-9-]+ */
     uint64_t seed;
     struct fed_model_spec model;
-    struct fed_data_files data;
+    struct fed_data_source data;
     struct fed_partition_spec partition;
     struct fed_algorithm algorithm;
     struct fed_round_rules round;

@@ -21,6 +21,11 @@
 
 #define FED_TERMS_MAX ((size_t)16 * 1024) /* bytes of such a text; ours stay far below */
 
+struct fed_sgd_options {
+    double momentum;     /* in 0..1, 1 excluded; default 0. Starts anew with each round */
+    double weight_decay; /* >= 0, default 0 */
+};
+
 struct fed_task_terms {
     uint64_t seed;               /* < 2^63 */
     struct fed_model_spec model; /* the preset's label does not travel */
@@ -30,6 +35,7 @@ struct fed_task_terms {
     double fraction;
     uint32_t epochs, batch_size;
     double learning_rate, learning_rate_decay;
+    struct fed_sgd_options sgd;
     double max_delta;
     uint64_t max_weight, max_updates; /* resolved: >= 1 */
     char name[FED_NAME_MAX];

@@ -8,7 +8,9 @@
 #include "common/seal/digest.h"
 
 struct fed_dataset_storage {
-    struct fed_idx images, labels;
+    struct fed_idx images, label_file;
+    const uint8_t *features, *labels;
+    const char *path; /* borrowed from the source */
 };
 
 static void digest_examples(uint8_t out[FED_DIGEST_BYTES], const struct fed_dataset *d) {
@@ -22,8 +24,8 @@ static void digest_examples(uint8_t out[FED_DIGEST_BYTES], const struct fed_data
     }
     fed_digest_init(&state);
     fed_digest_update(&state, sizes, sizeof sizes);
-    fed_digest_update(&state, d->features, d->n_examples * d->n_features);
-    fed_digest_update(&state, d->labels, d->n_examples);
+    fed_digest_update(&state, d->storage->features, d->n_examples * d->n_features);
+    fed_digest_update(&state, d->storage->labels, d->n_examples);
     fed_digest_final(out, &state);
 }
 
@@ -35,31 +37,32 @@ static uint8_t largest(const uint8_t *labels, size_t n) {
     return most;
 }
 
-int fed_dataset_load_idx(struct fed_dataset *out, const char *images, const char *labels, struct fed_error *err) {
+static int load_idx(struct fed_dataset *out, const char *images, const char *labels, struct fed_error *err) {
     struct fed_dataset_storage *storage = calloc(1, sizeof *storage);
     if (storage == NULL) {
         return fed_error_set(err, FED_ENOMEM, "%s: out of memory", images);
     }
     struct fed_dataset d = {.storage = storage};
+    storage->path = images;
     int rc = fed_idx_load(&storage->images, images, FED_IDX_IMAGES, err);
     if (rc == 0) {
-        rc = fed_idx_load(&storage->labels, labels, FED_IDX_LABELS, err);
+        rc = fed_idx_load(&storage->label_file, labels, FED_IDX_LABELS, err);
     }
     if (rc != 0) {
         goto out;
     }
     const uint32_t *dims = storage->images.dims;
-    if (dims[0] != storage->labels.dims[0]) {
+    if (dims[0] != storage->label_file.dims[0]) {
         rc = fed_error_set(err, FED_EDATA,
                            "%s holds %" PRIu32 " images, but %s holds %" PRIu32 " labels; they must belong together", images,
-                           dims[0], labels, storage->labels.dims[0]);
+                           dims[0], labels, storage->label_file.dims[0]);
         goto out;
     }
     d.n_examples = dims[0];
     d.n_features = dims[1] * dims[2];
-    d.features = storage->images.data;
-    d.labels = storage->labels.data;
-    d.n_classes = 1 + (uint32_t)largest(d.labels, d.n_examples);
+    storage->features = storage->images.data;
+    storage->labels = storage->label_file.data;
+    d.n_classes = 1 + (uint32_t)largest(storage->labels, d.n_examples);
     digest_examples(d.digest, &d);
     *out = d;
 out:
@@ -69,30 +72,68 @@ out:
     return rc;
 }
 
+int fed_dataset_load(struct fed_dataset *out, const struct fed_data_source *source, enum fed_data_part part,
+                     struct fed_error *err) {
+    return part == FED_DATA_TRAIN ? load_idx(out, source->train_images, source->train_labels, err)
+                                  : load_idx(out, source->test_images, source->test_labels, err);
+}
+
+int fed_dataset_from_bytes(struct fed_dataset *out, size_t n_examples, uint32_t n_features, const uint8_t *features,
+                           const uint8_t *labels) {
+    struct fed_dataset d = {.n_examples = n_examples, .n_features = n_features, .storage = calloc(1, sizeof *d.storage)};
+    if (d.storage == NULL) {
+        return FED_ENOMEM;
+    }
+    d.storage->path = "memory";
+    d.storage->features = features;
+    d.storage->labels = labels;
+    d.n_classes = 1 + (uint32_t)largest(labels, n_examples);
+    digest_examples(d.digest, &d);
+    *out = d;
+    return FED_OK;
+}
+
 void fed_dataset_fini(struct fed_dataset *dataset) {
     if (dataset->storage != NULL) {
         fed_idx_fini(&dataset->storage->images);
-        fed_idx_fini(&dataset->storage->labels);
+        fed_idx_fini(&dataset->storage->label_file);
         free(dataset->storage);
     }
     *dataset = (struct fed_dataset){.storage = NULL};
 }
 
-int fed_dataset_check(const struct fed_dataset *dataset, uint32_t inputs, uint32_t n_classes, const char *path,
-                      struct fed_error *err) {
+int fed_dataset_fit(struct fed_dataset *dataset, const struct fed_model *model, struct fed_error *err) {
+    uint32_t inputs = (uint32_t)fed_shape_size(model->spec.input), n_classes = model->n_classes;
+    const char *path = dataset->storage->path;
     if (dataset->n_features != inputs) {
         return fed_error_set(err, FED_EDATA, "%s: %" PRIu32 " features an example found, but the model takes %" PRIu32, path,
                              dataset->n_features, inputs);
     }
     for (size_t i = 0; dataset->n_classes > n_classes && i < dataset->n_examples; i++) {
-        if (dataset->labels[i] >= n_classes) {
+        if (dataset->storage->labels[i] >= n_classes) {
             return fed_error_set(err, FED_EDATA,
                                  "the labels of %s: %u found at example %zu (counted from 0), but the model has %" PRIu32
                                  " classes, 0 to %" PRIu32,
-                                 path, dataset->labels[i], i, n_classes, n_classes - 1);
+                                 path, dataset->storage->labels[i], i, n_classes, n_classes - 1);
         }
     }
     return 0;
+}
+
+uint32_t fed_dataset_label(const struct fed_dataset *dataset, size_t example) { return dataset->storage->labels[example]; }
+
+uint32_t fed_dataset_labels(const struct fed_dataset *dataset) { return dataset->n_classes; }
+
+uint32_t fed_dataset_group(const struct fed_dataset *dataset, size_t example) {
+    (void)dataset;
+    (void)example;
+    return 0;
+}
+
+const char *fed_dataset_group_name(const struct fed_dataset *dataset, uint32_t group) {
+    (void)dataset;
+    (void)group;
+    return "";
 }
 
 /* Pixel / 255, correctly rounded, without a division: 1 / 255 = 257 / 65536 + rest, where the first product is exact and
@@ -104,10 +145,10 @@ FED_EVERY_ISA static void scale(float *restrict to, const uint8_t *restrict from
     }
 }
 
-void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows, size_t n, float *x, size_t stride,
-                        uint32_t *y) {
+void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows, size_t n, const struct fed_batch *batch) {
     for (size_t i = 0; i < n; i++) {
-        scale(x + i * stride, dataset->features + (size_t)rows[i] * dataset->n_features, dataset->n_features);
-        y[i] = dataset->labels[rows[i]];
+        scale(batch->features + i * batch->stride, dataset->storage->features + (size_t)rows[i] * dataset->n_features,
+              dataset->n_features);
+        batch->labels[i] = dataset->storage->labels[rows[i]];
     }
 }

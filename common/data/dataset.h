@@ -1,5 +1,10 @@
-/* Examples in memory: one byte a feature, one byte a label, as the files hold them; float32 only for the batch at hand.
- * Plain files are mapped, so many processes over one file share its pages. */
+/* Examples to train or to test on, read where they lie: plain files are mapped, so many processes over one file share its
+ * pages, and numbers become float32 only for the batch at hand.
+ *
+ *   features  bytes (IDX, NPY u1: pixels, divided by 255), floats (CSV, NPY f4), or windows of a text: `steps` characters,
+ * and as labels the character after each of them labels    classes 0, 1, ...; words, which the model's list of classes turns
+ * into numbers (CSV); numbers to be met (mean squared error) groups    who an example belongs to, where the data says so: a
+ * column of a CSV file, a role of a play */
 #ifndef FED_COMMON_DATA_DATASET_H
 #define FED_COMMON_DATA_DATASET_H
 
@@ -7,31 +12,47 @@
 #include <stdint.h>
 
 #include "common/base/status.h"
+#include "common/data/source.h"
+#include "common/model/batch.h"
+#include "common/model/model.h"
 
 struct fed_dataset {
     size_t n_examples;
-    uint32_t n_features;                 /* rows * columns of an image */
-    uint32_t n_classes;                  /* largest label + 1 */
-    const uint8_t *features;             /* (n_examples, n_features), borrowed from the storage below */
-    const uint8_t *labels;               /* (n_examples) */
-    uint8_t digest[32];                  /* BLAKE2b-256 over le64 n_examples, le32 n_features, features, labels */
+    uint32_t n_features; /* numbers of an example; of a text the steps of a window */
+    uint32_t n_classes;  /* largest label + 1; of a text, and where labels are numbers to be met, 0 */
+    uint32_t n_groups;   /* 0: the data does not say */
+    size_t n_dropped;    /* characters behind the last whole window of each text */
+    uint8_t digest[32];  /* of everything that training sees; for IDX BLAKE2b-256 over le64 n_examples, le32 n_features,
+                            features, labels */
     struct fed_dataset_storage *storage; /* owned */
 };
 
-/* Reads an IDX pair (LeCun's format: images u8 of 3 dimensions, labels u8 of 1 dimension), plain or gzip by content.
- * FED_EDATA with a sentence naming the file and what was found: missing, wrong magic, truncated, surplus bytes,
- * counts of images and labels that differ, no examples. */
-int fed_dataset_load_idx(struct fed_dataset *out, const char *images, const char *labels,
-                         struct fed_error *err) FED_MUST_CHECK;
+enum fed_data_part { FED_DATA_TRAIN, FED_DATA_TEST };
+
+/* Reads what the source names. FED_EDATA with a sentence naming the file, the place in it, what was found and what helps.
+ * FED_ENOMEM. */
+int fed_dataset_load(struct fed_dataset *out, const struct fed_data_source *source, enum fed_data_part part,
+                     struct fed_error *err) FED_MUST_CHECK;
+/* Examples in memory, borrowed: features (n_examples, n_features), labels (n_examples). For tests and benchmarks.
+ * FED_ENOMEM. */
+int fed_dataset_from_bytes(struct fed_dataset *out, size_t n_examples, uint32_t n_features, const uint8_t *features,
+                           const uint8_t *labels) FED_MUST_CHECK;
 void fed_dataset_fini(struct fed_dataset *dataset);
 
-/* FED_EDATA unless features and classes fit the model: n_features == inputs, every label < n_classes. Names the first
- * label out of range. */
-int fed_dataset_check(const struct fed_dataset *dataset, uint32_t inputs, uint32_t n_classes, const char *path,
-                      struct fed_error *err) FED_MUST_CHECK;
+/* Makes the data the model's, before any batch: as many features as inputs, labels below the model's classes, words and
+ * characters among those that the task knows. FED_EDATA names file, place and remedy. FED_ENOMEM. May be called again for
+ * another model. */
+int fed_dataset_fit(struct fed_dataset *dataset, const struct fed_model *model, struct fed_error *err) FED_MUST_CHECK;
 
-/* Copies the rows into x (n, stride) as feature / 255 in float32, and their labels into y (n). */
-void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows, size_t n, float *x, size_t stride,
-                        uint32_t *y);
+/* What partitions sort by: the label as the data has it (words count in the order of their bytes); 0 for texts and for
+ * numbers to be met. Below fed_dataset_labels(). */
+uint32_t fed_dataset_label(const struct fed_dataset *dataset, size_t example);
+uint32_t fed_dataset_labels(const struct fed_dataset *dataset);
+/* example's group, below n_groups, in the order in which groups begin in the data; and a group's name. */
+uint32_t fed_dataset_group(const struct fed_dataset *dataset, size_t example);
+const char *fed_dataset_group_name(const struct fed_dataset *dataset, uint32_t group);
+
+/* Copies the examples `rows` (n) into the batch. The dataset fits the model of the batch's network. */
+void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows, size_t n, const struct fed_batch *batch);
 
 #endif

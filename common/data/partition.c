@@ -18,7 +18,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the digest reads rows
 #define MIN_ALPHA 1e-6
 #define MAX_ALPHA 1e6
 
-static const char *const kind_names[] = {"none", "iid", "shards", "dirichlet"};
+struct fed_partition_storage {
+    uint32_t *first; /* (n_clients + 1): client k owns rows[first[k]] .. rows[first[k + 1] - 1] */
+    uint32_t *rows;  /* (n_examples) */
+};
+
+static const char *const kind_names[] = {"none", "iid", "shards", "dirichlet", "quantity", "natural"};
 #define N_KINDS (sizeof kind_names / sizeof *kind_names)
 
 const char *fed_partition_kind_name(enum fed_partition_kind kind) {
@@ -78,22 +83,22 @@ static void sort_by_label(uint32_t *rows, uint32_t starts[LABELS + 1], const str
     uint32_t next[LABELS];
     memset(starts, 0, (LABELS + 1) * sizeof *starts);
     for (size_t i = 0; i < dataset->n_examples; i++) {
-        starts[dataset->labels[i] + 1]++;
+        starts[fed_dataset_label(dataset, i) + 1]++;
     }
     for (size_t c = 0; c < LABELS; c++) {
         next[c] = starts[c];
         starts[c + 1] += starts[c];
     }
     for (size_t i = 0; i < dataset->n_examples; i++) {
-        rows[next[dataset->labels[i]]++] = (uint32_t)i;
+        rows[next[fed_dataset_label(dataset, i)]++] = (uint32_t)i;
     }
 }
 
 static void part_iid(struct fed_partition *p, uint32_t n, struct fed_rng *rng) {
-    count_up(p->rows, n);
-    fed_rng_shuffle(rng, p->rows, n);
+    count_up(p->storage->rows, n);
+    fed_rng_shuffle(rng, p->storage->rows, n);
     for (uint32_t k = 0; k <= p->n_clients; k++) {
-        p->first[k] = cut(n, p->n_clients, k);
+        p->storage->first[k] = cut(n, p->n_clients, k);
     }
 }
 
@@ -112,12 +117,12 @@ static int part_shards(struct fed_partition *p, const struct fed_dataset *datase
     for (uint32_t i = 0; i < n_shards; i++) {
         uint32_t begin = cut(n, n_shards, order[i]), end = cut(n, n_shards, order[i] + 1);
         if (i % per_client == 0) {
-            p->first[i / per_client] = filled;
+            p->storage->first[i / per_client] = filled;
         }
-        memcpy(p->rows + filled, sorted + begin, (end - begin) * sizeof *sorted);
+        memcpy(p->storage->rows + filled, sorted + begin, (end - begin) * sizeof *sorted);
         filled += end - begin;
     }
-    p->first[p->n_clients] = filled;
+    p->storage->first[p->n_clients] = filled;
 out:
     free(sorted);
     free(order);
@@ -192,20 +197,21 @@ static int deal(uint32_t *rows, uint32_t *owner, const struct fed_dataset *datas
     return 0;
 }
 
-/* p->rows = dealt rows by owner, each owner's in the order of the deal. */
+/* p->storage->rows = dealt rows by owner, each owner's in the order of the deal. */
 static void group_by_owner(struct fed_partition *p, const uint32_t *dealt, const uint32_t *owner, size_t n) {
-    memset(p->first, 0, ((size_t)p->n_clients + 1) * sizeof *p->first);
+    memset(p->storage->first, 0, ((size_t)p->n_clients + 1) * sizeof *p->storage->first);
     for (size_t i = 0; i < n; i++) {
-        p->first[owner[i] + 1]++;
+        p->storage->first[owner[i] + 1]++;
     }
     for (uint32_t k = 0; k < p->n_clients; k++) {
-        p->first[k + 1] += p->first[k];
+        p->storage->first[k + 1] += p->storage->first[k];
     }
     for (size_t i = 0; i < n; i++) {
-        p->rows[p->first[owner[i]]++] = dealt[i];
+        p->storage->rows[p->storage->first[owner[i]]++] = dealt[i];
     }
-    memmove(p->first + 1, p->first, p->n_clients * sizeof *p->first); /* each had moved on to the next one's place */
-    p->first[0] = 0;
+    memmove(p->storage->first + 1, p->storage->first,
+            p->n_clients * sizeof *p->storage->first); /* each had moved on to the next one's place */
+    p->storage->first[0] = 0;
 }
 
 /* Clients as a heap: the largest on top, of equals the lowest id. */
@@ -238,7 +244,7 @@ static int fill_empty(struct fed_partition *p, size_t n) {
         goto out;
     }
     for (uint32_t i = 0; i < k; i++) {
-        size[i] = p->first[i + 1] - p->first[i];
+        size[i] = p->storage->first[i + 1] - p->storage->first[i];
     }
     count_up(heap, k);
     for (uint32_t i = k / 2; i-- > 0;) {
@@ -248,18 +254,18 @@ static int fill_empty(struct fed_partition *p, size_t n) {
         if (size[i] == 0) {
             uint32_t giver = heap[0];
             assert(size[giver] >= 2);
-            gift[i] = p->rows[p->first[giver] + --size[giver]];
+            gift[i] = p->storage->rows[p->storage->first[giver] + --size[giver]];
             sift_down(heap, size, k, 0);
         }
     }
     for (uint32_t i = 0; i < k; i++) {
-        const uint32_t *from = size[i] == 0 ? &gift[i] : p->rows + p->first[i];
+        const uint32_t *from = size[i] == 0 ? &gift[i] : p->storage->rows + p->storage->first[i];
         uint32_t n_rows = size[i] == 0 ? 1 : size[i];
         memcpy(rows + filled, from, n_rows * sizeof *rows);
-        p->first[i] = filled;
+        p->storage->first[i] = filled;
         filled += n_rows;
     }
-    memcpy(p->rows, rows, n * sizeof *rows);
+    memcpy(p->storage->rows, rows, n * sizeof *rows);
 out:
     free(size);
     free(heap);
@@ -290,11 +296,11 @@ static int part(struct fed_partition *p, const struct fed_dataset *dataset, cons
     case FED_PARTITION_IID: part_iid(p, n, &rng); return 0;
     case FED_PARTITION_SHARDS: return part_shards(p, dataset, spec->shards_per_client, &rng);
     case FED_PARTITION_DIRICHLET: return part_dirichlet(p, dataset, spec->alpha, &rng);
-    case FED_PARTITION_NONE: break;
+    default: break;
     }
-    count_up(p->rows, n);
-    p->first[0] = 0;
-    p->first[1] = n;
+    count_up(p->storage->rows, n);
+    p->storage->first[0] = 0;
+    p->storage->first[1] = n;
     return 0;
 }
 
@@ -303,8 +309,8 @@ static void digest_parts(struct fed_partition *p, const struct fed_dataset *data
     fed_digest_init(&state);
     fed_digest_update(&state, dataset->digest, sizeof dataset->digest);
     fed_digest_update(&state, &p->n_clients, sizeof p->n_clients);
-    fed_digest_update(&state, p->first, ((size_t)p->n_clients + 1) * sizeof *p->first);
-    fed_digest_update(&state, p->rows, dataset->n_examples * sizeof *p->rows);
+    fed_digest_update(&state, p->storage->first, ((size_t)p->n_clients + 1) * sizeof *p->storage->first);
+    fed_digest_update(&state, p->storage->rows, dataset->n_examples * sizeof *p->storage->rows);
     fed_digest_final(p->digest, &state);
 }
 
@@ -315,9 +321,13 @@ int fed_partition_make(struct fed_partition *out, const struct fed_dataset *data
         return rc;
     }
     struct fed_partition p = {.n_clients = spec->kind == FED_PARTITION_NONE ? 1 : spec->clients};
-    p.first = new_items((size_t)p.n_clients + 1);
-    p.rows = new_items(dataset->n_examples);
-    rc = p.first == NULL || p.rows == NULL ? FED_ENOMEM : part(&p, dataset, spec, seed);
+    p.storage = calloc(1, sizeof *p.storage);
+    if (p.storage == NULL) {
+        return fed_error_set(err, FED_ENOMEM, "out of memory");
+    }
+    p.storage->first = new_items((size_t)p.n_clients + 1);
+    p.storage->rows = new_items(dataset->n_examples);
+    rc = p.storage->first == NULL || p.storage->rows == NULL ? FED_ENOMEM : part(&p, dataset, spec, seed);
     if (rc != 0) {
         fed_partition_fini(&p);
         return fed_error_set(err, rc, "out of memory to part %zu examples among %" PRIu32 " clients", dataset->n_examples,
@@ -329,22 +339,38 @@ int fed_partition_make(struct fed_partition *out, const struct fed_dataset *data
 }
 
 void fed_partition_fini(struct fed_partition *partition) {
-    free(partition->first);
-    free(partition->rows);
-    partition->first = partition->rows = NULL;
+    if (partition->storage != NULL) {
+        free(partition->storage->first);
+        free(partition->storage->rows);
+        free(partition->storage);
+        partition->storage = NULL;
+    }
 }
 
-const uint32_t *fed_partition_shard(const struct fed_partition *partition, uint32_t k, size_t *n) {
+size_t fed_partition_size(const struct fed_partition *partition, uint32_t k) {
     assert(k < partition->n_clients);
-    *n = partition->first[k + 1] - partition->first[k];
-    return partition->rows + partition->first[k];
+    return partition->storage->first[k + 1] - partition->storage->first[k];
+}
+
+void fed_partition_rows(const struct fed_partition *partition, uint32_t k, uint32_t *rows) {
+    const struct fed_partition_storage *s = partition->storage;
+    memcpy(rows, s->rows + s->first[k], fed_partition_size(partition, k) * sizeof *rows);
 }
 
 size_t fed_partition_largest(const struct fed_partition *partition) {
-    uint32_t most = 0;
+    size_t most = 0;
     for (uint32_t k = 0; k < partition->n_clients; k++) {
-        uint32_t n = partition->first[k + 1] - partition->first[k];
+        size_t n = fed_partition_size(partition, k);
         most = n > most ? n : most;
     }
     return most;
+}
+
+size_t fed_partition_smallest(const struct fed_partition *partition) {
+    size_t least = SIZE_MAX;
+    for (uint32_t k = 0; k < partition->n_clients; k++) {
+        size_t n = fed_partition_size(partition, k);
+        least = n < least ? n : least;
+    }
+    return least;
 }

@@ -1,173 +1,213 @@
-/* A dense stack over the kernels. All floats of a network stand in one aligned block; rows are padded to whole panels and
- * the padding is zero: biases, activations and gradients keep it zero, so loops may run over whole rows.
- *
- * A step visits each layer's weights twice: forward, and backward from the last layer, where first the gradient of the
- * layer's input is taken from the weights and then they are updated in place. The gradient carries -learning_rate / rows
- * from the softmax on, so an update is a plain accumulation and no gradient of a weight is ever stored. */
+/* Layers in a row over one aligned block of floats. A step goes forward through them, asks the loss for the gradient of the
+ * last outputs, and goes back: each layer first hands the gradient on from its weights, then updates them. */
 #include "common/model/network.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/numeric/poly.h"
-#include "common/numeric/transpose.h"
+#include "common/model/layer.h"
+#include "common/numeric/panels.h"
 
 #define ALIGNMENT 64
-#define EVALUATE_ROWS 10 /* one tile of the widest kernels */
-
-struct layer {
-    size_t n_in, n_out;
-    size_t in_stride, stride; /* of the input's rows and of the output's */
-    enum fed_activation activation;
-    size_t weight_offset, bias_offset; /* in the canonical block */
-    float *panels;                     /* kernel layout, see kernels.h */
-    float *bias;                       /* (stride) */
-    const float *x;                    /* the input: what the layer before put out */
-    float *out;                        /* (max_batch, stride): after the activation; logits in the last layer */
-    float *gradient;                   /* (max_batch, stride): of what stands before the activation, times -rate / rows */
-};
 
 struct fed_network {
+    const struct fed_model *model; /* owned copy */
     const struct fed_kernels *kernels;
-    void *block; /* owned: every array below and in the layers */
-    size_t max_batch;
-    float *input;            /* (max_batch, layers[0].in_stride) */
-    uint32_t *column_list;   /* room for the inputs that are not zero in the whole batch */
-    const uint32_t *columns; /* that list, or NULL if it holds all inputs: the same products either way, but faster */
-    size_t n_columns;
+    void *block; /* owned: every array of batch and layers */
+    struct fed_batch batch;
     uint32_t n_layers;
     struct layer layers[FED_MAX_LAYERS];
 };
 
-static size_t padded(size_t width) { return (width + FED_PANEL - 1) / FED_PANEL * FED_PANEL; }
+static const struct layer_kind *const kinds[] = {[FED_DENSE] = &fed_layer_dense};
 
-/* Cuts rows x stride words of four bytes off the block; with no block yet only counts. *used sticks at SIZE_MAX once the
- * count overflows. */
-static void *take(void *block, size_t *used, size_t rows, size_t stride) {
-    size_t offset = *used, bytes, end;
-    if (offset == SIZE_MAX || __builtin_mul_overflow(rows, stride * sizeof(float), &bytes) ||
-        __builtin_add_overflow(offset, bytes, &end)) {
-        *used = SIZE_MAX;
+/* -- memory ------------------------------------------------------------------------------------------------------------ */
+
+void *fed_arena_take(struct arena *arena, size_t rows, size_t stride) {
+    size_t offset = arena->used, bytes, end;
+    if (offset == SIZE_MAX || __builtin_mul_overflow(stride, sizeof(float), &bytes) ||
+        __builtin_mul_overflow(rows, bytes, &bytes) || __builtin_add_overflow(bytes, ALIGNMENT - 1, &bytes) ||
+        __builtin_add_overflow(offset, bytes / ALIGNMENT * ALIGNMENT, &end)) {
+        arena->used = SIZE_MAX;
         return NULL;
     }
-    *used = end;
-    return block != NULL ? (char *)block + offset : NULL;
+    arena->used = end;
+    return arena->block != NULL ? arena->block + offset : NULL;
+}
+
+static struct values take_values(struct arena *arena, struct fed_shape shape, size_t max_batch) {
+    struct values values = {.pixel = fed_panels_padded(shape.channels)};
+    values.row = values.pixel * shape.height * shape.width;
+    values.step = values.row * max_batch;
+    values.data = fed_arena_take(arena, max_batch * shape.steps, values.row);
+    return values;
+}
+
+void fed_layer_place_outputs(struct layer *layer, struct arena *arena) {
+    layer->y = take_values(arena, layer->out, layer->max_batch);
+    if (layer->use != FED_NETWORK_EVALUATE) {
+        layer->gradient = take_values(arena, layer->out, layer->max_batch);
+    }
+}
+
+void fed_parameters_place(struct parameters *p, struct arena *arena, size_t n, enum fed_network_use use) {
+    p->n = n;
+    p->w = fed_arena_take(arena, 1, n);
+    p->velocity = use == FED_NETWORK_MOMENTUM ? fed_arena_take(arena, 1, n) : NULL;
+}
+
+static void place_batch(struct fed_batch *batch, const struct fed_model *model, size_t max_batch, struct arena *arena) {
+    struct fed_shape in = model->layers[0].in;
+    *batch = (struct fed_batch){.max_rows = max_batch, .n_targets = model->n_targets};
+    if (model->spec.n_symbols > 0) {
+        batch->n_symbols = in.steps;
+        batch->symbols = fed_arena_take(arena, max_batch, batch->n_symbols);
+    } else {
+        batch->n_features = fed_shape_size(in);
+        batch->stride = fed_panels_padded(batch->n_features);
+        batch->features = fed_arena_take(arena, max_batch, batch->stride);
+    }
+    void *targets = fed_arena_take(arena, max_batch, batch->n_targets);
+    if (model->spec.loss == FED_MEAN_SQUARED_ERROR) {
+        batch->targets = targets;
+    } else {
+        batch->labels = targets;
+    }
 }
 
 /* Places every array; returns the bytes they need together. */
-static size_t place(struct fed_network *net, void *block) {
-    size_t used = 0;
-    net->input = take(block, &used, net->max_batch, net->layers[0].in_stride);
-    net->column_list = take(block, &used, 1, net->layers[0].in_stride);
-    const float *x = net->input;
+static size_t place(struct fed_network *net, char *block) {
+    struct arena arena = {.block = block};
+    size_t max_batch = net->layers[0].max_batch;
+    place_batch(&net->batch, net->model, max_batch, &arena);
+    struct fed_shape in = net->layers[0].in;
+    struct values x = {.data = net->batch.features,
+                       .row = net->batch.stride,
+                       .step = fed_shape_size(in) / in.steps,
+                       .pixel = in.channels},
+                  gradient = {.data = NULL};
     for (uint32_t l = 0; l < net->n_layers; l++) {
         struct layer *layer = &net->layers[l];
         layer->x = x;
-        layer->panels = take(block, &used, layer->n_in, layer->stride);
-        layer->bias = take(block, &used, 1, layer->stride);
-        layer->out = take(block, &used, net->max_batch, layer->stride);
-        layer->gradient = take(block, &used, net->max_batch, layer->stride);
-        x = layer->out;
+        layer->x_gradient = gradient;
+        layer->symbols = net->batch.symbols;
+        layer->kind->place(layer, &arena);
+        x = layer->y;
+        gradient = layer->gradient;
     }
-    return used;
+    return arena.used;
 }
 
-static void describe(struct fed_network *net, const struct fed_model *model) {
-    size_t n_in = model->spec.inputs;
+static void describe(struct fed_network *net, const struct fed_model *model, size_t max_batch, enum fed_network_use use,
+                     const struct fed_kernels *kernels) {
+    net->model = model;
+    net->kernels = kernels;
     net->n_layers = model->spec.n_layers;
     for (uint32_t l = 0; l < net->n_layers; l++) {
-        net->layers[l] = (struct layer){.n_in = n_in,
-                                        .n_out = model->spec.layers[l].units,
-                                        .in_stride = padded(n_in),
-                                        .stride = padded(model->spec.layers[l].units),
-                                        .activation = model->spec.layers[l].activation,
-                                        .weight_offset = model->tensors[2 * l].offset,
-                                        .bias_offset = model->tensors[2 * l + 1].offset};
-        n_in = net->layers[l].n_out;
+        net->layers[l] = (struct layer){.kind = kinds[model->spec.layers[l].kind],
+                                        .kernels = kernels,
+                                        .spec = &model->spec.layers[l],
+                                        .in = model->layers[l].in,
+                                        .out = model->layers[l].out,
+                                        .tensors = &model->tensors[model->layers[l].first_tensor],
+                                        .max_batch = max_batch,
+                                        .use = use};
     }
 }
 
-int fed_network_new(struct fed_network **out, const struct fed_model *model, size_t max_batch,
+size_t fed_network_bytes(const struct fed_model *model, size_t max_batch, enum fed_network_use use) {
+    struct fed_network net = {0};
+    describe(&net, model, max_batch, use, NULL);
+    size_t bytes = place(&net, NULL);
+    return bytes > SIZE_MAX - sizeof net - sizeof *model ? SIZE_MAX : bytes + sizeof net + sizeof *model;
+}
+
+int fed_network_new(struct fed_network **out, const struct fed_model *model, size_t max_batch, enum fed_network_use use,
                     const struct fed_kernels *kernels) {
     assert(max_batch > 0 && model->spec.n_layers > 0);
     struct fed_network *net = calloc(1, sizeof *net);
-    if (net == NULL) {
-        return FED_ENOMEM;
+    struct fed_model *copy = malloc(sizeof *copy);
+    if (net == NULL || copy == NULL) {
+        goto out;
     }
-    net->kernels = kernels;
-    net->max_batch = max_batch;
-    describe(net, model);
+    *copy = *model;
+    describe(net, copy, max_batch, use, kernels);
     size_t bytes = place(net, NULL);
     net->block = bytes == SIZE_MAX ? NULL : aligned_alloc(ALIGNMENT, bytes);
     if (net->block == NULL) {
-        free(net);
-        return FED_ENOMEM;
+        goto out;
     }
     memset(net->block, 0, bytes);
     place(net, net->block);
     *out = net;
     return FED_OK;
+out:
+    free(copy);
+    free(net);
+    return FED_ENOMEM;
 }
 
 void fed_network_free(struct fed_network *net) {
     if (net != NULL) {
         free(net->block);
+        free((void *)(uintptr_t)net->model);
         free(net);
-    }
-}
-
-/* Weights are permuted in blocks of BAND inputs x one panel: both sides of a block stay in the first cache. */
-#define BAND 16
-
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-static void load_weights(struct layer *layer, const float *weights) {
-    memset(layer->panels, 0, layer->n_in * layer->stride * sizeof *layer->panels);
-    for (size_t j = 0; j < layer->n_out; j += FED_PANEL) {
-        for (size_t k = 0; k < layer->n_in; k += BAND) {
-            fed_transpose(layer->panels + j * layer->n_in + k * FED_PANEL, FED_PANEL, weights + j * layer->n_in + k,
-                          layer->n_in, smaller(FED_PANEL, layer->n_out - j), smaller(BAND, layer->n_in - k));
-        }
-    }
-}
-
-static void store_weights(const struct layer *layer, float *weights) {
-    for (size_t j = 0; j < layer->n_out; j += FED_PANEL) {
-        for (size_t k = 0; k < layer->n_in; k += BAND) {
-            fed_transpose(weights + j * layer->n_in + k, layer->n_in, layer->panels + j * layer->n_in + k * FED_PANEL,
-                          FED_PANEL, smaller(BAND, layer->n_in - k), smaller(FED_PANEL, layer->n_out - j));
-        }
     }
 }
 
 void fed_network_load(struct fed_network *net, const float *params) {
     for (uint32_t l = 0; l < net->n_layers; l++) {
         struct layer *layer = &net->layers[l];
-        load_weights(layer, params + layer->weight_offset);
-        memset(layer->bias, 0, layer->stride * sizeof *layer->bias);
-        memcpy(layer->bias, params + layer->bias_offset, layer->n_out * sizeof *layer->bias);
+        struct parameters *all[] = {&layer->weights[0], &layer->weights[1], &layer->bias};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+            if (all[i]->velocity != NULL) {
+                memset(all[i]->velocity, 0, all[i]->n * sizeof(float));
+            }
+        }
+        if (layer->kind->load != NULL) {
+            layer->kind->load(layer, params);
+        }
     }
 }
 
 void fed_network_store(const struct fed_network *net, float *params) {
     for (uint32_t l = 0; l < net->n_layers; l++) {
-        const struct layer *layer = &net->layers[l];
-        store_weights(layer, params + layer->weight_offset);
-        memcpy(params + layer->bias_offset, layer->bias, layer->n_out * sizeof *layer->bias);
+        if (net->layers[l].kind->store != NULL) {
+            net->layers[l].kind->store(&net->layers[l], params);
+        }
     }
 }
 
-float *fed_network_input(struct fed_network *net, size_t *stride) {
-    *stride = net->layers[0].in_stride;
-    return net->input;
+const struct fed_batch *fed_network_batch(struct fed_network *net) { return &net->batch; }
+
+/* -- what layers share ---------------------------------------------------------------------------------------------------
+ */
+
+float *fed_parameters_open(const struct parameters *p, const struct fed_sgd *sgd) {
+    float decay = sgd->learning_rate * sgd->weight_decay;
+    if (p->velocity != NULL) {
+        for (size_t i = 0; i < p->n; i++) {
+            p->velocity[i] = sgd->momentum * p->velocity[i] - decay * p->w[i];
+        }
+        return p->velocity;
+    }
+    for (size_t i = 0; decay != 0.0f && i < p->n; i++) {
+        p->w[i] -= decay * p->w[i];
+    }
+    return p->w;
 }
 
-static void add_bias(float *restrict row, const float *restrict bias, size_t stride) {
+void fed_parameters_close(const struct parameters *p) {
+    for (size_t i = 0; p->velocity != NULL && i < p->n; i++) {
+        p->w[i] += p->velocity[i];
+    }
+}
+
+void fed_add_row(float *restrict row, const float *restrict add, size_t stride) {
     for (size_t j0 = 0; j0 < stride; j0 += FED_PANEL) {
         for (size_t j = 0; j < FED_PANEL; j++) {
-            row[j0 + j] += bias[j0 + j];
+            row[j0 + j] += add[j0 + j];
         }
     }
 }
@@ -181,76 +221,24 @@ static void relu(float *row, size_t stride) {
     }
 }
 
-static void activate(const struct fed_network *net, const struct layer *layer, float *row) {
-    switch (layer->activation) {
-    case FED_LINEAR: break;
-    case FED_RELU: relu(row, layer->stride); break;
-    case FED_TANH: net->kernels->tanh(row, layer->n_out); break;
-    case FED_SIGMOID: net->kernels->sigmoid(row, layer->n_out); break;
-    }
-}
-
-/* input: rows of the input buffer, not always its first. Only the first layer skips columns: inputs are often zero where
- * hidden units are not. */
-static void forward(struct fed_network *net, const float *input, size_t rows) {
-    assert(rows > 0 && rows <= net->max_batch);
-    const struct layer *first = &net->layers[0];
-    net->n_columns = net->kernels->live_columns(net->column_list, input, first->in_stride, rows);
-    net->columns = net->n_columns < first->n_in ? net->column_list : NULL;
-    for (uint32_t l = 0; l < net->n_layers; l++) {
-        struct layer *layer = &net->layers[l];
-        net->kernels->forward(layer->out, layer->stride, l == 0 ? input : layer->x, layer->in_stride, rows, layer->panels,
-                              layer->n_in, layer->n_out, l == 0 ? net->columns : NULL,
-                              l == 0 ? net->n_columns : layer->n_in);
-        for (size_t b = 0; b < rows; b++) {
-            float *row = layer->out + b * layer->stride;
-            add_bias(row, layer->bias, layer->stride);
-            activate(net, layer, row);
+void fed_activate(const struct fed_kernels *kernels, enum fed_activation activation, float *y, size_t n, size_t stride,
+                  size_t width, const float *bias) {
+    for (size_t b = 0; b < n; b++) {
+        float *row = y + b * stride;
+        fed_add_row(row, bias, fed_panels_padded(width));
+        switch (activation) {
+        case FED_LINEAR: break;
+        case FED_RELU: relu(row, fed_panels_padded(width)); break;
+        case FED_TANH: kernels->tanh(row, width); break;
+        case FED_SIGMOID: kernels->sigmoid(row, width); break;
         }
     }
 }
 
-static struct layer *last_layer(struct fed_network *net) { return &net->layers[net->n_layers - 1]; }
-
-/* The first of the largest. */
-static size_t argmax(const float *row, size_t n) {
-    size_t best = 0;
-    for (size_t j = 1; j < n; j++) {
-        best = row[j] > row[best] ? j : best;
-    }
-    return best;
-}
-
-/* Turns a row of logits into exponentials that sum to *sum; returns the row's loss. *guess: the class of the largest. */
-static double softmax_loss(const struct fed_network *net, float *row, size_t n, uint32_t label, float *sum, size_t *guess) {
-    assert(label < n);
-    *guess = argmax(row, n);
-    float max = row[*guess], own = row[label];
-    *sum = net->kernels->exp_row(row, n, max);
-    return (double)fed_logf(*sum) + ((double)max - (double)own);
-}
-
-/* The gradient of the scaled loss at the logits: (probability - 1 at the label) * scale. Returns the summed loss. */
-static double loss_gradient(struct fed_network *net, const uint32_t *labels, size_t rows, float scale) {
-    const struct layer *last = last_layer(net);
-    double loss = 0;
-    for (size_t b = 0; b < rows; b++) {
-        float *row = last->out + b * last->stride, *gradient = last->gradient + b * last->stride, sum;
-        size_t guess;
-        loss += softmax_loss(net, row, last->n_out, labels[b], &sum, &guess);
-        for (size_t j = 0; j < last->n_out; j++) {
-            gradient[j] = (row[j] / sum - (j == labels[b] ? 1.0f : 0.0f)) * scale;
-        }
-    }
-    return loss;
-}
-
-/* gradient *= activation'(before), told from the activation's value a. The padding of gradient is zero and stays zero. */
-static void through_activation(float *restrict gradient, const float *restrict out, size_t stride,
-                               enum fed_activation activation) {
-    for (size_t j0 = 0; j0 < stride; j0 += FED_PANEL) {
+void fed_through_activation(float *restrict gradient, const float *restrict y, size_t n, enum fed_activation activation) {
+    for (size_t j0 = 0; j0 < n; j0 += FED_PANEL) {
         float *restrict g = gradient + j0;
-        const float *restrict a = out + j0;
+        const float *restrict a = y + j0;
         switch (activation) {
         case FED_LINEAR: break;
         case FED_RELU:
@@ -272,54 +260,35 @@ static void through_activation(float *restrict gradient, const float *restrict o
     }
 }
 
-/* From a layer's gradient to that of the layer before; the weights must not have been updated yet. */
-static void backward(struct fed_network *net, const struct layer *layer, const struct layer *before, size_t rows) {
-    net->kernels->input_gradient(before->gradient, before->stride, layer->gradient, layer->stride, rows, layer->panels,
-                                 layer->n_in, layer->n_out);
-    for (size_t b = 0; b < rows; b++) {
-        through_activation(before->gradient + b * before->stride, before->out + b * before->stride, before->stride,
-                           before->activation);
+/* -- a batch -------------------------------------------------------------------------------------------------------------
+ */
+
+static struct layer *last_layer(struct fed_network *net) { return &net->layers[net->n_layers - 1]; }
+
+static void forward(struct fed_network *net, size_t rows) {
+    assert(rows > 0 && rows <= net->batch.max_rows);
+    for (uint32_t l = 0; l < net->n_layers; l++) {
+        net->layers[l].kind->forward(&net->layers[l], rows);
     }
 }
 
-double fed_network_step(struct fed_network *net, const uint32_t *labels, size_t rows, float learning_rate) {
-    forward(net, net->input, rows);
-    double loss = loss_gradient(net, labels, rows, -learning_rate / (float)rows);
+double fed_network_step(struct fed_network *net, size_t rows, const struct fed_sgd *sgd) {
+    forward(net, rows);
+    double loss =
+        fed_loss_gradient(net->model->spec.loss, net->kernels, last_layer(net), &net->batch, rows, sgd->learning_rate);
     for (uint32_t l = net->n_layers; l-- > 0;) {
-        struct layer *layer = &net->layers[l];
-        if (l > 0) {
-            backward(net, layer, layer - 1, rows);
-        }
-        net->kernels->update(layer->panels, layer->x, layer->in_stride, layer->gradient, layer->stride, rows, layer->n_in,
-                             layer->n_out, l == 0 ? net->columns : NULL, l == 0 ? net->n_columns : layer->n_in);
-        for (size_t b = 0; b < rows; b++) {
-            add_bias(layer->bias, layer->gradient + b * layer->stride, layer->stride);
-        }
+        net->layers[l].kind->backward(&net->layers[l], rows, sgd);
     }
     return loss;
 }
 
-/* A few rows at a time: the fewer, the more columns are zero in all of them. 100 rows of MNIST leave 65 % of the columns, 10
- * rows 47 %. */
-void fed_network_evaluate(struct fed_network *net, const uint32_t *labels, size_t rows, double *loss_sum,
-                          size_t *n_correct) {
-    const struct layer *last = last_layer(net);
-    double loss = 0;
-    for (size_t first = 0, n; first < rows; first += n) {
-        n = smaller(EVALUATE_ROWS, rows - first);
-        forward(net, net->input + first * net->layers[0].in_stride, n);
-        for (size_t b = 0; b < n; b++) {
-            float sum;
-            size_t guess;
-            loss += softmax_loss(net, last->out + b * last->stride, last->n_out, labels[first + b], &sum, &guess);
-            *n_correct += guess == labels[first + b];
-        }
-    }
-    *loss_sum += loss;
+void fed_network_evaluate(struct fed_network *net, size_t rows, double *loss_sum, size_t *n_correct) {
+    forward(net, rows);
+    *loss_sum += fed_loss_evaluate(net->model->spec.loss, net->kernels, last_layer(net), &net->batch, rows, n_correct);
 }
 
-const float *fed_network_logits(struct fed_network *net, size_t rows, size_t *stride) {
-    forward(net, net->input, rows);
-    *stride = last_layer(net)->stride;
-    return last_layer(net)->out;
+const float *fed_network_outputs(struct fed_network *net, size_t rows, size_t *stride) {
+    forward(net, rows);
+    *stride = last_layer(net)->y.row;
+    return last_layer(net)->y.data;
 }

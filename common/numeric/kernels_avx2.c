@@ -19,6 +19,6 @@ typedef __m256 vec;
 
 #include "common/numeric/kernels_tile.h"
 
-const struct fed_kernels fed_kernels_avx2 = {"avx2",       forward,     input_gradient, update,
-                                             live_columns, sigmoid_all, tanh_all,       exp_row};
+const struct fed_kernels fed_kernels_avx2 = {"avx2",      forward,  input_gradient, update,    live_columns,
+                                             sigmoid_all, tanh_all, exp_row,        lstm_cell, lstm_cell_gradient};
 #endif

@@ -59,4 +59,34 @@ static inline float exp_row(float *row, size_t n, float max) {
     return lanes[0];
 }
 
+static inline void lstm_cell(float *gates, float *cell, float *tanh_cell, float *hidden, const float *cell_before,
+                             size_t units) {
+    float *in = gates, *forget = gates + units, *new = gates + 2 * units, *out = gates + 3 * units;
+    for (size_t u = 0; u < units; u++) {
+        float before = cell_before != NULL ? cell_before[u] : 0.0f;
+        in[u] = fed_poly_sigmoidf(in[u]);
+        forget[u] = fed_poly_sigmoidf(forget[u]);
+        new[u] = fed_poly_tanhf(new[u]);
+        out[u] = fed_poly_sigmoidf(out[u]);
+        cell[u] = fmaf(forget[u], before, in[u] * new[u]);
+        tanh_cell[u] = fed_poly_tanhf(cell[u]);
+        hidden[u] = out[u] * tanh_cell[u];
+    }
+}
+
+static inline void lstm_cell_gradient(float *gates, float *d_cell, const float *d_hidden, const float *tanh_cell,
+                                      const float *cell_before, size_t units) {
+    float *in = gates, *forget = gates + units, *new = gates + 2 * units, *out = gates + 3 * units;
+    for (size_t u = 0; u < units; u++) {
+        float i = in[u], f = forget[u], g = new[u], o = out[u], t = tanh_cell[u];
+        float before = cell_before != NULL ? cell_before[u] : 0.0f;
+        float d_out = d_hidden[u] * t, d_c = fmaf(d_hidden[u] * o, (1.0f - t) * (1.0f + t), d_cell[u]);
+        in[u] = d_c * g * (i * (1.0f - i));
+        forget[u] = d_c * before * (f * (1.0f - f));
+        new[u] = d_c *i *((1.0f - g) * (1.0f + g));
+        out[u] = d_out * (o * (1.0f - o));
+        d_cell[u] = d_c * f;
+    }
+}
+
 #endif

@@ -4,29 +4,50 @@
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-static void forward(float *z, size_t z_stride, const float *x, size_t x_stride, size_t rows, const float *panels,
-                    size_t n_in, size_t n_out, const uint32_t *columns, size_t n_columns) {
+static size_t row_offset(const struct fed_rows *rows, size_t row) {
+    size_t l = row % rows->counts[2], j = row / rows->counts[2] % rows->counts[1],
+           i = row / rows->counts[2] / rows->counts[1];
+    return i * rows->steps[0] + j * rows->steps[1] + l * rows->steps[2];
+}
+
+static size_t n_rows(const struct fed_rows *rows) { return rows->counts[0] * rows->counts[1] * rows->counts[2]; }
+
+/* The i-th input that takes part: its k, and where it stands in a row. */
+static size_t input_at(const struct fed_inputs *in, size_t n_in, size_t i, size_t *offset) {
+    size_t k = in->columns != NULL ? in->columns[i] : i, run = n_in / in->runs;
+    *offset = k / run * in->run_step + k % run;
+    return k;
+}
+
+static size_t n_taking_part(const struct fed_inputs *in, size_t n_in) { return in->columns != NULL ? in->n_columns : n_in; }
+
+static void forward(float *z, const struct fed_rows *z_rows, const struct fed_inputs *in, const float *panels, size_t n_in,
+                    size_t n_out, bool more) {
     for (size_t j0 = 0; j0 < n_out; j0 += FED_PANEL) {
         const float *panel = panels + j0 * n_in;
         size_t width = smaller(FED_PANEL, n_out - j0);
-        for (size_t b = 0; b < rows; b++) {
-            float chain[FED_PANEL] = {0};
-            for (size_t i = 0; i < n_columns; i++) {
-                size_t k = columns != NULL ? columns[i] : i;
+        for (size_t row = 0; row < n_rows(z_rows); row++) {
+            const float *x = in->x + row_offset(&in->rows, row);
+            float *to = z + row_offset(z_rows, row) + j0, chain[FED_PANEL] = {0};
+            if (more) {
+                memcpy(chain, to, width * sizeof *chain);
+            }
+            for (size_t i = 0; i < n_taking_part(in, n_in); i++) {
+                size_t offset, k = input_at(in, n_in, i, &offset);
                 for (size_t j = 0; j < width; j++) {
-                    chain[j] = fmaf(x[b * x_stride + k], panel[k * FED_PANEL + j], chain[j]);
+                    chain[j] = fmaf(x[offset], panel[k * FED_PANEL + j], chain[j]);
                 }
             }
-            memcpy(z + b * z_stride + j0, chain, width * sizeof *chain);
+            memcpy(to, chain, width * sizeof *chain);
         }
     }
 }
 
 static void input_gradient(float *dx, size_t dx_stride, const float *dz, size_t dz_stride, size_t rows, const float *panels,
-                           size_t n_in, size_t n_out) {
+                           size_t n_in, size_t n_out, bool more) {
     for (size_t b = 0; b < rows; b++) {
         for (size_t k = 0; k < n_in; k++) {
-            float chain = 0;
+            float chain = more ? dx[b * dx_stride + k] : 0;
             for (size_t j = 0; j < n_out; j++) {
                 const float *panel = panels + j / FED_PANEL * FED_PANEL * n_in;
                 chain = fmaf(dz[b * dz_stride + j], panel[k * FED_PANEL + j % FED_PANEL], chain);
@@ -36,21 +57,22 @@ static void input_gradient(float *dx, size_t dx_stride, const float *dz, size_t 
     }
 }
 
-static void update(float *panels, const float *x, size_t x_stride, const float *g, size_t g_stride, size_t rows, size_t n_in,
-                   size_t n_out, const uint32_t *columns, size_t n_columns) {
+static void update(float *panels, const struct fed_inputs *in, const float *g, const struct fed_rows *g_rows, size_t n_in,
+                   size_t n_out) {
     for (size_t j0 = 0; j0 < n_out; j0 += FED_PANEL) {
         float *panel = panels + j0 * n_in;
         size_t width = smaller(FED_PANEL, n_out - j0);
-        for (size_t i = 0; i < n_columns; i++) {
-            size_t k = columns != NULL ? columns[i] : i;
-            for (size_t b = 0; b < rows; b++) {
+        for (size_t row = 0; row < n_rows(g_rows); row++) {
+            const float *x = in->x + row_offset(&in->rows, row), *gradient = g + row_offset(g_rows, row) + j0;
+            for (size_t i = 0; i < n_taking_part(in, n_in); i++) {
+                size_t offset, k = input_at(in, n_in, i, &offset);
                 for (size_t j = 0; j < width; j++) {
-                    panel[k * FED_PANEL + j] = fmaf(x[b * x_stride + k], g[b * g_stride + j0 + j], panel[k * FED_PANEL + j]);
+                    panel[k * FED_PANEL + j] = fmaf(x[offset], gradient[j], panel[k * FED_PANEL + j]);
                 }
             }
         }
     }
 }
 
-const struct fed_kernels fed_kernels_portable = {"portable",   forward,     input_gradient, update,
-                                                 live_columns, sigmoid_all, tanh_all,       exp_row};
+const struct fed_kernels fed_kernels_portable = {"portable",  forward,  input_gradient, update,    live_columns,
+                                                 sigmoid_all, tanh_all, exp_row,        lstm_cell, lstm_cell_gradient};

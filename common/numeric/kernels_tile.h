@@ -33,17 +33,33 @@ static size_t deal_rows(size_t rows, size_t most) {
     return (rows + tiles - 1) / tiles;
 }
 
+/* One k of a tile: a weight is loaded once for all rows, an input once for two vectors. */
+TILE void forward_input(const int rows, const int vecs, vec chain[ROWS][2], const float *x, size_t x_stride,
+                        const float *w) {
+    vec weight[2];
+    UNROLL for (int v = 0; v < vecs; v++) { weight[v] = vec_load(w + v * LANES); }
+    UNROLL for (int b = 0; b < rows; b++) {
+        vec input = vec_broadcast(x + b * x_stride);
+        UNROLL for (int v = 0; v < vecs; v++) { chain[b][v] = vec_fma(input, weight[v], chain[b][v]); }
+    }
+}
+
 TILE void forward_tile(const int rows, const int vecs, float *z, size_t z_stride, const float *x, size_t x_stride,
-                       const float *w, const uint32_t *columns, size_t n_columns) {
+                       const float *w, const struct fed_inputs *in, size_t run, bool more) {
     vec chain[ROWS][2];
-    UNROLL for (int b = 0; b < rows; b++) { chain[b][0] = chain[b][1] = vec_zero(); }
-    for (size_t i = 0; i < n_columns; i++) {
-        size_t k = columns != NULL ? columns[i] : i;
-        vec weight[2];
-        UNROLL for (int v = 0; v < vecs; v++) { weight[v] = vec_load(w + k * FED_PANEL + v * LANES); }
-        UNROLL for (int b = 0; b < rows; b++) {
-            vec input = vec_broadcast(x + b * x_stride + k);
-            UNROLL for (int v = 0; v < vecs; v++) { chain[b][v] = vec_fma(input, weight[v], chain[b][v]); }
+    UNROLL for (int b = 0; b < rows; b++) {
+        UNROLL for (int v = 0; v < vecs; v++) { chain[b][v] = more ? vec_load(z + b * z_stride + v * LANES) : vec_zero(); }
+    }
+    if (in->columns != NULL) {
+        for (size_t i = 0; i < in->n_columns; i++) {
+            size_t k = in->columns[i];
+            forward_input(rows, vecs, chain, x + k, x_stride, w + k * FED_PANEL);
+        }
+    } else {
+        for (size_t r = 0; r < in->runs; r++, x += in->run_step) {
+            for (size_t k = 0; k < run; k++, w += FED_PANEL) {
+                forward_input(rows, vecs, chain, x + k, x_stride, w);
+            }
         }
     }
     UNROLL for (int b = 0; b < rows; b++) {
@@ -52,26 +68,40 @@ TILE void forward_tile(const int rows, const int vecs, float *z, size_t z_stride
 }
 
 TILE void forward_strip(const int vecs, size_t rows, float *z, size_t z_stride, const float *x, size_t x_stride,
-                        const float *w, const uint32_t *columns, size_t n_columns) {
+                        const float *w, const struct fed_inputs *in, size_t run, bool more) {
     switch (rows) {
 #define CASE(n)                                                                                                             \
-    case n: forward_tile(n, vecs, z, z_stride, x, x_stride, w, columns, n_columns); break;
+    case n: forward_tile(n, vecs, z, z_stride, x, x_stride, w, in, run, more); break;
         EACH_ROW_COUNT(CASE)
 #undef CASE
     }
 }
 
-static void forward(float *z, size_t z_stride, const float *x, size_t x_stride, size_t rows, const float *panels,
-                    size_t n_in, size_t n_out, const uint32_t *columns, size_t n_columns) {
+/* Rows that stand at one distance. */
+static void forward_line(float *z, size_t z_stride, const float *x, size_t x_stride, size_t rows,
+                         const struct fed_inputs *in, const float *panels, size_t n_in, size_t n_out, bool more) {
+    size_t run = n_in / in->runs;
     for (size_t b = 0, n; b < rows; b += n) {
         n = deal_rows(rows - b, ROWS);
         for (size_t j = 0; j < n_out; j += STRIP) {
             const float *w = panels + j / FED_PANEL * FED_PANEL * n_in + j % FED_PANEL;
+            float *to = z + b * z_stride + j;
             if (n_out - j > LANES) {
-                forward_strip(2, n, z + b * z_stride + j, z_stride, x + b * x_stride, x_stride, w, columns, n_columns);
+                forward_strip(2, n, to, z_stride, x + b * x_stride, x_stride, w, in, run, more);
             } else {
-                forward_strip(1, n, z + b * z_stride + j, z_stride, x + b * x_stride, x_stride, w, columns, n_columns);
+                forward_strip(1, n, to, z_stride, x + b * x_stride, x_stride, w, in, run, more);
             }
+        }
+    }
+}
+
+static void forward(float *z, const struct fed_rows *z_rows, const struct fed_inputs *in, const float *panels, size_t n_in,
+                    size_t n_out, bool more) {
+    for (size_t i = 0; i < z_rows->counts[0]; i++) {
+        for (size_t j = 0; j < z_rows->counts[1]; j++) {
+            forward_line(z + i * z_rows->steps[0] + j * z_rows->steps[1], z_rows->steps[2],
+                         in->x + i * in->rows.steps[0] + j * in->rows.steps[1], in->rows.steps[2], z_rows->counts[2], in,
+                         panels, n_in, n_out, more);
         }
     }
 }
@@ -144,16 +174,32 @@ static void update_block(float *w, const float *x, size_t x_stride, const float 
     }
 }
 
-static void update(float *panels, const float *x, size_t x_stride, const float *g, size_t g_stride, size_t rows, size_t n_in,
-                   size_t n_out, const uint32_t *columns, size_t n_columns) {
+/* Rows that stand at one distance, inputs that stand in one run. */
+static void update_line(float *panels, const float *x, size_t x_stride, const float *g, size_t g_stride, size_t rows,
+                        size_t panel_floats, size_t n_out, const uint32_t *columns, size_t n_columns) {
     for (size_t j = 0; j < n_out; j += STRIP) {
-        float *w = panels + j / FED_PANEL * FED_PANEL * n_in + j % FED_PANEL;
+        float *w = panels + j / FED_PANEL * panel_floats + j % FED_PANEL;
         for (size_t i = 0; i < n_columns; i += UPDATE_BLOCK) {
             size_t n = smaller(UPDATE_BLOCK, n_columns - i);
             if (columns != NULL) {
                 update_block(w, x, x_stride, g + j, g_stride, rows, n_out - j > LANES, columns + i, n);
             } else {
                 update_block(w + i * FED_PANEL, x + i, x_stride, g + j, g_stride, rows, n_out - j > LANES, NULL, n);
+            }
+        }
+    }
+}
+
+static void update(float *panels, const struct fed_inputs *in, const float *g, const struct fed_rows *g_rows, size_t n_in,
+                   size_t n_out) {
+    size_t run = n_in / in->runs, n = in->columns != NULL ? in->n_columns : run;
+    for (size_t i = 0; i < g_rows->counts[0]; i++) {
+        for (size_t j = 0; j < g_rows->counts[1]; j++) {
+            const float *x = in->x + i * in->rows.steps[0] + j * in->rows.steps[1];
+            for (size_t r = 0; r < in->runs; r++) {
+                update_line(panels + r * run * FED_PANEL, x + r * in->run_step, in->rows.steps[2],
+                            g + i * g_rows->steps[0] + j * g_rows->steps[1], g_rows->steps[2], g_rows->counts[2],
+                            FED_PANEL * n_in, n_out, in->columns, n);
             }
         }
     }
@@ -217,14 +263,14 @@ TILE void gradient_block(const int vecs, const struct gradient_block *block, siz
 }
 
 static void input_gradient(float *dx, size_t dx_stride, const float *dz, size_t dz_stride, size_t rows, const float *panels,
-                           size_t n_in, size_t n_out) {
+                           size_t n_in, size_t n_out, bool more) {
     float transposed[GRADIENT_BLOCK * STRIP] __attribute__((aligned(64)));
     for (size_t b = 0, n; b < rows; b += n) {
         n = deal_rows(rows - b, STRIP);
         for (size_t j = 0; j < n_out; j += GRADIENT_BLOCK) {
             struct gradient_block block = {
-                transposed, panels + j * n_in,  FED_PANEL * n_in, smaller(GRADIENT_BLOCK, n_out - j), n,
-                j == 0,     dx + b * dx_stride, dx_stride};
+                transposed, panels + j * n_in, FED_PANEL * n_in,   smaller(GRADIENT_BLOCK, n_out - j),
+                n,          j == 0 && !more,   dx + b * dx_stride, dx_stride};
             size_t lanes = n > LANES ? STRIP : LANES;
             memset(transposed, 0, block.n_out * lanes * sizeof *transposed);
             fed_transpose(transposed, lanes, dz + b * dz_stride + j, dz_stride, n, block.n_out);

@@ -24,7 +24,7 @@ static void check_good(const struct fed_model *model, const uint8_t *bytes, size
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
-    static const struct fed_model_spec spec = {.inputs = 2, .n_layers = 2, .layers = {{3, FED_RELU}, {2, FED_LINEAR}}};
+    static const struct fed_model_spec spec = {.input = {2}, .n_layers = 2, .layers = {{3, FED_RELU}, {2, FED_LINEAR}}};
     static struct fed_model model;
     if (model.n_params == 0) {
         MUST(fed_model_init(&model, &spec, NULL) == 0);

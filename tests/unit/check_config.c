@@ -513,7 +513,7 @@ static const char known_terms[] =
 static struct fed_task_terms example_terms(void) {
     struct fed_task_terms terms = {
         .seed = INT64_MAX,
-        .model = {.inputs = 784, .n_layers = 2, .layers = {{200, FED_RELU}, {10, FED_LINEAR}}},
+        .model = {.input = {784}, .n_layers = 2, .layers = {{200, FED_RELU}, {10, FED_LINEAR}}},
         .has_partition = true,
         .partition = {.kind = FED_PARTITION_SHARDS, .clients = 100, .shards_per_client = 2},
         .fraction = 0.1,

@@ -20,7 +20,7 @@ static uint8_t **sealed; /* (n_chunks) */
 static size_t sealed_bytes(uint64_t i) { return fed_chunk_plain_bytes(image->n_bytes, i) + FED_TAG_BYTES; }
 
 static void setup(void) {
-    struct fed_model_spec spec = {.inputs = 2400, .n_layers = 2, .layers = {{512, FED_RELU}, {10, FED_LINEAR}}};
+    struct fed_model_spec spec = {.input = {2400}, .n_layers = 2, .layers = {{512, FED_RELU}, {10, FED_LINEAR}}};
     ck_assert_int_eq(fed_seal_setup(NULL), FED_OK);
     ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
     ck_assert_int_eq(fed_image_new(&image, &model, (uint8_t[16]){9}, 4), FED_OK);

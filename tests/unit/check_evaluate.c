@@ -18,7 +18,7 @@ static uint8_t features[EXAMPLES * INPUTS], labels[EXAMPLES];
 static const struct fed_kernels *kernels;
 
 static void setup(void) {
-    struct fed_model_spec spec = {.inputs = INPUTS, .n_layers = 2, .layers = {{50, FED_SIGMOID}, {CLASSES, FED_LINEAR}}};
+    struct fed_model_spec spec = {.input = {INPUTS}, .n_layers = 2, .layers = {{50, FED_SIGMOID}, {CLASSES, FED_LINEAR}}};
     struct fed_rng rng;
     ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
     ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
@@ -39,7 +39,7 @@ static void teardown(void) { free(params); }
 
 static struct fed_network *new_network(size_t max_batch, const struct fed_kernels *set) {
     struct fed_network *net;
-    ck_assert_int_eq(fed_network_new(&net, &model, max_batch, set), FED_OK);
+    ck_assert_int_eq(fed_network_new(&net, &model, max_batch, FED_NETWORK_TRAIN, set), FED_OK);
     return net;
 }
 

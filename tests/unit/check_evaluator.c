@@ -18,7 +18,7 @@ static struct fed_image *image;
 static struct fed_evaluation expected;
 
 static void set_up(void) {
-    const struct fed_model_spec spec = {.inputs = FEATURES, .n_layers = 2, .layers = {{16, FED_RELU}, {5, FED_LINEAR}}};
+    const struct fed_model_spec spec = {.input = {FEATURES}, .n_layers = 2, .layers = {{16, FED_RELU}, {5, FED_LINEAR}}};
     const struct fed_kernels *kernels = NULL;
     struct fed_network *net = NULL;
     struct fed_rng rng;
@@ -37,7 +37,7 @@ static void set_up(void) {
     fed_model_initial(image->params, &model, 11);
     ck_assert_int_eq(fed_image_finish(image, &model, run_id), FED_OK);
     ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
-    ck_assert_int_eq(fed_network_new(&net, &model, FED_EVALUATE_CHUNK, kernels), FED_OK);
+    ck_assert_int_eq(fed_network_new(&net, &model, FED_EVALUATE_CHUNK, FED_NETWORK_TRAIN, kernels), FED_OK);
     expected = evaluate_all(net, image->params, &test);
     fed_network_free(net);
 }

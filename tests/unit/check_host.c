@@ -80,7 +80,7 @@ static void write_data(void) {
 
 static void task_of(uint32_t inputs, uint32_t classes) {
     terms = (struct fed_task_terms){.seed = 11,
-                                    .model = {.inputs = inputs, .n_layers = 1, .layers = {{classes, FED_LINEAR}}},
+                                    .model = {.input = {inputs}, .n_layers = 1, .layers = {{classes, FED_LINEAR}}},
                                     .epochs = 3,
                                     .batch_size = 5,
                                     .learning_rate = 0.25,
@@ -402,10 +402,10 @@ START_TEST(limits_of_the_owner_hold) {
     terms.model.inputs++;
     expect_refused(FED_ECONFIG, FED_LIMIT_MODEL, "limits.max_model_mb: 1");
     config.limits.max_model_mb = 4096;
-    terms.model.inputs = 2 << 15;
+    terms.model.input = {2} << 15;
     expect_refused(FED_ECONFIG, FED_LIMIT_MEMORY, "limits.memory_mb: 6");
     terms.model =
-        (struct fed_model_spec){.inputs = 1 << 20, .n_layers = 2, .layers = {{1 << 14, FED_RELU}, {2, FED_LINEAR}}};
+        (struct fed_model_spec){.input = {1} << 20, .n_layers = 2, .layers = {{1 << 14, FED_RELU}, {2, FED_LINEAR}}};
     expect_refused(FED_ECONFIG, FED_LIMIT_MODEL, "limits.max_model_mb: 4096"); /* 2^34 parameters: nothing wraps */
     terms.model.layers[0].units = 1 << 12;
     config.limits.max_model_mb = 1 << 20;

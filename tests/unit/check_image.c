@@ -14,7 +14,7 @@ static char dir[] = "/tmp/fed-image-XXXXXX";
 static char path[64];
 
 static void setup(void) {
-    struct fed_model_spec spec = {.inputs = 30, .n_layers = 2, .layers = {{21, FED_RELU}, {10, FED_LINEAR}}};
+    struct fed_model_spec spec = {.input = {30}, .n_layers = 2, .layers = {{21, FED_RELU}, {10, FED_LINEAR}}};
     ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
     strcpy(dir + strlen(dir) - 6, "XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));

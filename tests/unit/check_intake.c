@@ -144,7 +144,7 @@ static void open_attempt(struct rig *rig, uint32_t number) {
 
 static struct rig *rig_with(uint64_t staging_bytes, const char *spool_dir) {
     struct rig *rig = calloc(1, sizeof *rig);
-    struct fed_model_spec spec = {.inputs = INPUTS, .n_layers = 1, .layers = {{UNITS, FED_LINEAR}}};
+    struct fed_model_spec spec = {.input = {INPUTS}, .n_layers = 1, .layers = {{UNITS, FED_LINEAR}}};
     ck_assert_ptr_nonnull(rig);
     ck_assert_int_eq(fed_seal_setup(NULL), FED_OK);
     ck_assert_int_eq(fed_model_init(&rig->model, &spec, NULL), FED_OK);

@@ -24,7 +24,7 @@ static const struct fed_kernels *kernels;
 
 static void setup(void) {
     struct fed_model_spec spec = {
-        .inputs = INPUTS, .n_layers = 3, .layers = {{34, FED_RELU}, {19, FED_TANH}, {CLASSES, FED_LINEAR}}};
+        .input = {INPUTS}, .n_layers = 3, .layers = {{34, FED_RELU}, {19, FED_TANH}, {CLASSES, FED_LINEAR}}};
     struct fed_rng rng;
     ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
     ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
@@ -104,7 +104,7 @@ static float *spell_out(const struct fed_sgd_terms *terms, double *mean_loss, ui
     float *delta = malloc(model.n_params * sizeof *delta);
     uint32_t order[SHARD], y[SHARD];
     size_t stride;
-    ck_assert_int_eq(fed_network_new(&net, &model, SHARD, kernels), FED_OK);
+    ck_assert_int_eq(fed_network_new(&net, &model, SHARD, FED_NETWORK_TRAIN, kernels), FED_OK);
     float *x = fed_network_input(net, &stride);
     fed_rng_init(&rng, terms->seed, "train", terms->round, terms->client);
     fed_network_load(net, params);

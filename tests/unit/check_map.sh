@@ -48,7 +48,7 @@ judge() {
         may["common/base"] = "base"
         may["common/seal"] = "base seal"
         may["common/numeric"] = "base numeric"
-        may["common/data"] = "base seal numeric data"
+        may["common/data"] = "base seal numeric model data"
         may["common/model"] = "base seal numeric model"
         may["common/config"] = "base seal numeric data model config"
         may["common/link"] = "base seal link"

@@ -12,7 +12,7 @@
 static struct fed_error err;
 
 static struct fed_model_spec small_spec(void) {
-    return (struct fed_model_spec){.inputs = 3, .n_layers = 3, .layers = {{5, FED_RELU}, {4, FED_TANH}, {2, FED_LINEAR}}};
+    return (struct fed_model_spec){.input = {3}, .n_layers = 3, .layers = {{5, FED_RELU}, {4, FED_TANH}, {2, FED_LINEAR}}};
 }
 
 static struct fed_model model_of(const struct fed_model_spec *spec) {
@@ -94,7 +94,7 @@ START_TEST(wrong_shapes_are_refused_by_layer) {
         ck_assert_msg(strstr(err.text, wrong[i].sentence) == err.text, "%s", err.text);
     }
     struct fed_model_spec spec = small_spec();
-    spec.inputs = 0;
+    spec.input = {0};
     ck_assert_int_eq(fed_model_init(&model, &spec, &err), FED_ECONFIG);
     spec = small_spec();
     spec.n_layers = FED_MAX_LAYERS + 1;
@@ -125,7 +125,7 @@ START_TEST(initial_values_and_digests_are_the_known_ones) {
     while (fgets(line, sizeof line, file) != NULL) {
         struct fed_model_spec spec = {.n_layers = 0};
         ck_assert_int_eq(sscanf(line, "%31s %lu %lu %64s %f %f %u%n", name, &seed, &n_params, digest, &first[0], &first[1],
-                                &spec.inputs, &end),
+                                &spec.input.channels, &end),
                          7);
         for (char *p = line + end; *p != '\n';) {
             spec.layers[spec.n_layers++].units = (uint32_t)strtoul(p, &p, 10);

@@ -20,7 +20,7 @@ static float next_float(void) {
 }
 
 static struct fed_model build(uint32_t inputs, uint32_t n_layers, const uint32_t *units, enum fed_activation hidden) {
-    struct fed_model_spec spec = {.inputs = inputs, .n_layers = n_layers};
+    struct fed_model_spec spec = {.input = {inputs}, .n_layers = n_layers};
     struct fed_model model;
     for (uint32_t l = 0; l < n_layers; l++) {
         spec.layers[l] = (struct fed_layer_spec){units[l], l + 1 < n_layers ? hidden : FED_LINEAR};
@@ -55,7 +55,7 @@ static const struct fed_kernels *best_kernels(void) {
 
 static struct fed_network *new_network(const struct fed_model *model, size_t max_batch, const struct fed_kernels *kernels) {
     struct fed_network *net;
-    ck_assert_int_eq(fed_network_new(&net, model, max_batch, kernels), FED_OK);
+    ck_assert_int_eq(fed_network_new(&net, model, max_batch, FED_NETWORK_TRAIN, kernels), FED_OK);
     return net;
 }
 
@@ -142,7 +142,7 @@ static void blas_step(const struct fed_model *model, float *params, const float 
     uint32_t last = model->spec.n_layers;
     for (uint32_t l = 0; l < last; l++) {
         int n_out = (int)model->spec.layers[l].units,
-            n_in = l > 0 ? (int)model->spec.layers[l - 1].units : (int)model->spec.inputs;
+            n_in = l > 0 ? (int)model->spec.layers[l - 1].units : (int)model->spec.input.channels;
         act[l + 1] = calloc((size_t)rows * (size_t)n_out, sizeof(float));
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, n_out, n_in, 1, act[l], n_in,
                     params + model->tensors[2 * l].offset, n_in, 0, act[l + 1], n_out);
@@ -162,7 +162,7 @@ static void blas_step(const struct fed_model *model, float *params, const float 
     }
     for (uint32_t l = last; l-- > 0;) {
         int n_out = (int)model->spec.layers[l].units,
-            n_in = l > 0 ? (int)model->spec.layers[l - 1].units : (int)model->spec.inputs;
+            n_in = l > 0 ? (int)model->spec.layers[l - 1].units : (int)model->spec.input.channels;
         float *below = calloc((size_t)(rows * n_in), sizeof *below);
         cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n_out, n_in, rows, 1, above, n_out, act[l], n_in, 0,
                     gradient + model->tensors[2 * l].offset, n_in);

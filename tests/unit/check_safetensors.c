@@ -15,7 +15,7 @@ static float params[17];
 static struct fed_safetensors_meta meta;
 
 static void build_model(void) {
-    struct fed_model_spec spec = {.inputs = 2, .n_layers = 2, .layers = {{3, FED_RELU}, {2, FED_LINEAR}}};
+    struct fed_model_spec spec = {.input = {2}, .n_layers = 2, .layers = {{3, FED_RELU}, {2, FED_LINEAR}}};
     ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
     ck_assert_uint_eq(model.n_params, 17);
     for (int i = 0; i < 17; i++) {

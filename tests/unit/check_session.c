@@ -157,7 +157,7 @@ static void setup(void) {
     ck_assert_int_eq(fed_identity_generate(&w.node, NULL), FED_OK);
     w.enrolled = w.serve_model = true;
     w.task = (struct fed_task_terms){.seed = 3,
-                                     .model = {.inputs = 10000, .n_layers = 1, .layers = {{10, FED_LINEAR}}},
+                                     .model = {.input = {10000}, .n_layers = 1, .layers = {{10, FED_LINEAR}}},
                                      .fraction = 0.5,
                                      .epochs = 2,
                                      .batch_size = 10,

@@ -10,7 +10,7 @@ static struct fed_task a_task(void) {
     struct fed_task task = {
         .name = "wards",
         .seed = 12,
-        .model = {.inputs = 784, .n_layers = 1, .layers = {{10, FED_LINEAR}}},
+        .model = {.input = {784}, .n_layers = 1, .layers = {{10, FED_LINEAR}}},
         .partition = {.kind = FED_PARTITION_IID, .clients = 100},
         .algorithm = {.rounds = 400,
                       .fraction = 0.1,

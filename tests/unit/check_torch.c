@@ -24,11 +24,11 @@ static const struct net {
     float scale, learning_rate;
 } nets[] = {
     {"mnist_2nn",
-     {.inputs = 784, .n_layers = 3, .layers = {{200, FED_RELU}, {200, FED_RELU}, {10, FED_LINEAR}}},
+     {.input = {784}, .n_layers = 3, .layers = {{200, FED_RELU}, {200, FED_RELU}, {10, FED_LINEAR}}},
      0x1p-4f,
      0.1f},
-    {"gates", {.inputs = 20, .n_layers = 3, .layers = {{33, FED_TANH}, {9, FED_SIGMOID}, {4, FED_LINEAR}}}, 1.0f, 0.5f},
-    {"logistic", {.inputs = 50, .n_layers = 1, .layers = {{10, FED_LINEAR}}}, 0x1p-3f, 0.2f},
+    {"gates", {.input = {20}, .n_layers = 3, .layers = {{33, FED_TANH}, {9, FED_SIGMOID}, {4, FED_LINEAR}}}, 1.0f, 0.5f},
+    {"logistic", {.input = {50}, .n_layers = 1, .layers = {{10, FED_LINEAR}}}, 0x1p-3f, 0.2f},
 };
 enum { N_NETS = sizeof nets / sizeof nets[0] };
 
@@ -57,7 +57,7 @@ struct shard {
 
 static void make_shards(struct shard shards[N_CLIENTS], const struct fed_model *model) {
     uint64_t state = 1;
-    size_t inputs = model->spec.inputs;
+    size_t inputs = model->spec.input.channels;
     for (size_t k = 0; k < N_CLIENTS; k++) {
         shards[k].x = malloc(examples_of[k] * inputs * sizeof(float));
         ck_assert_ptr_nonnull(shards[k].x);
@@ -93,7 +93,7 @@ struct trial {
 static void begin(struct trial *t, const struct net *net, const struct fed_kernels *kernels) {
     *t = (struct trial){.net = net, .orders = 3};
     ck_assert_int_eq(fed_model_init(&t->model, &net->spec, NULL), 0);
-    ck_assert_int_eq(fed_network_new(&t->network, &t->model, BATCH, kernels), 0);
+    ck_assert_int_eq(fed_network_new(&t->network, &t->model, BATCH, FED_NETWORK_TRAIN, kernels), 0);
     ck_assert_int_eq(fed_fixed_init(&t->fixed, 64.0, MAX_EXAMPLES, N_CLIENTS, NULL), 0);
     ck_assert_int_eq(fed_aggregate_init(&t->aggregate, &t->fixed, t->model.n_params), 0);
     make_shards(t->shards, &t->model);
@@ -113,7 +113,7 @@ static void end(struct trial *t) {
 }
 
 static double train_batch(struct trial *t, const struct shard *shard, const size_t *order, size_t rows) {
-    size_t stride, inputs = t->model.spec.inputs;
+    size_t stride, inputs = t->model.spec.input.channels;
     float *x = fed_network_input(t->network, &stride);
     uint32_t y[BATCH];
     for (size_t b = 0; b < rows; b++) {

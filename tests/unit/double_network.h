@@ -30,7 +30,7 @@ static inline double double_derivative(double a, enum fed_activation activation)
 /* values: room for all layers' outputs after each other; returns the logits. */
 static inline const double *double_forward(const struct fed_model *model, const double *params, const double *x,
                                            double *values) {
-    size_t n_in = model->spec.inputs;
+    size_t n_in = model->spec.input.channels;
     for (uint32_t l = 0; l < model->spec.n_layers; l++) {
         const double *w = params + model->tensors[2 * l].offset, *bias = params + model->tensors[2 * l + 1].offset;
         size_t n_out = model->spec.layers[l].units;
@@ -69,7 +69,7 @@ static inline double double_loss(const struct fed_model *model, const double *pa
                                  const uint32_t *labels) {
     double *values = malloc(double_units(model) * sizeof *values), loss = 0;
     for (size_t b = 0; b < rows; b++) {
-        const double *logits = double_forward(model, params, x + b * model->spec.inputs, values);
+        const double *logits = double_forward(model, params, x + b * model->spec.input.channels, values);
         loss += double_row_loss(logits, model->n_classes, labels[b]);
     }
     free(values);
@@ -91,7 +91,7 @@ static inline void double_backward(const struct fed_model *model, const double *
         above[at + j] = exp(logits[j] - logits[label]) / sum - (j == label);
     }
     for (uint32_t l = model->spec.n_layers; l-- > 0;) {
-        size_t n_out = model->spec.layers[l].units, n_in = l > 0 ? model->spec.layers[l - 1].units : model->spec.inputs;
+        size_t n_out = model->spec.layers[l].units, n_in = l > 0 ? model->spec.layers[l - 1].units : model->spec.input.channels;
         size_t before = l > 0 ? at - n_in : 0, offset = model->tensors[2 * l].offset;
         const double *input = l > 0 ? values + before : x;
         for (size_t j = 0; j < n_out; j++) {
@@ -115,7 +115,7 @@ static inline void double_step(const struct fed_model *model, double *params, co
                                const uint32_t *labels, double rate) {
     double *gradient = calloc(model->n_params, sizeof *gradient);
     for (size_t b = 0; b < rows; b++) {
-        double_backward(model, params, x + b * model->spec.inputs, labels[b], gradient);
+        double_backward(model, params, x + b * model->spec.input.channels, labels[b], gradient);
     }
     for (size_t i = 0; i < model->n_params; i++) {
         params[i] -= rate * gradient[i] / (double)rows;

@@ -1,0 +1,44 @@
+#include "common/data/source.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const char *const format_names[] = {"idx", "csv", "npy", "text", "roles"};
+
+const char *fed_data_format_name(enum fed_data_format format) {
+    assert((size_t)format < sizeof format_names / sizeof *format_names);
+    return format_names[format];
+}
+
+bool fed_data_source_has_train(const struct fed_data_source *source) {
+    return source->train != NULL || source->train_images != NULL;
+}
+
+bool fed_data_source_has_test(const struct fed_data_source *source) {
+    return source->test != NULL || source->test_images != NULL ||
+           (source->format == FED_DATA_ROLES && source->train != NULL);
+}
+
+static const char *either(const char *file, const char *images) {
+    return file != NULL ? file : images != NULL ? images : "";
+}
+
+const char *fed_data_source_train_path(const struct fed_data_source *source) {
+    return either(source->train, source->train_images);
+}
+
+const char *fed_data_source_test_path(const struct fed_data_source *source) {
+    return source->format == FED_DATA_ROLES ? fed_data_source_train_path(source) : either(source->test, source->test_images);
+}
+
+void fed_data_source_fini(struct fed_data_source *source) {
+    free(source->train);
+    free(source->test);
+    free(source->train_images);
+    free(source->train_labels);
+    free(source->test_images);
+    free(source->test_labels);
+    free(source->label);
+    free(source->group);
+    *source = (struct fed_data_source){0};
+}
