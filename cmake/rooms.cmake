@@ -57,4 +57,6 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64")
   set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_avx2.c PROPERTIES COMPILE_OPTIONS "-O3;-mavx2;-mfma")
   set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_avx512.c
                               PROPERTIES COMPILE_OPTIONS "-O3;-mavx512f;-mavx512dq;-mavx512vl;-mavx512bw;-mfma;-mprefer-vector-width=512")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_neon.c PROPERTIES COMPILE_OPTIONS "-O3")
 endif()

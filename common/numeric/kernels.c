@@ -7,12 +7,18 @@
 #include "common/numeric/kernels_internal.h"
 
 #if defined(__x86_64__)
+#define NAMES "portable, avx2 and avx512"
+
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
 }
+#elif defined(__aarch64__)
+#define NAMES "portable and neon"
+#else
+#define NAMES "portable"
 #endif
 
 static bool always(void) { return true; }
@@ -25,6 +31,8 @@ static const struct {
 #if defined(__x86_64__)
     {&fed_kernels_avx512, has_avx512},
     {&fed_kernels_avx2, has_avx2},
+#elif defined(__aarch64__)
+    {&fed_kernels_neon, always},
 #endif
     {&fed_kernels_portable, always},
 };
@@ -46,8 +54,8 @@ int fed_kernels_choose(const struct fed_kernels **out, struct fed_error *err) {
         const struct fed_kernels *set = fed_kernels_by_name(name);
         if (set == NULL) {
             return fed_error_set(err, FED_ECONFIG,
-                                 "FEDAVG_KERNELS is \"%s\": not a kernel set that this processor runs; allowed are "
-                                 "portable, avx2 and avx512, or leave it unset for the fastest one",
+                                 "FEDAVG_KERNELS is \"%s\": not a kernel set that this processor runs; allowed are " NAMES
+                                 ", or leave it unset for the fastest one",
                                  name);
         }
         *out = set;

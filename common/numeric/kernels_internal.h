@@ -9,6 +9,8 @@ extern const struct fed_kernels fed_kernels_portable;
 #if defined(__x86_64__)
 extern const struct fed_kernels fed_kernels_avx2;
 extern const struct fed_kernels fed_kernels_avx512;
+#elif defined(__aarch64__)
+extern const struct fed_kernels fed_kernels_neon;
 #endif
 
 /* Lanes of a horizontal sum on every machine, whatever its vectors. */
