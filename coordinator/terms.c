@@ -32,6 +32,7 @@ void fed_terms_from_task(struct fed_task_terms *out, const struct fed_task *task
         .learning_rate = algorithm->learning_rate,
         .learning_rate_decay = algorithm->learning_rate_decay,
         .sgd = algorithm->sgd,
+        .math = algorithm->math,
         .max_delta = algorithm->max_delta,
         .max_weight = algorithm->max_weight > 0 ? algorithm->max_weight
                       : largest_shard > 0       ? largest_shard

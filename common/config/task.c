@@ -22,6 +22,8 @@ static const char *algorithm_word(unsigned algorithm) {
 
 static const char *activation_word(unsigned activation) { return fed_activation_name((enum fed_activation)activation); }
 
+static const char *math_word(unsigned math) { return fed_math_name((enum fed_math)math); }
+
 static int parse_preset(void *field, const char *text, struct fed_error *why) {
     if (fed_model_preset(field, text) == 0) {
         return 0;
@@ -62,6 +64,8 @@ static const struct fed_setting rows[] = {
      .low = 0, .high = 1},
     {"algorithm.momentum", FED_SETTING_REAL, FIELD(algorithm.sgd.momentum), .fallback = "0", .low = 0, .high = 0.9999},
     {"algorithm.weight_decay", FED_SETTING_REAL, FIELD(algorithm.sgd.weight_decay), .fallback = "0", .low = 0, .high = 1e3},
+    {"algorithm.math", FED_SETTING_WORD, FIELD(algorithm.math), .fallback = "exact", .max = FED_MATH_BLAS,
+     .word = math_word},
     {"algorithm.target_accuracy", FED_SETTING_REAL, FIELD(algorithm.target_accuracy), .open = true, .low = 0, .high = 1},
     {"algorithm.max_delta", FED_SETTING_REAL, FIELD(algorithm.max_delta), .fallback = "64", .open = true, .low = 0,
      .high = 1 << 20},

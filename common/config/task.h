@@ -17,6 +17,7 @@
 #include "common/config/terms.h"
 #include "common/data/partition.h"
 #include "common/model/model.h"
+#include "common/numeric/kernels.h"
 
 struct fed_algorithm {
     uint64_t rounds;            /* >= 1 */
@@ -26,6 +27,7 @@ struct fed_algorithm {
     double learning_rate;       /* eta of round 1, > 0 */
     double learning_rate_decay; /* eta is multiplied by this after each round; in (0, 1], default 1 */
     struct fed_sgd_options sgd; /* of the clients */
+    enum fed_math math;         /* of the nodes and of evaluation, default exact */
     double target_accuracy;     /* in (0, 1]; 0 = none */
     double max_delta;           /* largest |delta| admitted, default 64 */
     uint64_t max_weight;        /* largest n_k admitted; 0 = the largest shard where the partition is known, else 2^20 */

@@ -31,6 +31,7 @@ static const struct term always[] = {
     {"algorithm.learning_rate_decay", TERM(learning_rate_decay)},
     {"algorithm.momentum", TERM(sgd.momentum)},
     {"algorithm.weight_decay", TERM(sgd.weight_decay)},
+    {"algorithm.math", TERM(math)},
     {"algorithm.max_delta", TERM(max_delta)},
     {"algorithm.max_weight", TERM(max_weight)},
     {"algorithm.max_updates", TERM(max_updates)},

@@ -2,7 +2,7 @@
  * digested, stored, sent in WELCOME and compared on resume. Keys stand under the paths they have in the task file:
  *
  *     {"algorithm":{"batch_size":10,"epochs":1,"fraction":0.10000000000000001,"kind":"fedavg","learning_rate":...,
- *      "learning_rate_decay":1.0,"max_delta":64.0,"max_updates":10,"max_weight":600},
+ *      "learning_rate_decay":1.0,"math":"exact","max_delta":64.0,"max_updates":10,"max_weight":600},
  *      "data":{"partition":{"clients":100,"digest":"<64 hex digits>","kind":"shards","shards_per_client":2}},
  *      "model":{"input":784,"layers":[{"activation":"relu","units":200},...]},"name":"...","schema":1,"seed":1}
  *
@@ -18,6 +18,7 @@
 #include "common/config/name.h"
 #include "common/data/partition.h"
 #include "common/model/model.h"
+#include "common/numeric/kernels.h"
 
 #define FED_TERMS_MAX ((size_t)16 * 1024) /* bytes of such a text; ours stay far below */
 
@@ -36,6 +37,7 @@ struct fed_task_terms {
     uint32_t epochs, batch_size;
     double learning_rate, learning_rate_decay;
     struct fed_sgd_options sgd;
+    enum fed_math math;
     double max_delta;
     uint64_t max_weight, max_updates; /* resolved: >= 1 */
     char name[FED_NAME_MAX];

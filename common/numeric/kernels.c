@@ -39,6 +39,8 @@ static const struct {
 
 #define N_SETS (sizeof sets / sizeof *sets)
 
+const char *fed_math_name(enum fed_math math) { return math == FED_MATH_BLAS ? "blas" : "exact"; }
+
 const struct fed_kernels *fed_kernels_by_name(const char *name) {
     for (size_t i = 0; i < N_SETS; i++) {
         if (strcmp(sets[i].set->name, name) == 0) {

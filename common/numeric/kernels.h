@@ -21,6 +21,10 @@
 
 #define FED_PANEL 32
 
+/* What a task asks for. exact: the canon above. blas: OpenBLAS (blas.h), close to it, but no two machines need agree. */
+enum fed_math { FED_MATH_EXACT, FED_MATH_BLAS };
+const char *fed_math_name(enum fed_math math); /* exact, blas: words of the task file */
+
 /* Where rows stand: row (i, j, l) at start + i * steps[0] + j * steps[1] + l * steps[2] floats, i < counts[0] and so on; in
  * ascending order of (i, j, l). Dense: {1, 1, rows}. Convolution: images, lines, pixels of a line. */
 struct fed_rows {
