@@ -1,14 +1,22 @@
 #include "bench/calibration.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 #define COPY_BYTES ((size_t)64 << 20)
 #define COPY_BLOCK ((size_t)256 << 10)
 #define CHAIN_LINKS 1000000
+#define FMA_LINKS 20000
+#define FMA_CHAINS 12 /* enough to hide the latency of one fused multiply-add behind the others */
 #define PASSES 3
 
 double seconds_now(void) {
@@ -46,7 +54,69 @@ static double chain_pass(void) {
     return 1e9 * (seconds_now() - start) / CHAIN_LINKS;
 }
 
+#define DEFINE_FMA_PASS(name, attributes, vec, constraint, set1, fma)                                                       \
+    attributes static void name(void) {                                                                                     \
+        vec chain[FMA_CHAINS], factor = set1(0.999f), term = set1(1e-3f);                                                   \
+        _Pragma("GCC unroll 16") for (int c = 0; c < FMA_CHAINS; c++) { chain[c] = set1((float)c); }                        \
+        for (int i = 0; i < FMA_LINKS; i++) {                                                                               \
+            _Pragma("GCC unroll 16") for (int c = 0; c < FMA_CHAINS; c++) {                                                 \
+                chain[c] = fma(chain[c], factor, term);                                                                     \
+                __asm__ volatile("" : constraint(chain[c]));                                                                \
+            }                                                                                                               \
+        }                                                                                                                   \
+    }
+#if defined(__x86_64__)
+DEFINE_FMA_PASS(fma_avx512, __attribute__((target("avx512f"))), __m512, "+v", _mm512_set1_ps, _mm512_fmadd_ps)
+DEFINE_FMA_PASS(fma_avx2, __attribute__((target("avx2,fma"))), __m256, "+v", _mm256_set1_ps, _mm256_fmadd_ps)
+#elif defined(__aarch64__)
+#define neon_fma(a, factor, term) vfmaq_f32(term, a, factor)
+DEFINE_FMA_PASS(fma_neon, , float32x4_t, "+w", vdupq_n_f32, neon_fma)
+#endif
+
+static const struct fma_pass {
+    const char *kernel_set;
+    double lanes;
+    void (*run)(void);
+} fma_passes[] = {
+    /* widest first */
+#if defined(__x86_64__)
+    {"avx512", 16, fma_avx512},
+    {"avx2", 8, fma_avx2},
+#elif defined(__aarch64__)
+    {"neon", 4, fma_neon},
+#endif
+    {NULL, 0, NULL},
+};
+
+static bool runnable(const struct fma_pass *pass) {
+#if defined(__x86_64__)
+    return pass->lanes == 16 ? __builtin_cpu_supports("avx512f")
+                             : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return pass->run != NULL;
+#endif
+}
+
+static double fma_pass(const struct fma_pass *pass) {
+    double start = seconds_now();
+    pass->run();
+    return 2e-9 * pass->lanes * FMA_CHAINS * FMA_LINKS / (seconds_now() - start);
+}
+
+double calibration_fma(const char *kernel_set) {
+    for (const struct fma_pass *pass = fma_passes; pass->run != NULL; pass++) {
+        if (strcmp(pass->kernel_set, kernel_set) == 0 && runnable(pass)) {
+            return fma_pass(pass);
+        }
+    }
+    return 0;
+}
+
 struct calibration calibrate(void) {
+    const struct fma_pass *widest = fma_passes;
+    while (widest->run != NULL && !runnable(widest)) {
+        widest++;
+    }
     uint8_t *from = malloc(COPY_BYTES), *to = malloc(COPY_BYTES);
     if (from == NULL || to == NULL) {
         fprintf(stderr, "calibration: out of memory\n");
@@ -56,8 +126,9 @@ struct calibration calibrate(void) {
     memset(to, 2, COPY_BYTES);
     struct calibration best = {.chain_ns = 1e9};
     for (int i = 0; i < PASSES; i++) {
-        double copy = copy_pass(to, from), chain = chain_pass();
+        double copy = copy_pass(to, from), chain = chain_pass(), fma = widest->run != NULL ? fma_pass(widest) : 0;
         best.copy_gb_s = copy > best.copy_gb_s ? copy : best.copy_gb_s;
+        best.fma_gflops = fma > best.fma_gflops ? fma : best.fma_gflops;
         best.chain_ns = chain < best.chain_ns ? chain : best.chain_ns;
     }
     free(from);
@@ -71,5 +142,6 @@ void calibration_print(void) {
     if (getloadavg(&load, 1) != 1) {
         load = 0;
     }
-    printf("calibration: copy %.1f GB/s, chain %.2f ns, load %.2f\n", now.copy_gb_s, now.chain_ns, load);
+    printf("calibration: fma %.1f GFLOP/s, copy %.1f GB/s, chain %.2f ns, load %.2f\n", now.fma_gflops, now.copy_gb_s,
+           now.chain_ns, load);
 }
