@@ -114,15 +114,64 @@ static int absolute(char out[PATH_MAX], const char *path, struct fed_error *err)
     return realpath(path, out) != NULL ? FED_OK : fed_error_set(err, FED_EDATA, "%s: %s", path, strerror(errno));
 }
 
+static int add_path(json_t *section, const char *key, const char *path, struct fed_error *err) {
+    char whole[PATH_MAX];
+    int rc = path != NULL ? absolute(whole, path, err) : FED_OK;
+    if (rc == FED_OK && path != NULL && json_object_set_new(section, key, json_string(whole)) != 0) {
+        rc = fed_error_set(err, FED_EDATA, "%s: a simulation needs the path in UTF-8", path);
+    }
+    return rc;
+}
+
+/* Where the training data lies: a file, or a section of two. */
+static int add_files(json_t *data, const struct fed_data_source *source, struct fed_error *err) {
+    if (source->train != NULL) {
+        return add_path(data, "train", source->train, err);
+    }
+    json_t *train = json_object();
+    int rc = add_path(train, "images", source->train_images, err);
+    if (rc == FED_OK) {
+        rc = add_path(train, "features", source->train_features, err);
+    }
+    if (rc == FED_OK) {
+        rc = add_path(train, "labels", source->train_labels, err);
+    }
+    json_object_set_new(data, "train", train);
+    return rc;
+}
+
+/* The whole section `data`, without the test data. */
+static int data_json(json_t **out, const struct fed_task *task, struct fed_error *err) {
+    const struct fed_data_source *source = &task->data;
+    json_t *data =
+        json_pack("{s:s, s:o}", "format", fed_data_format_name(source->format), "partition", partition_json(task));
+    if (data == NULL) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory");
+    }
+    if (source->format == FED_DATA_CSV) {
+        json_object_set_new(data, "label", json_string(source->label));
+        json_object_set_new(data, "header", json_string(source->header ? "yes" : "no"));
+        if (source->group != NULL) {
+            json_object_set_new(data, "group", json_string(source->group));
+        }
+    } else if (source->format == FED_DATA_TEXT || source->format == FED_DATA_ROLES) {
+        json_object_set_new(data, "unroll", json_integer(source->unroll));
+    }
+    int rc = add_files(data, source, err);
+    if (rc != FED_OK) {
+        json_decref(data);
+        return rc;
+    }
+    *out = data;
+    return FED_OK;
+}
+
 /* JSON is YAML, and quotes every path as it must be quoted. */
 static int write_client(const struct fed_sandbox *sandbox, const struct fed_task *task, uint32_t node, uint32_t threads,
                         const char *coordinator_line, struct fed_error *err) {
     char path[FED_SANDBOX_PATH], key[FED_SANDBOX_PATH], endpoint[FED_SANDBOX_PATH + 8], control[FED_SANDBOX_PATH], name[32];
-    char images[PATH_MAX], labels[PATH_MAX];
-    int rc = absolute(images, task->data.train_images, err);
-    if (rc == FED_OK) {
-        rc = absolute(labels, task->data.train_labels, err);
-    }
+    json_t *data = NULL;
+    int rc = data_json(&data, task, err);
     if (rc != FED_OK) {
         return rc;
     }
@@ -130,13 +179,12 @@ static int write_client(const struct fed_sandbox *sandbox, const struct fed_task
     fed_sandbox_path(key, sandbox, name);
     fed_sandbox_path(control, sandbox, "control");
     snprintf(endpoint, sizeof endpoint, "ipc://%s", control);
-    json_t *client = json_pack(
-        "{s:i, s:s, s:s, s:s, s:I, s:I, s:{s:s, s:{s:s, s:s}, s:o}, s:{s:i, s:I}, s:{s:I, s:I, s:I, s:I}, s:s}", "schema", 1,
-        "coordinator", endpoint, "coordinator_key", coordinator_line, "key", key, "workers", (json_int_t)threads, "seed",
-        (json_int_t)task->seed, "data", "format", "idx", "train", "images", images, "labels", labels, "partition",
-        partition_json(task), "clients", "first", 0, "count", (json_int_t)task->partition.clients, "limits", "max_epochs",
-        (json_int_t)1000000, "max_model_mb", (json_int_t)1048576, "max_train_s", (json_int_t)86400, "memory_mb",
-        (json_int_t)1048576, "state_dir", "none");
+    json_t *client = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o, s:{s:i, s:I}, s:{s:I, s:I, s:I, s:I}, s:s}", "schema", 1,
+                               "coordinator", endpoint, "coordinator_key", coordinator_line, "key", key, "workers",
+                               (json_int_t)threads, "seed", (json_int_t)task->seed, "data", data, "clients", "first", 0,
+                               "count", (json_int_t)task->partition.clients, "limits", "max_epochs", (json_int_t)1000000,
+                               "max_model_mb", (json_int_t)1048576, "max_train_s", (json_int_t)86400, "memory_mb",
+                               (json_int_t)1048576, "state_dir", "none");
     char *text = client != NULL ? json_dumps(client, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(client);
     if (text == NULL) {

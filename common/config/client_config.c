@@ -9,7 +9,6 @@
 struct draft {
     struct fed_client_config config; /* first: fini of the config is fini of the draft */
     uint32_t schema;
-    unsigned format;
 };
 
 static int parse_public_key(void *field, const char *text, struct fed_error *why) {
@@ -32,7 +31,7 @@ static const struct fed_setting rows[] = {
     {"bulk", FED_SETTING_TEXT, FIELD(bulk), .check = fed_endpoint_connect_valid, .expected = FED_ENDPOINT_CONNECT},
     {"key", FED_SETTING_PATH, FIELD(key), .required = true, .expected = "the node's key file, made by fedavg keygen"},
 
-    FED_DATA_TRAIN_ROWS(struct draft, format, config.data, true),
+    FED_DATA_TRAIN_ROWS(struct draft, config.data),
     FED_DATA_PARTITION_ROWS(struct draft, config.partition),
     {"seed", FED_SETTING_U64, FIELD(seed), .max = INT64_MAX},
 
@@ -78,6 +77,10 @@ static int read_config(struct draft *draft, const struct fed_settings_source *so
     int code = fed_settings_read(draft, &settings, source, err);
     if (code == 0) {
         code = fed_data_section_check(&config->data, &config->partition, source, err);
+    }
+    if (code == 0 && !fed_data_source_has_train(&config->data)) {
+        code = fed_settings_refuse(source, "data.train", err, "missing, expected %s",
+                                   fed_data_section_expected(config->data.format));
     }
     return code == 0 ? check_clients(config, source, err) : code;
 }

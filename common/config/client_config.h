@@ -4,7 +4,7 @@
  *     coordinator: tcp://fl.example.org:5600
  *     coordinator_key: fedavg1:...
  *     key: ward-7.key
- *     data: {format: idx, train: {images: FILE, labels: FILE}}
+ *     data: {format: csv, train: ward-7.csv, label: outcome}
  *     clients: {first: 7, count: 1}
  *     limits: {max_model_mb: 4096, max_epochs: 20, max_train_s: 3600, memory_mb: 2048}
  *     state_dir: state

@@ -302,13 +302,23 @@ bool fed_settings_given(const struct fed_settings_source *source, const char *pa
     return fed_yaml_find(&source->yaml, path) != NULL;
 }
 
+/* Whether rows lie below path: data.train is a file in one format and a section in another. */
+static bool is_section(const struct fed_settings *settings, const char *path) {
+    for (size_t i = 0; i < settings->n_rows; i++) {
+        if (below(settings->rows[i].path, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int unknown(const struct fed_settings *settings, const struct fed_settings_source *source,
                    const struct fed_yaml_entry *entry, struct fed_error *err) {
     char plain[PATH_CHARS], expected[EXPECTED_CHARS];
     without_indexes(plain, entry->path);
     for (size_t i = 0; i < settings->n_rows; i++) {
         const struct fed_setting *row = &settings->rows[i];
-        if (below(plain, row->path)) {
+        if (below(plain, row->path) && !is_section(settings, row->path)) {
             describe(expected, row);
             fed_error_set(err, FED_ECONFIG, "found a section or list, expected %s", expected);
             return place(source, entry, row->path, FED_ECONFIG, err);

@@ -12,7 +12,7 @@
 struct draft {
     struct fed_task task; /* first: fini of the task is fini of the draft */
     uint32_t schema;
-    unsigned format, algorithm;
+    unsigned algorithm;
 };
 
 static const char *algorithm_word(unsigned algorithm) {
@@ -48,7 +48,7 @@ static const struct fed_setting rows[] = {
     {"model.layers[].activation", FED_SETTING_WORD, offsetof(struct fed_layer_spec, activation), .min = FED_LINEAR,
      .max = FED_SIGMOID, .word = activation_word},
 
-    FED_DATA_TRAIN_ROWS(struct draft, format, task.data, false),
+    FED_DATA_TRAIN_ROWS(struct draft, task.data),
     FED_DATA_TEST_ROWS(struct draft, task.data),
     FED_DATA_PARTITION_ROWS(struct draft, task.partition),
 

@@ -11,32 +11,35 @@ const char *fed_data_format_name(enum fed_data_format format) {
 }
 
 bool fed_data_source_has_train(const struct fed_data_source *source) {
-    return source->train != NULL || source->train_images != NULL;
+    return source->train != NULL || source->train_images != NULL || source->train_features != NULL;
 }
 
 bool fed_data_source_has_test(const struct fed_data_source *source) {
-    return source->test != NULL || source->test_images != NULL ||
+    return source->test != NULL || source->test_images != NULL || source->test_features != NULL ||
            (source->format == FED_DATA_ROLES && source->train != NULL);
 }
 
-static const char *either(const char *file, const char *images) {
-    return file != NULL ? file : images != NULL ? images : "";
+static const char *any_of(const char *file, const char *images, const char *features) {
+    return file != NULL ? file : images != NULL ? images : features != NULL ? features : "";
 }
 
 const char *fed_data_source_train_path(const struct fed_data_source *source) {
-    return either(source->train, source->train_images);
+    return any_of(source->train, source->train_images, source->train_features);
 }
 
 const char *fed_data_source_test_path(const struct fed_data_source *source) {
-    return source->format == FED_DATA_ROLES ? fed_data_source_train_path(source) : either(source->test, source->test_images);
+    return source->format == FED_DATA_ROLES ? fed_data_source_train_path(source)
+                                            : any_of(source->test, source->test_images, source->test_features);
 }
 
 void fed_data_source_fini(struct fed_data_source *source) {
     free(source->train);
     free(source->test);
     free(source->train_images);
-    free(source->train_labels);
     free(source->test_images);
+    free(source->train_features);
+    free(source->test_features);
+    free(source->train_labels);
     free(source->test_labels);
     free(source->label);
     free(source->group);

@@ -16,13 +16,14 @@ enum fed_data_format {
 /* All text is owned. NULL = not given. */
 struct fed_data_source {
     enum fed_data_format format;
-    char *train, *test;                /* csv, text; roles: train alone */
-    char *train_images, *train_labels; /* idx, npy */
-    char *test_images, *test_labels;
-    char *label;     /* csv: column of the labels, by name, or by number from 1 on */
-    char *group;     /* csv: column that says who an example belongs to; NULL: none */
-    bool no_header;  /* csv: the first line is an example */
-    uint32_t unroll; /* text, roles: steps of a window */
+    char *train, *test;                   /* csv, text; roles: train alone */
+    char *train_images, *test_images;     /* idx */
+    char *train_features, *test_features; /* npy */
+    char *train_labels, *test_labels;     /* idx, npy */
+    char *label;                          /* csv: column of the labels, by name, or by number from 1 on */
+    char *group;                          /* csv: column that says who an example belongs to; NULL: none */
+    bool header;                          /* csv: the first line names the columns */
+    uint32_t unroll;                      /* text, roles: steps of a window */
 };
 
 /* Is there something to read for this part? */

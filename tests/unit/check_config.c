@@ -332,7 +332,7 @@ static const struct {
     {HEAD "model: {input: 4, layers: [{units: 1048577}]}\n" ALGORITHM, NULL,
      "@:4: model.layers[0].units: found \"1048577\", expected a whole number from 1 to 1048576"},
     /* the data */
-    {TASK "data: {format: csv}\n", NULL, "@:6: data.format: found \"csv\", expected idx"},
+    {TASK "data: {format: xml}\n", NULL, "@:6: data.format: found \"xml\", expected idx, csv, npy, text or roles"},
     {TASK "data: {train: {images: i}}\n", NULL, "@: data.train.labels: missing, images and labels belong together"},
     {TASK "data: {test: {labels: i}}\n", NULL, "@: data.test.images: missing, images and labels belong together"},
     {TASK "data: {train: {images: i, labels: l}, partition: {clients: 3}}\n", NULL,
@@ -357,7 +357,7 @@ static const struct {
      "@:6: data.partition.shards_per_client: found 65536 for each of 65536 clients, expected at most 4294967295 shards in "
      "all"},
     {TASK "data: {partition: {kind: iid, clients: 3}}\n", NULL,
-     "@:6: data.partition.kind: splits data.train.images and .labels, not given here"},
+     "@:6: data.partition.kind: splits data.train, not given here"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: iid, clients: 0}}\n", NULL,
      "@:6: data.partition.clients: found \"0\", expected a whole number from 1 to 4294967295"},
     {HEAD MODEL "algorithm: {kind: fedprox, rounds: 3}\n", NULL, "@:5: algorithm.kind: found \"fedprox\", expected fedavg"},
@@ -747,7 +747,7 @@ END_TEST
 static const struct {
     const char *lines, *set, *sentence;
 } wrong_clients[] = {
-    {"clients: {first: 7}\n", NULL, "@: data.train.images: missing, expected the path of a file"},
+    {"clients: {first: 7}\n", NULL, "@: data.train: missing, expected a section of images and labels"},
     {CLIENT_DATA, NULL, "@: clients.first: missing, expected a whole number from 0 to 2147483648"},
     {CLIENT_DATA "clients: {first: 7, count: 2}\n", NULL,
      "@:6: clients.count: found 2, expected 1: without data.partition the file is the shard of one client"},
@@ -768,7 +768,10 @@ static const struct {
     {CLIENT_DATA "clients: {first: 7}\n", "workers=0", "--set workers: found \"0\", expected a whole number from 1 to 1024"},
     {CLIENT_DATA "clients: {first: 7}\nlimits: {max_epoch: 3}\n", NULL,
      "@:7: limits.max_epoch: unknown key; did you mean limits.max_epochs?"},
-    {"data: {format: csv, train: ward-7.csv, label: outcome}\n", NULL, "@:5: data.format: found \"csv\", expected idx"},
+    {"data: {format: csv, label: outcome}\nclients: {first: 7}\n", NULL,
+     "@: data.train: missing, expected the path of a file"},
+    {"data: {format: csv, train: ward-7.csv, label: outcome}\nclients: {first: 7}\n", "data.test=x",
+     "--set data.test: unknown key; did you mean data.train?"},
     {CLIENT_DATA "clients: {first: 7}\n", "data.test.images=x",
      "--set data.test.images: unknown key; did you mean data.train.images?"},
 };

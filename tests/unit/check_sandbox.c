@@ -111,6 +111,34 @@ START_TEST(every_kind_of_partition_arrives) {
 }
 END_TEST
 
+/* A name of a column, too, may be anything, and one that looks like a number must stay a text. */
+START_TEST(every_format_of_data_arrives_whole) {
+    const struct fed_data_source sources[] = {
+        {.format = FED_DATA_NPY, .train_features = images, .train_labels = labels},
+        {.format = FED_DATA_CSV, .train = images, .label = (char *)(uintptr_t)NASTY, .group = (char *)(uintptr_t) "null "},
+        {.format = FED_DATA_CSV, .train = images, .label = (char *)(uintptr_t) "3", .header = true},
+        {.format = FED_DATA_TEXT, .train = labels, .unroll = 7},
+        {.format = FED_DATA_ROLES, .train = labels, .unroll = 80}};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        const struct fed_data_source *expected = &sources[i];
+        task.data = *expected;
+        struct fed_sandbox sandbox = open_sandbox(1, 1);
+        struct fed_client_config config = {0};
+        load_client(&config, &sandbox, 0);
+        ck_assert_int_eq(config.data.format, expected->format);
+        ck_assert_pstr_eq(config.data.train, expected->train);
+        ck_assert_pstr_eq(config.data.train_features, expected->train_features);
+        ck_assert_pstr_eq(config.data.train_labels, expected->train_labels);
+        ck_assert_pstr_eq(config.data.label, expected->label);
+        ck_assert_pstr_eq(config.data.group, expected->group);
+        ck_assert(config.data.header == (expected->format == FED_DATA_CSV ? expected->header : true));
+        ck_assert_uint_eq(config.data.unroll, expected->unroll != 0 ? expected->unroll : 80);
+        fed_client_config_fini(&config);
+        fed_sandbox_remove(&sandbox);
+    }
+}
+END_TEST
+
 START_TEST(keys_roster_and_client_files_name_each_other) {
     struct fed_sandbox sandbox = open_sandbox(2, 1);
     struct fed_identity coordinator = {0}, node = {0};
@@ -206,6 +234,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, every_node_gets_a_client_file_that_says_what_the_task_says);
     tcase_add_test(tests, every_kind_of_partition_arrives);
+    tcase_add_test(tests, every_format_of_data_arrives_whole);
     tcase_add_test(tests, keys_roster_and_client_files_name_each_other);
     tcase_add_test(tests, nothing_of_it_stays);
     tcase_add_test(tests, what_a_killed_simulation_left_goes_and_what_is_in_use_stays);
