@@ -67,7 +67,7 @@ struct layer {
         struct {
             float *gates, *cell, *tanh_cell; /* every step, for the way back */
             float *turned[2];                /* weights turned over, for the way back */
-            float *d_hidden, *d_cell;        /* of one step */
+            float *d_cell;                   /* of one step */
         } lstm;
     } at;
 };
@@ -85,6 +85,8 @@ struct layer_kind {
 };
 
 extern const struct layer_kind fed_layer_dense;
+extern const struct layer_kind fed_layer_embedding;
+extern const struct layer_kind fed_layer_lstm;
 
 /* rows x stride words of four bytes, 64-byte aligned; zeroed when the block is. */
 void *fed_arena_take(struct arena *arena, size_t rows, size_t stride);

@@ -20,7 +20,8 @@ struct fed_network {
     struct layer layers[FED_MAX_LAYERS];
 };
 
-static const struct layer_kind *const kinds[] = {[FED_DENSE] = &fed_layer_dense};
+static const struct layer_kind *const kinds[] = {
+    [FED_DENSE] = &fed_layer_dense, [FED_EMBEDDING] = &fed_layer_embedding, [FED_LSTM] = &fed_layer_lstm};
 
 /* -- memory ------------------------------------------------------------------------------------------------------------ */
 
