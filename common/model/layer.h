@@ -46,7 +46,7 @@ struct layer {
     enum fed_network_use use;
 
     struct values x;              /* the outputs of the layer before, or the batch */
-    struct values x_gradient;     /* to be written; data NULL: nobody wants it */
+    struct values x_gradient;     /* to be written; data NULL, row 0: no layer before this one learns */
     const uint32_t *symbols;      /* (max_batch, steps): embedding */
     struct values y;              /* outputs, after the activation */
     struct values gradient;       /* of the outputs, written by the layer after; backward may overwrite it */
@@ -84,9 +84,17 @@ struct layer_kind {
     void (*backward)(struct layer *layer, size_t rows, const struct fed_sgd *sgd);
 };
 
-extern const struct layer_kind fed_layer_dense;
-extern const struct layer_kind fed_layer_embedding;
-extern const struct layer_kind fed_layer_lstm;
+extern const struct layer_kind fed_layer_dense, fed_layer_conv2d, fed_layer_max_pool, fed_layer_flatten, fed_layer_embedding,
+    fed_layer_lstm;
+
+/* Does a layer before this one learn, so that x_gradient is to be written? Known in place() too. */
+static inline bool fed_layer_passes_on(const struct layer *layer) { return layer->x_gradient.row > 0; }
+
+/* How far the first of n_out windows reaches out of n_in inputs: the smaller half of what is missing. */
+static inline size_t fed_window_border(const struct fed_layer_spec *spec, size_t n_in, size_t n_out) {
+    size_t reach = (n_out - 1) * spec->stride + spec->kernel;
+    return spec->padding == FED_SAME && reach > n_in ? (reach - n_in) / 2 : 0;
+}
 
 /* rows x stride words of four bytes, 64-byte aligned; zeroed when the block is. */
 void *fed_arena_take(struct arena *arena, size_t rows, size_t stride);
@@ -101,6 +109,8 @@ void fed_parameters_close(const struct parameters *p);
 
 /* row[j] += add[j] for stride values, a multiple of 32. */
 void fed_add_row(float *restrict row, const float *restrict add, size_t stride);
+/* The same for n rows after each other, in their order. */
+void fed_add_rows(float *restrict row, const float *restrict add, size_t n, size_t stride);
 /* y = activation(y + bias) over `n` rows, `stride` apart; width <= stride. */
 void fed_activate(const struct fed_kernels *kernels, enum fed_activation activation, float *y, size_t n, size_t stride,
                   size_t width, const float *bias);

@@ -50,7 +50,7 @@ static double row_loss(enum fed_loss loss, const struct fed_kernels *kernels, fl
         }
         return sum;
     case FED_BINARY_CROSS_ENTROPY:
-        *hit = (y[0] > 0.0f) == (label != 0);
+        *hit = label != 0 ? y[0] > 0.0f : y[0] <= 0.0f; /* what is not a number is neither */
         if (gradient != NULL) {
             gradient[0] = (fed_sigmoidf(y[0]) - (label != 0 ? 1.0f : 0.0f)) * scale;
         }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/model/layer.h"
+#include "common/numeric/every_isa.h"
 #include "common/numeric/panels.h"
 
 #define ALIGNMENT 64
@@ -17,11 +18,13 @@ struct fed_network {
     void *block; /* owned: every array of batch and layers */
     struct fed_batch batch;
     uint32_t n_layers;
+    uint32_t first_learning; /* the layers before have no parameters, so nothing goes back to them */
     struct layer layers[FED_MAX_LAYERS];
 };
 
 static const struct layer_kind *const kinds[] = {
-    [FED_DENSE] = &fed_layer_dense, [FED_EMBEDDING] = &fed_layer_embedding, [FED_LSTM] = &fed_layer_lstm};
+    [FED_DENSE] = &fed_layer_dense,     [FED_CONV2D] = &fed_layer_conv2d,       [FED_MAX_POOL] = &fed_layer_max_pool,
+    [FED_FLATTEN] = &fed_layer_flatten, [FED_EMBEDDING] = &fed_layer_embedding, [FED_LSTM] = &fed_layer_lstm};
 
 /* -- memory ------------------------------------------------------------------------------------------------------------ */
 
@@ -41,7 +44,7 @@ static struct values take_values(struct arena *arena, struct fed_shape shape, si
     struct values values = {.pixel = fed_panels_padded(shape.channels)};
     values.row = values.pixel * shape.height * shape.width;
     values.step = values.row * max_batch;
-    values.data = fed_arena_take(arena, max_batch * shape.steps, values.row);
+    values.data = fed_arena_take(arena, max_batch, values.row * shape.steps);
     return values;
 }
 
@@ -105,6 +108,10 @@ static void describe(struct fed_network *net, const struct fed_model *model, siz
     net->model = model;
     net->kernels = kernels;
     net->n_layers = model->spec.n_layers;
+    net->first_learning = 0;
+    while (kinds[model->spec.layers[net->first_learning].kind]->load == NULL) { /* the last layer is dense */
+        net->first_learning++;
+    }
     for (uint32_t l = 0; l < net->n_layers; l++) {
         net->layers[l] = (struct layer){.kind = kinds[model->spec.layers[l].kind],
                                         .kernels = kernels,
@@ -113,7 +120,7 @@ static void describe(struct fed_network *net, const struct fed_model *model, siz
                                         .out = model->layers[l].out,
                                         .tensors = &model->tensors[model->layers[l].first_tensor],
                                         .max_batch = max_batch,
-                                        .use = use};
+                                        .use = l < net->first_learning ? FED_NETWORK_EVALUATE : use};
     }
 }
 
@@ -213,6 +220,19 @@ void fed_add_row(float *restrict row, const float *restrict add, size_t stride) 
     }
 }
 
+FED_EVERY_ISA void fed_add_rows(float *restrict row, const float *restrict add, size_t n, size_t stride) {
+    for (size_t j0 = 0; j0 < stride; j0 += FED_PANEL) {
+        float sum[FED_PANEL];
+        memcpy(sum, row + j0, sizeof sum);
+        for (size_t i = 0; i < n; i++) {
+            for (size_t j = 0; j < FED_PANEL; j++) {
+                sum[j] += add[i * stride + j0 + j];
+            }
+        }
+        memcpy(row + j0, sum, sizeof sum);
+    }
+}
+
 /* NaN stays NaN: a model that diverged must not look healthy. */
 static void relu(float *row, size_t stride) {
     for (size_t j0 = 0; j0 < stride; j0 += FED_PANEL) {
@@ -277,7 +297,7 @@ double fed_network_step(struct fed_network *net, size_t rows, const struct fed_s
     forward(net, rows);
     double loss =
         fed_loss_gradient(net->model->spec.loss, net->kernels, last_layer(net), &net->batch, rows, sgd->learning_rate);
-    for (uint32_t l = net->n_layers; l-- > 0;) {
+    for (uint32_t l = net->n_layers; l-- > net->first_learning;) {
         net->layers[l].kind->backward(&net->layers[l], rows, sgd);
     }
     return loss;
