@@ -61,24 +61,27 @@ static inline float exp_row(float *row, size_t n, float max) {
     return lanes[0];
 }
 
-static inline void lstm_cell(float *gates, float *cell, float *tanh_cell, float *hidden, const float *cell_before,
-                             size_t units) {
-    float *in = gates, *forget = gates + units, *new = gates + 2 * units, *out = gates + 3 * units;
+/* Arrays do not overlap, and a loop with one kind of work in it runs in vectors. */
+static inline void lstm_cell(float *restrict gates, float *restrict cell, float *restrict tanh_cell, float *restrict hidden,
+                             const float *restrict cell_before, size_t units) {
+    const float *in = gates, *forget = gates + units, *new = gates + 2 * units, *out = gates + 3 * units;
+    sigmoid_all(gates, 2 * units);
+    tanh_all(gates + 2 * units, units);
+    sigmoid_all(gates + 3 * units, units);
     for (size_t u = 0; u < units; u++) {
-        float before = cell_before != NULL ? cell_before[u] : 0.0f;
-        in[u] = fed_poly_sigmoidf(in[u]);
-        forget[u] = fed_poly_sigmoidf(forget[u]);
-        new[u] = fed_poly_tanhf(new[u]);
-        out[u] = fed_poly_sigmoidf(out[u]);
-        cell[u] = fmaf(forget[u], before, in[u] * new[u]);
-        tanh_cell[u] = fed_poly_tanhf(cell[u]);
+        cell[u] = fmaf(forget[u], cell_before != NULL ? cell_before[u] : 0.0f, in[u] * new[u]);
+    }
+    memcpy(tanh_cell, cell, units * sizeof *cell);
+    tanh_all(tanh_cell, units);
+    for (size_t u = 0; u < units; u++) {
         hidden[u] = out[u] * tanh_cell[u];
     }
 }
 
-static inline void lstm_cell_gradient(float *gates, float *d_cell, const float *d_hidden, const float *tanh_cell,
-                                      const float *cell_before, size_t units) {
-    float *in = gates, *forget = gates + units, *new = gates + 2 * units, *out = gates + 3 * units;
+static inline void lstm_cell_gradient(float *restrict gates, float *restrict d_cell, const float *restrict d_hidden,
+                                      const float *restrict tanh_cell, const float *restrict cell_before, size_t units) {
+    float *restrict in = gates, *restrict forget = gates + units, *restrict new = gates + 2 * units,
+                    *restrict out = gates + 3 * units;
     for (size_t u = 0; u < units; u++) {
         float i = in[u], f = forget[u], g = new[u], o = out[u], t = tanh_cell[u];
         float before = cell_before != NULL ? cell_before[u] : 0.0f;
