@@ -103,8 +103,12 @@ static json_t *partition_json(const struct fed_task *task) {
         json_pack("{s:s, s:I}", "kind", fed_partition_kind_name(spec->kind), "clients", (json_int_t)spec->clients);
     if (spec->kind == FED_PARTITION_SHARDS) {
         json_object_set_new(partition, "shards_per_client", json_integer((json_int_t)spec->shards_per_client));
-    } else if (spec->kind == FED_PARTITION_DIRICHLET) {
+    }
+    if (fed_partition_takes_alpha(spec->kind)) {
         json_object_set_new(partition, "alpha", json_real(spec->alpha));
+    }
+    if (spec->examples_per_client > 0) {
+        json_object_set_new(partition, "examples_per_client", json_integer((json_int_t)spec->examples_per_client));
     }
     return partition;
 }

@@ -14,8 +14,8 @@ struct fed_sandbox {
     int lock; /* held as long as the directory is in use */
 };
 
-/* In run_dir if a socket's path fits there (107 bytes), else in TMPDIR or /tmp. What a simulation that was killed left
- * there is removed first. FED_EIO, FED_EKEY. */
+/* The task names its number of clients. In run_dir if a socket's path fits there (107 bytes), else in TMPDIR or /tmp. What a
+ * simulation that was killed left there is removed first. FED_EIO, FED_EKEY. */
 int fed_sandbox_new(struct fed_sandbox *out, const char *run_dir, const struct fed_task *task, uint32_t n_nodes,
                     uint32_t threads, struct fed_error *err) FED_MUST_CHECK;
 /* Removes the directory and all in it. */

@@ -20,6 +20,8 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/config/task.h"
+#include "common/data/dataset.h"
+#include "common/data/partition.h"
 #include "common/seal/keys.h"
 
 #define SETS_MAX 64
@@ -396,6 +398,20 @@ static int check_task(const struct simulation *s, struct fed_error *err) {
     return FED_OK;
 }
 
+/* With kind: natural the data may say how many clients there are, and the roster has to name them. */
+static int count_clients(struct simulation *s, struct fed_error *err) {
+    struct fed_dataset data = {0};
+    if (s->task.partition.clients > 0) {
+        return FED_OK;
+    }
+    int rc = fed_dataset_load(&data, &s->task.data, FED_DATA_TRAIN, err);
+    if (rc == FED_OK) {
+        rc = fed_partition_clients(&s->task.partition.clients, &data, &s->task.partition, err);
+    }
+    fed_dataset_fini(&data);
+    return rc;
+}
+
 static int open_signals(struct simulation *s, struct fed_error *err) {
     sigset_t set;
     sigemptyset(&set);
@@ -411,6 +427,9 @@ static int run(struct simulation *s, struct fed_error *err) {
     int rc = fed_task_load(&s->task, s->task_path, s->sets, s->n_sets, err);
     if (rc == FED_OK) {
         rc = check_task(s, err);
+    }
+    if (rc == FED_OK) {
+        rc = count_clients(s, err);
     }
     if (rc == FED_OK) {
         rc = fed_seal_setup(err);

@@ -77,18 +77,15 @@ static int load_data(struct fed_host *host, struct fed_error *err) {
         return rc;
     }
     host->has_data = true;
-    struct fed_partition_spec spec = config->partition;
-    if (spec.kind == FED_PARTITION_NONE) {
-        spec.clients = 1;
-    }
-    rc = fed_partition_make(&host->partition, &host->dataset, &spec, config->seed, err);
+    rc = fed_partition_make(&host->partition, &host->dataset, &config->partition, config->seed, err);
     if (rc != FED_OK) {
         return rc;
     }
-    bool split = spec.kind != FED_PARTITION_NONE;
-    if (split && config->first_client + config->n_clients > spec.clients) {
+    bool split = config->partition.kind != FED_PARTITION_NONE;
+    uint32_t n_clients = host->partition.n_clients;
+    if (split && config->first_client + config->n_clients > n_clients) {
         return fed_error_set(err, FED_ECONFIG, "%s: clients: hosts up to client %llu, but data.partition has %u clients",
-                             config->path, (unsigned long long)(config->first_client + config->n_clients - 1), spec.clients);
+                             config->path, (unsigned long long)(config->first_client + config->n_clients - 1), n_clients);
     }
     if (!split && config->n_clients != 1) {
         return fed_error_set(err, FED_ECONFIG,

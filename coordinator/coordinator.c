@@ -102,6 +102,9 @@ static int make_terms(struct fed_coordinator *c, struct fed_task_terms *terms, s
     uint64_t largest = c->has_partition ? fed_partition_largest(&c->partition) : 0;
     uint64_t population = fed_roster_population(c->nodes.roster);
     fed_terms_from_task(terms, c->task, c->has_partition ? c->partition.digest : NULL, largest, population);
+    if (c->has_partition) {
+        terms->partition.clients = c->partition.n_clients; /* which the task may have left to the data */
+    }
     keep_bound_of_run(c, terms);
     int rc = fed_fixed_init(&c->fixed, terms->max_delta, terms->max_weight, terms->max_updates, err);
     if (rc != FED_OK) {

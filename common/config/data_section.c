@@ -89,36 +89,57 @@ static int check_files(const struct fed_data_source *files, const struct fed_set
     return code;
 }
 
-/* A number that goes with one kind of partition: there with that kind, absent with the others. */
-static int check_number(const char *key, enum fed_partition_kind needed, enum fed_partition_kind kind,
-                        const struct fed_settings_source *source, struct fed_error *err) {
-    bool given = fed_settings_given(source, key);
-    const char *name = fed_partition_kind_name(needed);
-    if (given && kind != needed) {
-        return fed_settings_refuse(source, key, err, "goes only with kind: %s (to take it back: --set %s=null)", name, key);
+/* What goes with which kinds of partition, as bits. */
+enum { IID = 1 << FED_PARTITION_IID, SHARDS = 1 << FED_PARTITION_SHARDS, DIRICHLET = 1 << FED_PARTITION_DIRICHLET };
+enum { QUANTITY = 1 << FED_PARTITION_QUANTITY };
+
+static const struct {
+    const char *path;
+    unsigned kinds;
+    bool needed;
+    const char *names; /* of the kinds */
+} numbers[] = {
+    {"data.partition.shards_per_client", SHARDS, true, "shards"},
+    {"data.partition.alpha", DIRICHLET | QUANTITY, true, "dirichlet or quantity"},
+    {"data.partition.examples_per_client", IID | DIRICHLET, false, "iid or dirichlet"},
+};
+#define N_NUMBERS (sizeof numbers / sizeof *numbers)
+
+static int check_numbers(enum fed_partition_kind kind, const struct fed_settings_source *source, struct fed_error *err) {
+    for (size_t i = 0; i < N_NUMBERS; i++) {
+        const char *path = numbers[i].path;
+        bool given = fed_settings_given(source, path), fits = (numbers[i].kinds & 1u << kind) != 0;
+        if (given && !fits) {
+            return fed_settings_refuse(source, path, err, "goes only with kind: %s (to take it back: --set %s=null)",
+                                       numbers[i].names, path);
+        }
+        if (!given && fits && numbers[i].needed) {
+            return fed_settings_refuse(source, path, err, "missing, kind: %s needs it", fed_partition_kind_name(kind));
+        }
     }
-    return given || kind != needed ? 0 : fed_settings_refuse(source, key, err, "missing, kind: %s needs it", name);
+    return 0;
 }
 
 static int check_partition(const struct fed_partition_spec *partition, const struct fed_settings_source *source,
                            struct fed_error *err) {
-    static const char kind[] = "data.partition.kind", clients[] = "data.partition.clients",
-                      shards[] = "data.partition.shards_per_client", alpha[] = "data.partition.alpha";
-    bool any =
-        fed_settings_given(source, clients) || fed_settings_given(source, shards) || fed_settings_given(source, alpha);
-    if (partition->kind == FED_PARTITION_NONE) {
-        return !any ? 0 : fed_settings_refuse(source, kind, err, "missing, expected iid, shards or dirichlet");
+    static const char clients[] = "data.partition.clients";
+    bool any = fed_settings_given(source, clients);
+    for (size_t i = 0; i < N_NUMBERS; i++) {
+        any = any || fed_settings_given(source, numbers[i].path);
     }
-    if (!fed_settings_given(source, clients)) {
+    if (partition->kind == FED_PARTITION_NONE) {
+        return !any ? 0
+                    : fed_settings_refuse(source, "data.partition.kind", err,
+                                          "missing, expected iid, shards, dirichlet, quantity or natural");
+    }
+    if (partition->kind != FED_PARTITION_NATURAL && !fed_settings_given(source, clients)) {
         return fed_settings_refuse(source, clients, err,
                                    "missing, expected the number of clients to split the data between");
     }
-    int code = check_number(shards, FED_PARTITION_SHARDS, partition->kind, source, err);
-    if (code == 0) {
-        code = check_number(alpha, FED_PARTITION_DIRICHLET, partition->kind, source, err);
-    }
+    int code = check_numbers(partition->kind, source, err);
     if (code == 0 && (uint64_t)partition->clients * partition->shards_per_client > UINT32_MAX) {
-        code = fed_settings_refuse(source, shards, err, "found %u for each of %u clients, expected at most %u shards in all",
+        code = fed_settings_refuse(source, "data.partition.shards_per_client", err,
+                                   "found %u for each of %u clients, expected at most %u shards in all",
                                    partition->shards_per_client, partition->clients, UINT32_MAX);
     }
     return code;

@@ -9,7 +9,8 @@
  *
  * and for all of them
  *
- *       partition: {kind: iid | shards | dirichlet, clients: K, shards_per_client: S, alpha: A} */
+ *       partition: {kind: iid | shards | dirichlet | quantity | natural, clients: K, shards_per_client: S, alpha: A,
+ *                   examples_per_client: N} */
 #ifndef FED_COMMON_CONFIG_DATA_SECTION_H
 #define FED_COMMON_CONFIG_DATA_SECTION_H
 
@@ -45,11 +46,13 @@ const char *fed_data_partition_word(unsigned kind);
     {"data.test.labels", FED_SETTING_PATH, offsetof(type, files.test_labels)}
 #define FED_DATA_PARTITION_ROWS(type, partition) \
     {"data.partition.kind", FED_SETTING_WORD, offsetof(type, partition.kind), \
-     .min = FED_PARTITION_IID, .max = FED_PARTITION_DIRICHLET, .word = fed_data_partition_word}, \
+     .min = FED_PARTITION_IID, .max = FED_PARTITION_NATURAL, .word = fed_data_partition_word}, \
     {"data.partition.clients", FED_SETTING_U32, offsetof(type, partition.clients), .min = 1, .max = UINT32_MAX}, \
     {"data.partition.shards_per_client", FED_SETTING_U32, offsetof(type, partition.shards_per_client), \
      .min = 1, .max = UINT32_MAX}, \
-    {"data.partition.alpha", FED_SETTING_REAL, offsetof(type, partition.alpha), .low = 1e-6, .high = 1e6}
+    {"data.partition.alpha", FED_SETTING_REAL, offsetof(type, partition.alpha), .low = 1e-6, .high = 1e6}, \
+    {"data.partition.examples_per_client", FED_SETTING_U32, offsetof(type, partition.examples_per_client), \
+     .min = 1, .max = INT32_MAX}
 /* clang-format on */
 
 /* FED_ECONFIG: a key of another format, half a pair of files, CSV without its column of labels, a partition of nothing,

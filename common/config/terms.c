@@ -42,6 +42,7 @@ static const struct term kind = {"data.partition.kind", TERM(partition.kind)};
 static const struct term clients = {"data.partition.clients", TERM(partition.clients)};
 static const struct term shards = {"data.partition.shards_per_client", TERM(partition.shards_per_client)};
 static const struct term alpha = {"data.partition.alpha", TERM(partition.alpha)};
+static const struct term each = {"data.partition.examples_per_client", TERM(partition.examples_per_client)};
 
 /* Known to the coordinator alone: no file gives it. */
 static const struct fed_setting max_updates = {"algorithm.max_updates", FED_SETTING_U64, 0, .min = 1, .max = 1 << 24};
@@ -128,7 +129,7 @@ static int put_layers(json_t *root, const struct fed_model_spec *spec) {
 
 /* The number that goes with the kind; NULL for none. */
 static const struct term *number_of(enum fed_partition_kind partition_kind) {
-    return partition_kind == FED_PARTITION_SHARDS ? &shards : partition_kind == FED_PARTITION_DIRICHLET ? &alpha : NULL;
+    return partition_kind == FED_PARTITION_SHARDS ? &shards : fed_partition_takes_alpha(partition_kind) ? &alpha : NULL;
 }
 
 static int put_partition(json_t *root, const struct fed_task_terms *terms) {
@@ -140,6 +141,7 @@ static int put_partition(json_t *root, const struct fed_task_terms *terms) {
     const struct term *number = number_of(terms->partition.kind);
     bool ok = put_term(root, terms, &kind) == 0 && put_term(root, terms, &clients) == 0 &&
               (number == NULL || put_term(root, terms, number) == 0) &&
+              (terms->partition.examples_per_client == 0 || put_term(root, terms, &each) == 0) &&
               put(root, "data.partition.digest", json_string(hex)) == 0;
     return ok ? 0 : FED_ENOMEM;
 }
@@ -264,6 +266,9 @@ static int take_partition(struct fed_task_terms *terms, const json_t *root, stru
     const struct term *number = code == 0 ? number_of(terms->partition.kind) : NULL;
     if (number != NULL) {
         code = take_term(terms, root, number, err);
+    }
+    if (code == 0 && fed_partition_can_compute(terms->partition.kind) && get(root, each.path) != NULL) {
+        code = take_term(terms, root, &each, err);
     }
     if (code == 0 && (uint64_t)terms->partition.clients * terms->partition.shards_per_client > UINT32_MAX) {
         code = fed_error_set(err, FED_EWIRE, "terms: more than %u shards", UINT32_MAX);

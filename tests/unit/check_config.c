@@ -336,11 +336,11 @@ static const struct {
     {TASK "data: {train: {images: i}}\n", NULL, "@: data.train.labels: missing, images and labels belong together"},
     {TASK "data: {test: {labels: i}}\n", NULL, "@: data.test.images: missing, images and labels belong together"},
     {TASK "data: {train: {images: i, labels: l}, partition: {clients: 3}}\n", NULL,
-     "@: data.partition.kind: missing, expected iid, shards or dirichlet"},
+     "@: data.partition.kind: missing, expected iid, shards, dirichlet, quantity or natural"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: iid}}\n", NULL,
      "@: data.partition.clients: missing, expected the number of clients to split the data between"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: none, clients: 3}}\n", NULL,
-     "@:6: data.partition.kind: found \"none\", expected iid, shards or dirichlet"},
+     "@:6: data.partition.kind: found \"none\", expected iid, shards, dirichlet, quantity or natural"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: shards, clients: 3}}\n", NULL,
      "@: data.partition.shards_per_client: missing, kind: shards needs it"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: dirichlet, clients: 3}}\n", NULL,
@@ -349,7 +349,20 @@ static const struct {
      "data.partition.kind=iid",
      "@:6: data.partition.shards_per_client: goes only with kind: shards (to take it back: --set "
      "data.partition.shards_per_client=null)"},
-    {TASK DATA, "data.partition.alpha=1", "@: data.partition.kind: missing, expected iid, shards or dirichlet"},
+    {TASK "data: {train: {images: i, labels: l}, partition: {kind: quantity, clients: 3}}\n", NULL,
+     "@: data.partition.alpha: missing, kind: quantity needs it"},
+    {TASK "data: {train: {images: i, labels: l}, partition: {kind: natural, alpha: 2}}\n", NULL,
+     "@:6: data.partition.alpha: goes only with kind: dirichlet or quantity (to take it back: --set "
+     "data.partition.alpha=null)"},
+    {TASK "data: {train: {images: i, labels: l}, partition: {kind: natural, examples_per_client: 2}}\n", NULL,
+     "@:6: data.partition.examples_per_client: goes only with kind: iid or dirichlet (to take it back: --set "
+     "data.partition.examples_per_client=null)"},
+    {TASK "data: {train: {images: i, labels: l}, partition: {kind: iid, clients: 3, examples_per_client: 0}}\n", NULL,
+     "@:6: data.partition.examples_per_client: found \"0\", expected a whole number from 1 to 2147483647"},
+    {TASK DATA, "data.partition.examples_per_client=1",
+     "@: data.partition.kind: missing, expected iid, shards, dirichlet, quantity or natural"},
+    {TASK DATA, "data.partition.alpha=1",
+     "@: data.partition.kind: missing, expected iid, shards, dirichlet, quantity or natural"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: dirichlet, clients: 3, alpha: 0}}\n", NULL,
      "@:6: data.partition.alpha: found \"0\", expected a number from 1e-06 to 1000000"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: shards, clients: 65536, shards_per_client: 65536}}\n",
@@ -547,6 +560,13 @@ START_TEST(terms_come_back_as_they_went) {
         terms.partition = (struct fed_partition_spec){.kind = FED_PARTITION_IID, .clients = 7};
         terms.batch_size = 0;
         terms.fraction = 0;
+    } else if (_i == 4) {
+        terms.partition = (struct fed_partition_spec){.kind = FED_PARTITION_QUANTITY, .clients = 7, .alpha = 1.5};
+    } else if (_i == 5) {
+        terms.partition = (struct fed_partition_spec){.kind = FED_PARTITION_NATURAL, .clients = 7};
+    } else if (_i == 6) {
+        terms.partition = (struct fed_partition_spec){
+            .kind = FED_PARTITION_DIRICHLET, .clients = UINT32_MAX, .alpha = 0.3, .examples_per_client = 60};
     } else if (_i == 3) {
         terms.has_partition = false;
         terms.partition = (struct fed_partition_spec){0};
@@ -565,6 +585,7 @@ START_TEST(terms_come_back_as_they_went) {
     ck_assert_uint_eq(back.partition.clients, terms.partition.clients);
     ck_assert_uint_eq(back.partition.shards_per_client, terms.partition.shards_per_client);
     ck_assert(back.partition.alpha == terms.partition.alpha);
+    ck_assert_uint_eq(back.partition.examples_per_client, terms.partition.examples_per_client);
     ck_assert_mem_eq(back.partition_digest, terms.partition_digest, sizeof terms.partition_digest);
     ck_assert(back.fraction == terms.fraction && back.learning_rate == terms.learning_rate);
     ck_assert(back.learning_rate_decay == terms.learning_rate_decay && back.max_delta == terms.max_delta);
@@ -828,7 +849,7 @@ static Suite *suite(void) {
 
     TCase *terms = tcase_create("terms");
     tcase_add_test(terms, terms_have_one_text);
-    tcase_add_loop_test(terms, terms_come_back_as_they_went, 0, 4);
+    tcase_add_loop_test(terms, terms_come_back_as_they_went, 0, 7);
     tcase_add_loop_test(terms, wrong_terms_are_not_a_message, 0, N(wrong_terms));
     tcase_add_test(terms, terms_cut_anywhere_are_not_a_message);
     tcase_add_loop_test(terms, a_difference_is_named_in_the_words_of_the_file, 0, 6);

@@ -93,10 +93,14 @@ START_TEST(every_node_gets_a_client_file_that_says_what_the_task_says) {
 END_TEST
 
 START_TEST(every_kind_of_partition_arrives) {
-    const struct fed_partition_spec specs[] = {{.kind = FED_PARTITION_IID, .clients = 1},
-                                               {.kind = FED_PARTITION_SHARDS, .clients = 100, .shards_per_client = 2},
-                                               {.kind = FED_PARTITION_DIRICHLET, .clients = 9, .alpha = 1e-6}};
-    for (size_t i = 0; i < 3; i++) {
+    const struct fed_partition_spec specs[] = {
+        {.kind = FED_PARTITION_IID, .clients = 1},
+        {.kind = FED_PARTITION_SHARDS, .clients = 100, .shards_per_client = 2},
+        {.kind = FED_PARTITION_DIRICHLET, .clients = 9, .alpha = 1e-6},
+        {.kind = FED_PARTITION_QUANTITY, .clients = 9, .alpha = 1.5},
+        {.kind = FED_PARTITION_NATURAL, .clients = 9},
+        {.kind = FED_PARTITION_DIRICHLET, .clients = UINT32_MAX, .alpha = 0.3, .examples_per_client = 60}};
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         task.partition = specs[i];
         struct fed_sandbox sandbox = open_sandbox(1, 1);
         struct fed_client_config config = {0};
@@ -105,6 +109,7 @@ START_TEST(every_kind_of_partition_arrives) {
         ck_assert_uint_eq(config.partition.clients, specs[i].clients);
         ck_assert_uint_eq(config.partition.shards_per_client, specs[i].shards_per_client);
         ck_assert_double_eq(config.partition.alpha, specs[i].alpha);
+        ck_assert_uint_eq(config.partition.examples_per_client, specs[i].examples_per_client);
         fed_client_config_fini(&config);
         fed_sandbox_remove(&sandbox);
     }
