@@ -22,6 +22,7 @@
 #include "common/data/source.h"
 
 #define FED_UNROLL_MAX 65536
+#define FED_SPLIT_MAX ((uint64_t)1 << 31) /* clients: as many as an entry of a roster can host */
 
 const char *fed_data_format_word(unsigned format);
 const char *fed_data_partition_word(unsigned kind);
@@ -47,7 +48,7 @@ const char *fed_data_partition_word(unsigned kind);
 #define FED_DATA_PARTITION_ROWS(type, partition) \
     {"data.partition.kind", FED_SETTING_WORD, offsetof(type, partition.kind), \
      .min = FED_PARTITION_IID, .max = FED_PARTITION_NATURAL, .word = fed_data_partition_word}, \
-    {"data.partition.clients", FED_SETTING_U32, offsetof(type, partition.clients), .min = 1, .max = UINT32_MAX}, \
+    {"data.partition.clients", FED_SETTING_U32, offsetof(type, partition.clients), .min = 1, .max = FED_SPLIT_MAX}, \
     {"data.partition.shards_per_client", FED_SETTING_U32, offsetof(type, partition.shards_per_client), \
      .min = 1, .max = UINT32_MAX}, \
     {"data.partition.alpha", FED_SETTING_REAL, offsetof(type, partition.alpha), .low = 1e-6, .high = 1e6}, \

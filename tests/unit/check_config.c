@@ -372,7 +372,7 @@ static const struct {
     {TASK "data: {partition: {kind: iid, clients: 3}}\n", NULL,
      "@:6: data.partition.kind: splits data.train, not given here"},
     {TASK "data: {train: {images: i, labels: l}, partition: {kind: iid, clients: 0}}\n", NULL,
-     "@:6: data.partition.clients: found \"0\", expected a whole number from 1 to 4294967295"},
+     "@:6: data.partition.clients: found \"0\", expected a whole number from 1 to 2147483648"},
     {HEAD MODEL "algorithm: {kind: fedprox, rounds: 3}\n", NULL, "@:5: algorithm.kind: found \"fedprox\", expected fedavg"},
 };
 
@@ -566,7 +566,7 @@ START_TEST(terms_come_back_as_they_went) {
         terms.partition = (struct fed_partition_spec){.kind = FED_PARTITION_NATURAL, .clients = 7};
     } else if (_i == 6) {
         terms.partition = (struct fed_partition_spec){
-            .kind = FED_PARTITION_DIRICHLET, .clients = UINT32_MAX, .alpha = 0.3, .examples_per_client = 60};
+            .kind = FED_PARTITION_DIRICHLET, .clients = 1u << 31, .alpha = 0.3, .examples_per_client = 60};
     } else if (_i == 3) {
         terms.has_partition = false;
         terms.partition = (struct fed_partition_spec){0};

@@ -99,7 +99,7 @@ START_TEST(every_kind_of_partition_arrives) {
         {.kind = FED_PARTITION_DIRICHLET, .clients = 9, .alpha = 1e-6},
         {.kind = FED_PARTITION_QUANTITY, .clients = 9, .alpha = 1.5},
         {.kind = FED_PARTITION_NATURAL, .clients = 9},
-        {.kind = FED_PARTITION_DIRICHLET, .clients = UINT32_MAX, .alpha = 0.3, .examples_per_client = 60}};
+        {.kind = FED_PARTITION_DIRICHLET, .clients = 1u << 31, .alpha = 0.3, .examples_per_client = 60}};
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         task.partition = specs[i];
         struct fed_sandbox sandbox = open_sandbox(1, 1);
