@@ -21,7 +21,7 @@ static const struct cohort {
 static const struct plan {
     int rounds, epochs;
     size_t batch, examples[N_CLIENTS];
-} small = {3, 2, 10, {43, 25, 37, MAX_EXAMPLES}}, large = {2, 1, 4, {9, 4, 7, 6}};
+} small = {3, 2, 10, {43, 25, 37, MAX_EXAMPLES}}, large = {2, 1, 4, {5, 2, 3, 6}};
 
 #define DENSE(n, activation)                                                                                                \
     { n, activation, FED_DENSE, 0, 0, 0 }
@@ -100,8 +100,8 @@ static const struct net {
       .symbols = "abcdefg",
       .n_layers = 4,
       .layers = {PLAIN(FED_EMBEDDING, 3), PLAIN(FED_LSTM, 5), PLAIN(FED_LSTM, 4), DENSE(7, FED_LINEAR)}},
-     1.0f,
-     {.learning_rate = 1.0f},
+     0.25f,
+     {.learning_rate = 0.5f},
      &small,
      false},
     {"steps", /* a sequence of vectors, numbers to be met at each step */

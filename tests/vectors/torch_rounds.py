@@ -45,7 +45,7 @@ class Plan:
 
 
 SMALL = Plan(3, [43, 25, 37, 58], 10, 2)  # n_k: none a multiple of the batch
-LARGE = Plan(2, [9, 4, 7, 6], 4, 1)
+LARGE = Plan(2, [5, 2, 3, 6], 4, 1)
 
 
 def dense(units, activation="linear"):
@@ -90,7 +90,7 @@ NETS = [
      "layers": [conv2d(6, 5, 2, "same", "relu"), max_pool(3, 2, "same"), conv2d(4, 3, 1, "same", "sigmoid"), FLATTEN,
                 dense(5)], "scale": 0.5, "lr": 0.25, "momentum": 0.5, "weight_decay": 2.0**-8},
     {"name": "letters", "input": (6,), "symbols": 7,
-     "layers": [{"kind": "embed", "units": 3}, lstm(5), lstm(4), dense(7)], "scale": 1.0, "lr": 1.0},
+     "layers": [{"kind": "embed", "units": 3}, lstm(5), lstm(4), dense(7)], "scale": 0.25, "lr": 0.5},
     {"name": "steps", "input": (5, 3), "layers": [lstm(6), dense(2)], "loss": SQUARES, "scale": 1.0, "lr": 0.25,
      "momentum": 0.75},
     {"name": "mnist_cnn", "input": (28, 28, 1), "layers": CNN, "scale": 2.0**-4, "lr": 0.125, "plan": LARGE},
