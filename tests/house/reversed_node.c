@@ -72,15 +72,19 @@ static int train_one(struct reversed *r, float *delta, struct fed_sgd_report *re
                                   .client = client,
                                   .epochs = algorithm->epochs,
                                   .batch_size = algorithm->batch_size,
-                                  .learning_rate = (float)algorithm->learning_rate};
-    size_t n, largest = fed_partition_largest(&r->partition);
-    const uint32_t *shard = fed_partition_shard(&r->partition, (uint32_t)client, &n);
+                                  .sgd = {.learning_rate = (float)algorithm->learning_rate}};
+    size_t n = fed_partition_size(&r->partition, (uint32_t)client), largest = fed_partition_largest(&r->partition);
+    uint32_t *shard = calloc(n, sizeof *shard);
     struct fed_trainer *trainer = NULL;
-    int rc = fed_trainer_new(&trainer, &r->model, r->kernels, fed_local_sgd_rows(terms.batch_size, largest), largest);
+    int rc = shard == NULL ? FED_ENOMEM
+                           : fed_trainer_new(&trainer, &r->model, r->kernels, fed_local_sgd_rows(terms.batch_size, largest),
+                                             largest, false);
     if (rc == FED_OK) {
+        fed_partition_rows(&r->partition, (uint32_t)client, shard);
         rc = fed_local_sgd(trainer, delta, report, params, &r->dataset, shard, n, &terms, cancel);
     }
     fed_trainer_free(trainer);
+    free(shard);
     return rc;
 }
 
@@ -109,7 +113,10 @@ static int prepare(struct reversed *r, struct fed_error *err) {
         rc = fed_model_init(&r->model, &task->model, err);
     }
     if (rc == FED_OK) {
-        rc = fed_dataset_load_idx(&r->dataset, task->data.train_images, task->data.train_labels, err);
+        rc = fed_dataset_load(&r->dataset, &task->data, FED_DATA_TRAIN, err);
+    }
+    if (rc == FED_OK) {
+        rc = fed_dataset_fit(&r->dataset, &r->model, err);
     }
     if (rc == FED_OK) {
         rc = fed_partition_make(&r->partition, &r->dataset, &task->partition, task->seed, err);

@@ -32,14 +32,18 @@ static void setup(void) {
     for (size_t i = 0; i < EXAMPLES; i++) {
         labels[i] = (uint8_t)fed_rng_below(&rng, CLASSES);
     }
-    dataset = (struct fed_dataset){EXAMPLES, INPUTS, CLASSES, features, labels, {0}, NULL};
+    ck_assert_int_eq(fed_dataset_from_bytes(&dataset, EXAMPLES, INPUTS, features, labels), FED_OK);
+    ck_assert_int_eq(fed_dataset_fit(&dataset, &model, NULL), FED_OK);
 }
 
-static void teardown(void) { free(params); }
+static void teardown(void) {
+    free(params);
+    fed_dataset_fini(&dataset);
+}
 
 static struct fed_network *new_network(size_t max_batch, const struct fed_kernels *set) {
     struct fed_network *net;
-    ck_assert_int_eq(fed_network_new(&net, &model, max_batch, FED_NETWORK_TRAIN, set), FED_OK);
+    ck_assert_int_eq(fed_network_new(&net, &model, max_batch, FED_NETWORK_EVALUATE, set), FED_OK);
     return net;
 }
 
@@ -48,7 +52,7 @@ START_TEST(loss_and_accuracy_are_those_of_the_model_in_double) {
     struct fed_evaluation got;
     double *w = malloc(model.n_params * sizeof *w), *values = malloc(double_units(&model) * sizeof *values), loss = 0;
     size_t n_correct = 0;
-    got = evaluate_all(net, params, &dataset);
+    got = evaluate_all(net, &model, params, &dataset);
     for (size_t i = 0; i < model.n_params; i++) {
         w[i] = (double)params[i];
     }
@@ -63,7 +67,7 @@ START_TEST(loss_and_accuracy_are_those_of_the_model_in_double) {
             best = logits[j] > logits[best] ? j : best;
         }
         n_correct += best == labels[i];
-        loss += double_row_loss(logits, CLASSES, labels[i]);
+        loss += double_example_loss(&model, logits, &(double){labels[i]}, NULL);
     }
     ck_assert_double_eq_tol(got.loss, loss / EXAMPLES, 1e-6);
     ck_assert_double_eq(got.accuracy, (double)n_correct / EXAMPLES);
@@ -77,23 +81,22 @@ END_TEST
 START_TEST(the_sum_goes_over_fixed_chunks_whatever_the_network_holds) {
     struct fed_network *small = new_network(FED_EVALUATE_CHUNK, kernels), *large = new_network(300, kernels);
     struct fed_evaluation a, b;
-    size_t stride, n_correct = 0;
+    size_t n_correct = 0;
     double loss = 0;
-    a = evaluate_all(small, params, &dataset);
-    b = evaluate_all(large, params, &dataset);
+    a = evaluate_all(small, &model, params, &dataset);
+    b = evaluate_all(large, &model, params, &dataset);
     ck_assert(a.loss == b.loss && a.accuracy == b.accuracy);
-    float *x = fed_network_input(small, &stride);
+    const struct fed_batch *batch = fed_network_batch(small);
     for (size_t first = 0; first < EXAMPLES; first += 100) {
-        uint32_t y[100];
         size_t n = 0;
         double chunk = 0;
         for (; n < 100 && first + n < EXAMPLES; n++) {
             for (size_t k = 0; k < INPUTS; k++) {
-                x[n * stride + k] = (float)features[(first + n) * INPUTS + k] / 255.0f;
+                batch->features[n * batch->stride + k] = (float)features[(first + n) * INPUTS + k] / 255.0f;
             }
-            y[n] = labels[first + n];
+            batch->labels[n] = labels[first + n];
         }
-        fed_network_evaluate(small, y, n, &chunk, &n_correct);
+        fed_network_evaluate(small, n, &chunk, &n_correct);
         loss += chunk;
     }
     ck_assert(a.loss == loss / EXAMPLES);
@@ -106,12 +109,12 @@ START_TEST(all_kernel_sets_evaluate_to_the_same_bits) {
     static const char *const names[] = {"portable", "avx2", "avx512"};
     struct fed_evaluation first, other;
     struct fed_network *net = new_network(FED_EVALUATE_CHUNK, fed_kernels_by_name("portable"));
-    first = evaluate_all(net, params, &dataset);
+    first = evaluate_all(net, &model, params, &dataset);
     fed_network_free(net);
     for (size_t s = 0; s < sizeof names / sizeof *names; s++) {
         if (fed_kernels_by_name(names[s]) != NULL) {
             net = new_network(FED_EVALUATE_CHUNK, fed_kernels_by_name(names[s]));
-            other = evaluate_all(net, params, &dataset);
+            other = evaluate_all(net, &model, params, &dataset);
             ck_assert(other.loss == first.loss && other.accuracy == first.accuracy);
             fed_network_free(net);
         }

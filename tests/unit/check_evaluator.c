@@ -30,19 +30,22 @@ static void set_up(void) {
     for (size_t i = 0; i < EXAMPLES; i++) {
         labels[i] = (uint8_t)fed_rng_below(&rng, 5);
     }
-    test = (struct fed_dataset){
-        .n_examples = EXAMPLES, .n_features = FEATURES, .n_classes = 5, .features = features, .labels = labels};
     ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
+    ck_assert_int_eq(fed_dataset_from_bytes(&test, EXAMPLES, FEATURES, features, labels), FED_OK);
+    ck_assert_int_eq(fed_dataset_fit(&test, &model, NULL), FED_OK);
     ck_assert_int_eq(fed_image_new(&image, &model, run_id, 3), FED_OK);
     fed_model_initial(image->params, &model, 11);
     ck_assert_int_eq(fed_image_finish(image, &model, run_id), FED_OK);
     ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
-    ck_assert_int_eq(fed_network_new(&net, &model, FED_EVALUATE_CHUNK, FED_NETWORK_TRAIN, kernels), FED_OK);
-    expected = evaluate_all(net, image->params, &test);
+    ck_assert_int_eq(fed_network_new(&net, &model, FED_EVALUATE_CHUNK, FED_NETWORK_EVALUATE, kernels), FED_OK);
+    expected = evaluate_all(net, &model, image->params, &test);
     fed_network_free(net);
 }
 
-static void tear_down(void) { fed_image_release(image); }
+static void tear_down(void) {
+    fed_image_release(image);
+    fed_dataset_fini(&test);
+}
 
 static struct fed_evaluation wait_for(struct fed_evaluator *evaluator) {
     struct fed_evaluation result;

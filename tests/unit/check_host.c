@@ -15,7 +15,16 @@
 #include "common/data/partition.h"
 
 #define BOUND_MS 60000
-enum { FIRST = 100, COUNT = 8, PARAMS = 48910, EXAMPLES = 50, FEATURES = 16, CLASSES = 4 };
+enum {
+    FIRST = 100,
+    COUNT = 8,
+    INPUTS = 1500,
+    UNITS = 32,
+    PARAMS = UNITS * (INPUTS + 1),
+    EXAMPLES = 50,
+    FEATURES = 16,
+    CLASSES = 4
+};
 
 /* -- a trainer that counts ---------------------------------------------------------------------------------------------- */
 
@@ -102,7 +111,7 @@ static void setup(void) {
                                         .workers = 1,
                                         .limits = {4096, 20, 3600, 2048}};
     host = NULL;
-    task_of(PARAMS / 10 - 1, 10);
+    task_of(INPUTS, UNITS);
     ck_assert_uint_eq(model.n_params, PARAMS);
 }
 
@@ -397,15 +406,15 @@ START_TEST(limits_of_the_owner_hold) {
     terms.epochs = 4;
     expect_refused(FED_ECONFIG, FED_LIMIT_EPOCHS, "limits.max_epochs: 3");
     terms.epochs = 3;
-    terms.model.inputs = (1 << 20) / 4 / 10 - 1; /* with the biases a little under 1 MB */
+    terms.model.input.channels = (1 << 20) / 4 / UNITS - 1; /* with the biases 1 MB */
     ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK);
-    terms.model.inputs++;
+    terms.model.input.channels++;
     expect_refused(FED_ECONFIG, FED_LIMIT_MODEL, "limits.max_model_mb: 1");
     config.limits.max_model_mb = 4096;
-    terms.model.input = {2} << 15;
+    terms.model.input.channels = 2 << 15;
     expect_refused(FED_ECONFIG, FED_LIMIT_MEMORY, "limits.memory_mb: 6");
     terms.model =
-        (struct fed_model_spec){.input = {1} << 20, .n_layers = 2, .layers = {{1 << 14, FED_RELU}, {2, FED_LINEAR}}};
+        (struct fed_model_spec){.input = {1 << 20}, .n_layers = 2, .layers = {{1 << 14, FED_RELU}, {2, FED_LINEAR}}};
     expect_refused(FED_ECONFIG, FED_LIMIT_MODEL, "limits.max_model_mb: 4096"); /* 2^34 parameters: nothing wraps */
     terms.model.layers[0].units = 1 << 12;
     config.limits.max_model_mb = 1 << 20;
@@ -454,7 +463,7 @@ END_TEST
 /* -- over real data ----------------------------------------------------------------------------------------------------- */
 
 static void use_data(enum fed_partition_kind kind, uint32_t clients) {
-    config.data = (struct fed_data_files){.train_images = images, .train_labels = labels};
+    config.data = (struct fed_data_source){.format = FED_DATA_IDX, .train_images = images, .train_labels = labels};
     config.partition = (struct fed_partition_spec){.kind = kind, .clients = clients};
     config.seed = 9;
     config.first_client = 0;
@@ -470,16 +479,19 @@ static float *train_alone(uint32_t k, uint64_t client, uint64_t round, uint64_t 
     const struct fed_kernels *kernels;
     struct fed_partition_spec spec = config.partition;
     spec.clients = spec.kind == FED_PARTITION_NONE ? 1 : spec.clients;
-    ck_assert_int_eq(fed_dataset_load_idx(&dataset, images, labels, NULL), FED_OK);
+    ck_assert_int_eq(fed_dataset_load(&dataset, &config.data, FED_DATA_TRAIN, NULL), FED_OK);
+    ck_assert_int_eq(fed_dataset_fit(&dataset, &model, NULL), FED_OK);
     ck_assert_int_eq(fed_partition_make(&partition, &dataset, &spec, config.seed, NULL), FED_OK);
     ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
-    ck_assert_int_eq(fed_trainer_new(&trainer, &model, kernels, 5, EXAMPLES), FED_OK);
+    ck_assert_int_eq(fed_trainer_new(&trainer, &model, kernels, 5, EXAMPLES, false), FED_OK);
     struct fed_image *image = make_image(round - 1, seed_of_model);
-    size_t n;
-    const uint32_t *shard = fed_partition_shard(&partition, k, &n);
+    size_t n = fed_partition_size(&partition, k);
+    uint32_t shard[EXAMPLES];
+    ck_assert_uint_le(n, EXAMPLES);
+    fed_partition_rows(&partition, k, shard);
     float *delta = malloc(model.n_params * sizeof *delta);
     struct fed_sgd_report report;
-    struct fed_sgd_terms sgd = {11, round, client, 3, 5, 0.25f};
+    struct fed_sgd_terms sgd = {11, round, client, 3, 5, {.learning_rate = 0.25f}};
     ck_assert_int_eq(fed_local_sgd(trainer, delta, &report, image->params, &dataset, shard, n, &sgd, NULL), FED_OK);
     fed_image_release(image);
     fed_trainer_free(trainer);
@@ -533,7 +545,8 @@ START_TEST(the_partition_is_known_by_its_digest) {
     struct fed_partition partition = {0};
     use_data(FED_PARTITION_IID, 7);
     open_host(false);
-    ck_assert_int_eq(fed_dataset_load_idx(&dataset, images, labels, NULL), FED_OK);
+    ck_assert_int_eq(fed_dataset_load(&dataset, &config.data, FED_DATA_TRAIN, NULL), FED_OK);
+    ck_assert_int_eq(fed_dataset_fit(&dataset, &model, NULL), FED_OK);
     ck_assert_int_eq(fed_partition_make(&partition, &dataset, &config.partition, config.seed, NULL), FED_OK);
     ck_assert_ptr_nonnull(fed_host_partition_digest(host));
     ck_assert_mem_eq(fed_host_partition_digest(host), partition.digest, 32);

@@ -42,14 +42,18 @@ static void setup(void) {
     for (size_t i = 0; i < SHARD; i++) {
         shard[i] = (uint32_t)((EXAMPLES - 1 + EXAMPLES * 2 - i * 2 + i / 30) % EXAMPLES);
     }
-    dataset = (struct fed_dataset){EXAMPLES, INPUTS, CLASSES, features, labels, {0}, NULL};
+    ck_assert_int_eq(fed_dataset_from_bytes(&dataset, EXAMPLES, INPUTS, features, labels), FED_OK);
+    ck_assert_int_eq(fed_dataset_fit(&dataset, &model, NULL), FED_OK);
 }
 
-static void teardown(void) { free(params); }
+static void teardown(void) {
+    free(params);
+    fed_dataset_fini(&dataset);
+}
 
 static struct fed_sgd_terms terms_of(uint32_t epochs, uint32_t batch_size) {
     return (struct fed_sgd_terms){
-        .seed = 11, .round = 4, .client = 9, .epochs = epochs, .batch_size = batch_size, .learning_rate = 0.25f};
+        .seed = 11, .round = 4, .client = 9, .epochs = epochs, .batch_size = batch_size, .sgd = {.learning_rate = 0.25f}};
 }
 
 /* delta: the caller frees it. */
@@ -57,7 +61,9 @@ static float *train(const struct fed_kernels *set, const struct fed_sgd_terms *t
     struct fed_trainer *trainer;
     float *delta = malloc(model.n_params * sizeof *delta);
     ck_assert_ptr_nonnull(delta);
-    ck_assert_int_eq(fed_trainer_new(&trainer, &model, set, fed_local_sgd_rows(terms->batch_size, SHARD), SHARD), FED_OK);
+    ck_assert_int_eq(
+        fed_trainer_new(&trainer, &model, set, fed_local_sgd_rows(terms->batch_size, SHARD), SHARD, terms->sgd.momentum > 0),
+        FED_OK);
     ck_assert_int_eq(fed_local_sgd(trainer, delta, report, params, &dataset, shard, SHARD, terms, NULL), FED_OK);
     fed_trainer_free(trainer);
     return delta;
@@ -70,7 +76,7 @@ START_TEST(one_full_batch_is_one_plain_step) {
     struct fed_sgd_report report;
     float *delta = train(kernels, &terms, &report);
     double *w = malloc(model.n_params * sizeof *w), *x = malloc(SHARD * INPUTS * sizeof *x);
-    uint32_t y[SHARD];
+    double y[SHARD];
     for (size_t i = 0; i < model.n_params; i++) {
         w[i] = (double)params[i];
     }
@@ -102,10 +108,9 @@ static float *spell_out(const struct fed_sgd_terms *terms, double *mean_loss, ui
     struct fed_network *net;
     struct fed_rng rng;
     float *delta = malloc(model.n_params * sizeof *delta);
-    uint32_t order[SHARD], y[SHARD];
-    size_t stride;
+    uint32_t order[SHARD];
     ck_assert_int_eq(fed_network_new(&net, &model, SHARD, FED_NETWORK_TRAIN, kernels), FED_OK);
-    float *x = fed_network_input(net, &stride);
+    const struct fed_batch *batch = fed_network_batch(net);
     fed_rng_init(&rng, terms->seed, "train", terms->round, terms->client);
     fed_network_load(net, params);
     *mean_loss = 0;
@@ -123,11 +128,11 @@ static float *spell_out(const struct fed_sgd_terms *terms, double *mean_loss, ui
         for (size_t i = 0; i < SHARD; i++) {
             const uint8_t *example = features + shard[order[i]] * INPUTS;
             for (size_t k = 0; k < INPUTS; k++) {
-                x[rows * stride + k] = (float)example[k] / 255.0f;
+                batch->features[rows * batch->stride + k] = (float)example[k] / 255.0f;
             }
-            y[rows++] = labels[shard[order[i]]];
+            batch->labels[rows++] = labels[shard[order[i]]];
             if (rows == terms->batch_size || i == SHARD - 1) {
-                *mean_loss += fed_network_step(net, y, rows, terms->learning_rate) / (SHARD * terms->epochs);
+                *mean_loss += fed_network_step(net, rows, &terms->sgd) / (SHARD * terms->epochs);
                 ++*n_steps;
                 rows = 0;
             }
@@ -176,7 +181,7 @@ START_TEST(a_trainer_remembers_nothing) {
     struct fed_sgd_report report;
     struct fed_trainer *trainer;
     float *fresh = train(kernels, &terms, &report), *again = malloc(model.n_params * sizeof *again);
-    ck_assert_int_eq(fed_trainer_new(&trainer, &model, kernels, 10, SHARD), FED_OK);
+    ck_assert_int_eq(fed_trainer_new(&trainer, &model, kernels, 10, SHARD, false), FED_OK);
     other.client = 1;
     ck_assert_int_eq(fed_local_sgd(trainer, again, &report, params, &dataset, shard + 9, 20, &other, NULL), FED_OK);
     ck_assert(!same(fresh, again));
@@ -236,7 +241,7 @@ START_TEST(cancel_interrupts_and_leaves_the_report) {
     struct fed_trainer *trainer;
     atomic_bool cancel = true;
     float *delta = malloc(model.n_params * sizeof *delta);
-    ck_assert_int_eq(fed_trainer_new(&trainer, &model, kernels, 10, SHARD), FED_OK);
+    ck_assert_int_eq(fed_trainer_new(&trainer, &model, kernels, 10, SHARD, false), FED_OK);
     int status = fed_local_sgd(trainer, delta, &report, params, &dataset, shard, SHARD, &terms, &cancel);
     ck_assert_int_eq(status, FED_EINTERRUPTED);
     ck_assert_uint_eq(report.n_steps, 77);

@@ -47,6 +47,15 @@ static double *to_double(const float *a, size_t n) {
     return d;
 }
 
+static double *labels_to_double(const uint32_t *labels, size_t n) {
+    double *d = malloc(n * sizeof *d);
+    ck_assert_ptr_nonnull(d);
+    for (size_t i = 0; i < n; i++) {
+        d[i] = labels[i];
+    }
+    return d;
+}
+
 static const struct fed_kernels *best_kernels(void) {
     const struct fed_kernels *kernels;
     ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
@@ -59,13 +68,17 @@ static struct fed_network *new_network(const struct fed_model *model, size_t max
     return net;
 }
 
-/* Fills rows of the input buffer from x (rows, inputs). */
-static void put(struct fed_network *net, const float *x, size_t rows, size_t inputs) {
-    size_t stride;
-    float *to = fed_network_input(net, &stride);
+/* Fills rows of the batch from x (rows, inputs) and labels (rows). */
+static void put(struct fed_network *net, const float *x, const uint32_t *labels, size_t rows, size_t inputs) {
+    const struct fed_batch *batch = fed_network_batch(net);
     for (size_t b = 0; b < rows; b++) {
-        memcpy(to + b * stride, x + b * inputs, inputs * sizeof *x);
+        memcpy(batch->features + b * batch->stride, x + b * inputs, inputs * sizeof *x);
+        batch->labels[b] = labels[b];
     }
+}
+
+static double step(struct fed_network *net, size_t rows, float rate) {
+    return fed_network_step(net, rows, &(struct fed_sgd){.learning_rate = rate});
 }
 
 /* x (rows, inputs) with about every third column zero in all rows. */
@@ -108,19 +121,19 @@ static void check_gradient(enum fed_activation activation) {
     struct fed_model model = build(INPUTS, 3, units, activation);
     float *params = random_params(&model, 0.8f), *after = calloc(model.n_params, sizeof *after);
     float *x = random_input(ROWS, INPUTS);
-    double *dp = to_double(params, model.n_params), *dx = to_double(x, ROWS * INPUTS);
+    double *dp = to_double(params, model.n_params), *dx = to_double(x, ROWS * INPUTS), *dy = labels_to_double(labels, ROWS);
     struct fed_network *net = new_network(&model, ROWS, best_kernels());
     fed_network_load(net, params);
-    put(net, x, ROWS, INPUTS);
-    double loss = fed_network_step(net, labels, ROWS, 1.0f);
+    put(net, x, labels, ROWS, INPUTS);
+    double loss = step(net, ROWS, 1.0f);
     fed_network_store(net, after);
-    ck_assert_double_eq_tol(loss, double_loss(&model, dp, dx, ROWS, labels), 1e-5);
+    ck_assert_double_eq_tol(loss, double_loss(&model, dp, dx, ROWS, dy), 1e-5);
     for (size_t i = 0; i < model.n_params; i++) {
         double at = dp[i];
         dp[i] = at + h;
-        double up = double_loss(&model, dp, dx, ROWS, labels);
+        double up = double_loss(&model, dp, dx, ROWS, dy);
         dp[i] = at - h;
-        double down = double_loss(&model, dp, dx, ROWS, labels);
+        double down = double_loss(&model, dp, dx, ROWS, dy);
         dp[i] = at;
         ck_assert_double_eq_tol((double)params[i] - (double)after[i], (up - down) / (2 * h) / ROWS, 1e-6);
     }
@@ -130,6 +143,7 @@ static void check_gradient(enum fed_activation activation) {
     free(x);
     free(dp);
     free(dx);
+    free(dy);
 }
 
 START_TEST(every_gradient_is_the_finite_difference) { check_gradient((enum fed_activation)_i); }
@@ -200,8 +214,8 @@ START_TEST(a_step_of_the_2nn_agrees_with_openblas) {
     blas_step(&model, want, x, labels, ROWS, rate);
     struct fed_network *net = new_network(&model, ROWS, best_kernels());
     fed_network_load(net, before);
-    put(net, x, ROWS, 784);
-    fed_network_step(net, labels, ROWS, rate);
+    put(net, x, labels, ROWS, 784);
+    step(net, ROWS, rate);
     fed_network_store(net, got);
     for (uint32_t t = 0; t < model.n_tensors; t++) {
         double difference = 0, change = 0;
@@ -227,19 +241,19 @@ START_TEST(a_short_batch_is_a_batch_of_its_own) {
     float *a = calloc(model.n_params, sizeof *a), *b = calloc(model.n_params, sizeof *b);
     struct fed_network *large = new_network(&model, 8, best_kernels()), *small = new_network(&model, 3, best_kernels());
     fed_network_load(large, params);
-    put(large, x, 8, 50);
-    fed_network_step(large, labels, 8, 0.1f); /* leaves five stale rows behind the short batch */
+    put(large, x, labels, 8, 50);
+    step(large, 8, 0.1f); /* leaves five stale rows behind the short batch */
     fed_network_load(large, params);
-    put(large, x, 3, 50);
-    double loss = fed_network_step(large, labels, 3, 0.1f);
+    put(large, x, labels, 3, 50);
+    double loss = step(large, 3, 0.1f);
     fed_network_load(small, params);
-    put(small, x, 3, 50);
-    ck_assert(loss == fed_network_step(small, labels, 3, 0.1f));
+    put(small, x, labels, 3, 50);
+    ck_assert(loss == step(small, 3, 0.1f));
     fed_network_store(large, a);
     fed_network_store(small, b);
     ck_assert_mem_eq(a, b, model.n_params * sizeof *a);
-    double *dp = to_double(params, model.n_params), *dx = to_double(x, 3 * 50);
-    double_step(&model, dp, dx, 3, labels, (double)0.1f);
+    double *dp = to_double(params, model.n_params), *dx = to_double(x, 3 * 50), *dy = labels_to_double(labels, 3);
+    double_step(&model, dp, dx, 3, dy, (double)0.1f);
     for (size_t i = 0; i < model.n_params; i++) {
         ck_assert_double_eq_tol((double)a[i], dp[i], 1e-6); /* the mean over three rows, not eight */
     }
@@ -251,6 +265,7 @@ START_TEST(a_short_batch_is_a_batch_of_its_own) {
     free(b);
     free(dp);
     free(dx);
+    free(dy);
 }
 END_TEST
 
@@ -270,12 +285,12 @@ START_TEST(all_kernel_sets_train_to_the_same_bits) {
         struct fed_network *net = new_network(&model, ROWS, kernels);
         double loss = 0;
         fed_network_load(net, params);
-        for (size_t step = 0; step < STEPS; step++) {
+        for (size_t i = 0; i < STEPS; i++) {
             for (size_t b = 0; b < ROWS; b++) {
-                labels[b] = (uint32_t)((b + step) * 7 % 10);
+                labels[b] = (uint32_t)((b + i) * 7 % 10);
             }
-            put(net, x + step * ROWS * 90, ROWS, 90);
-            loss += fed_network_step(net, labels, 1 + step % ROWS, 0.1f);
+            put(net, x + i * ROWS * 90, labels, ROWS, 90);
+            loss += step(net, 1 + i % ROWS, 0.1f);
         }
         fed_network_store(net, s == 0 ? first : after);
         fed_network_free(net);
@@ -302,8 +317,8 @@ START_TEST(relu_passes_nothing_at_exactly_zero) {
     float x[2 * 4] = {1, 2, 3, 4, 5, 6, 7, 8};
     struct fed_network *net = new_network(&model, 2, best_kernels());
     fed_network_load(net, params);
-    put(net, x, 2, 4);
-    fed_network_step(net, labels, 2, 1.0f);
+    put(net, x, labels, 2, 4);
+    step(net, 2, 1.0f);
     fed_network_store(net, after);
     ck_assert_mem_eq(after, params, model.tensors[3].offset * sizeof *params);
     ck_assert_mem_ne(after + model.tensors[3].offset, params + model.tensors[3].offset, 3 * sizeof *params);
@@ -318,19 +333,20 @@ START_TEST(evaluation_gives_the_loss_and_counts_the_first_of_equals) {
     struct fed_model model = build(2, 1, units, FED_LINEAR);
     float params[] = {1, 0, 1, 0, 0, 1, 0, 0, 0}; /* logits (x0, x0, x1) */
     float x[] = {2, 1, 2, 1, 0, 3};
-    double *dp = to_double(params, 9), *dx = to_double(x, 6), loss = 10;
+    double *dp = to_double(params, 9), *dx = to_double(x, 6), *dy = labels_to_double(labels, 3), loss = 10;
     size_t n_correct = 100, stride;
     struct fed_network *net = new_network(&model, 3, best_kernels());
     fed_network_load(net, params);
-    put(net, x, 3, 2);
-    fed_network_evaluate(net, labels, 3, &loss, &n_correct);
+    put(net, x, labels, 3, 2);
+    fed_network_evaluate(net, 3, &loss, &n_correct);
     ck_assert_uint_eq(n_correct, 102); /* rows 0 and 2; row 1 ties with class 0, which comes first */
-    ck_assert_double_eq_tol(loss - 10, double_loss(&model, dp, dx, 3, labels), 1e-6);
-    const float *logits = fed_network_logits(net, 3, &stride);
+    ck_assert_double_eq_tol(loss - 10, double_loss(&model, dp, dx, 3, dy), 1e-6);
+    const float *logits = fed_network_outputs(net, 3, &stride);
     ck_assert(logits[0] == 2 && logits[1] == 2 && logits[2] == 1 && logits[2 * stride + 2] == 3);
     fed_network_free(net);
     free(dp);
     free(dx);
+    free(dy);
 }
 END_TEST
 
@@ -341,14 +357,14 @@ START_TEST(confident_mistakes_have_a_finite_loss_and_a_diverged_model_shows) {
     struct fed_network *net = new_network(&model, 1, best_kernels());
     params[model.tensors[3].offset] = 500; /* e^-500 is 0 in float: the loss must not be log 0 */
     fed_network_load(net, params);
-    put(net, &x, 1, 1);
-    ck_assert_double_eq_tol(fed_network_step(net, labels, 1, 0.0f), 500, 1e-3);
+    put(net, &x, labels, 1, 1);
+    ck_assert_double_eq_tol(step(net, 1, 0.0f), 500, 1e-3);
     params[0] = NAN;
     fed_network_load(net, params);
-    ck_assert(isnan(fed_network_step(net, labels, 1, 0.0f)));
+    ck_assert(isnan(step(net, 1, 0.0f)));
     params[0] = 0;
     fed_network_load(net, params);
-    ck_assert_double_eq_tol(fed_network_step(net, labels, 1, 0.0f), 500, 1e-3);
+    ck_assert_double_eq_tol(step(net, 1, 0.0f), 500, 1e-3);
     fed_network_free(net);
     free(params);
 }
@@ -358,8 +374,8 @@ START_TEST(an_absurd_batch_is_refused_not_wrapped) {
     static const uint32_t units[] = {3};
     struct fed_model model = build(2, 1, units, FED_LINEAR);
     struct fed_network *net = NULL;
-    ck_assert_int_eq(fed_network_new(&net, &model, SIZE_MAX / 64, best_kernels()), FED_ENOMEM);
-    ck_assert_int_eq(fed_network_new(&net, &model, SIZE_MAX, best_kernels()), FED_ENOMEM);
+    ck_assert_int_eq(fed_network_new(&net, &model, SIZE_MAX / 64, FED_NETWORK_TRAIN, best_kernels()), FED_ENOMEM);
+    ck_assert_int_eq(fed_network_new(&net, &model, SIZE_MAX, FED_NETWORK_TRAIN, best_kernels()), FED_ENOMEM);
     ck_assert_ptr_null(net);
 }
 END_TEST

@@ -6,7 +6,7 @@
 
 #include "coordinator/evaluate.h"
 
-static inline struct fed_evaluation evaluate_all(struct fed_network *net, const float *params,
+static inline struct fed_evaluation evaluate_all(struct fed_network *net, const struct fed_model *model, const float *params,
                                                  const struct fed_dataset *test) {
     size_t n_chunks = fed_evaluate_chunks(test), n_correct = 0;
     double *losses = calloc(n_chunks, sizeof *losses);
@@ -16,7 +16,7 @@ static inline struct fed_evaluation evaluate_all(struct fed_network *net, const 
         fed_evaluate_chunk(&losses[i], &right, net, test, i);
         n_correct += right;
     }
-    struct fed_evaluation all = fed_evaluate_join(losses, n_correct, test);
+    struct fed_evaluation all = fed_evaluate_join(losses, n_correct, test, model->n_targets);
     free(losses);
     return all;
 }
