@@ -87,8 +87,8 @@ static struct fed_inputs windows(const struct layer *layer, const float *x, size
 static void place(struct layer *layer, struct arena *arena) {
     bool training = layer->use != FED_NETWORK_EVALUATE;
     struct frame inputs = input_frame(layer), gradients = gradient_frame(layer);
-    fed_parameters_place(&layer->weights[0], arena, fed_panels_size(n_in(layer), n_out(layer)), layer->use);
-    fed_parameters_place(&layer->bias, arena, fed_panels_padded(n_out(layer)), layer->use);
+    fed_parameters_place(&layer->weights[0], layer, arena, fed_panels_size(n_in(layer), n_out(layer)));
+    fed_parameters_place(&layer->bias, layer, arena, fed_panels_padded(n_out(layer)));
     if (!reads_in_place(layer)) {
         layer->at.conv.image = fed_arena_take(arena, training ? layer->max_batch : 1, size_of(&inputs));
     }

@@ -12,8 +12,8 @@ static size_t n_in(const struct layer *layer) { return layer->in.channels; }
 static size_t n_out(const struct layer *layer) { return layer->out.channels; }
 
 static void place(struct layer *layer, struct arena *arena) {
-    fed_parameters_place(&layer->weights[0], arena, fed_panels_size(n_in(layer), n_out(layer)), layer->use);
-    fed_parameters_place(&layer->bias, arena, fed_panels_padded(n_out(layer)), layer->use);
+    fed_parameters_place(&layer->weights[0], layer, arena, fed_panels_size(n_in(layer), n_out(layer)));
+    fed_parameters_place(&layer->bias, layer, arena, fed_panels_padded(n_out(layer)));
     layer->at.dense.column_list = fed_arena_take(arena, 1, fed_panels_padded(n_in(layer)));
     fed_layer_place_outputs(layer, arena);
 }

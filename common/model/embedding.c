@@ -1,6 +1,6 @@
 /* An embedding: y[t][b] is the row of weights of symbol[b][t]. Rows stand as in the canonical block, each padded to whole
- * panels. The update is one chain of plain additions for every float of a symbol's row: the gradients of its occurrences in
- * ascending (step, row of the batch), whatever vectors the machine has. */
+ * panels. Canon of the update: for every float of a symbol's row one chain of plain additions, over the gradients of its
+ * occurrences in ascending (step, row of the batch). */
 #include <assert.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static float *row_of(const struct layer *layer, float *weights, size_t t, size_t
 }
 
 static void place(struct layer *layer, struct arena *arena) {
-    fed_parameters_place(&layer->weights[0], arena, n_symbols(layer) * weight_row(layer), layer->use);
+    fed_parameters_place(&layer->weights[0], layer, arena, n_symbols(layer) * weight_row(layer));
     fed_layer_place_outputs(layer, arena);
 }
 

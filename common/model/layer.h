@@ -25,7 +25,7 @@ struct values {
 /* Weights or biases in kernel layout, padding included. */
 struct parameters {
     float *w;
-    float *velocity; /* NULL without momentum */
+    float *velocity; /* NULL: gradients are folded into w at once; see fed_parameters_place */
     size_t n;
 };
 
@@ -100,7 +100,10 @@ static inline size_t fed_window_border(const struct fed_layer_spec *spec, size_t
 void *fed_arena_take(struct arena *arena, size_t rows, size_t stride);
 /* Outputs of shape `out` for max_batch rows, and their gradients where they are wanted. */
 void fed_layer_place_outputs(struct layer *layer, struct arena *arena);
-void fed_parameters_place(struct parameters *p, struct arena *arena, size_t n, enum fed_network_use use);
+/* Weights that meet several places of one example, steps or pixels, have a velocity in any training: the gradients of a step
+ * are summed in it from zero. Each of a thousand additions to the weight itself would be rounded to the weight's last place,
+ * and those that are smaller than it would be lost. */
+void fed_parameters_place(struct parameters *p, const struct layer *layer, struct arena *arena, size_t n);
 
 /* Where a step folds its gradients: the weights themselves, or their velocities; decay is applied on the way. All reads of
  * the weights for this step come before. */

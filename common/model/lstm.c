@@ -44,14 +44,15 @@ static float *values_at(const struct values *values, size_t t) { return values->
 
 static void place(struct layer *layer, struct arena *arena) {
     size_t ih = fed_panels_size(n_in(layer), n_gates(layer)), hh = fed_panels_size(n_units(layer), n_gates(layer));
-    fed_parameters_place(&layer->weights[IH], arena, ih, layer->use);
-    fed_parameters_place(&layer->weights[HH], arena, hh, layer->use);
-    fed_parameters_place(&layer->bias, arena, gates_row(layer), layer->use);
+    fed_parameters_place(&layer->weights[IH], layer, arena, ih);
+    fed_parameters_place(&layer->weights[HH], layer, arena, hh);
+    fed_parameters_place(&layer->bias, layer, arena, gates_row(layer));
     layer->at.lstm.gates = fed_arena_take(arena, layer->max_batch, kept_gates(layer) * gates_row(layer));
     layer->at.lstm.cell = fed_arena_take(arena, layer->max_batch, kept_cells(layer) * cell_row(layer));
     layer->at.lstm.tanh_cell = fed_arena_take(arena, layer->max_batch, kept_gates(layer) * cell_row(layer));
     if (layer->use != FED_NETWORK_EVALUATE) {
-        layer->at.lstm.turned[IH] = fed_arena_take(arena, 1, fed_panels_size(n_gates(layer), n_in(layer)));
+        size_t turned_ih = fed_layer_passes_on(layer) ? fed_panels_size(n_gates(layer), n_in(layer)) : 0;
+        layer->at.lstm.turned[IH] = fed_arena_take(arena, 1, turned_ih);
         layer->at.lstm.turned[HH] = fed_arena_take(arena, 1, fed_panels_size(n_gates(layer), n_units(layer)));
         layer->at.lstm.d_cell = fed_arena_take(arena, layer->max_batch, cell_row(layer));
     }
@@ -157,9 +158,7 @@ static void update_weights(struct layer *layer, const struct parameters *weights
 static void update_bias(struct layer *layer, size_t rows, const struct fed_sgd *sgd) {
     float *bias = fed_parameters_open(&layer->bias, sgd);
     for (size_t t = 0; t < layer->in.steps; t++) {
-        for (size_t b = 0; b < rows; b++) {
-            fed_add_row(bias, gates_at(layer, t) + b * gates_row(layer), gates_row(layer));
-        }
+        fed_add_rows(bias, gates_at(layer, t), rows, gates_row(layer));
     }
     fed_parameters_close(&layer->bias);
 }
@@ -171,7 +170,7 @@ static void backward(struct layer *layer, size_t rows, const struct fed_sgd *sgd
     for (size_t t = steps; t-- > 0;) {
         step_backward(layer, rows, t);
     }
-    if (layer->x_gradient.data != NULL) {
+    if (fed_layer_passes_on(layer)) {
         hand_gradient_on(layer, rows);
     }
     update_weights(layer, &layer->weights[IH], &layer->x, n_in(layer), 0, steps, rows, sgd);

@@ -55,10 +55,13 @@ void fed_layer_place_outputs(struct layer *layer, struct arena *arena) {
     }
 }
 
-void fed_parameters_place(struct parameters *p, struct arena *arena, size_t n, enum fed_network_use use) {
+void fed_parameters_place(struct parameters *p, const struct layer *layer, struct arena *arena, size_t n) {
+    bool many_places = layer->out.steps > 1 || layer->out.height > 1 || layer->out.width > 1;
     p->n = n;
     p->w = fed_arena_take(arena, 1, n);
-    p->velocity = use == FED_NETWORK_MOMENTUM ? fed_arena_take(arena, 1, n) : NULL;
+    p->velocity = layer->use == FED_NETWORK_MOMENTUM || (layer->use == FED_NETWORK_TRAIN && many_places)
+                      ? fed_arena_take(arena, 1, n)
+                      : NULL;
 }
 
 static void place_batch(struct fed_batch *batch, const struct fed_model *model, size_t max_batch, struct arena *arena) {
@@ -195,8 +198,12 @@ const struct fed_batch *fed_network_batch(struct fed_network *net) { return &net
 float *fed_parameters_open(const struct parameters *p, const struct fed_sgd *sgd) {
     float decay = sgd->learning_rate * sgd->weight_decay;
     if (p->velocity != NULL) {
-        for (size_t i = 0; i < p->n; i++) {
-            p->velocity[i] = sgd->momentum * p->velocity[i] - decay * p->w[i];
+        if (sgd->momentum == 0.0f && decay == 0.0f) {
+            memset(p->velocity, 0, p->n * sizeof(float));
+        } else {
+            for (size_t i = 0; i < p->n; i++) {
+                p->velocity[i] = sgd->momentum * p->velocity[i] - decay * p->w[i];
+            }
         }
         return p->velocity;
     }
@@ -207,8 +214,8 @@ float *fed_parameters_open(const struct parameters *p, const struct fed_sgd *sgd
 }
 
 void fed_parameters_close(const struct parameters *p) {
-    for (size_t i = 0; p->velocity != NULL && i < p->n; i++) {
-        p->w[i] += p->velocity[i];
+    if (p->velocity != NULL) {
+        fed_add_row(p->w, p->velocity, p->n);
     }
 }
 
@@ -294,6 +301,7 @@ static void forward(struct fed_network *net, size_t rows) {
 }
 
 double fed_network_step(struct fed_network *net, size_t rows, const struct fed_sgd *sgd) {
+    assert(sgd->momentum == 0.0f || last_layer(net)->use == FED_NETWORK_MOMENTUM);
     forward(net, rows);
     double loss =
         fed_loss_gradient(net->model->spec.loss, net->kernels, last_layer(net), &net->batch, rows, sgd->learning_rate);

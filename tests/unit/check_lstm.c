@@ -287,26 +287,40 @@ START_TEST(momentum_and_decay_go_with_every_tensor) {
 }
 END_TEST
 
-/* With all parameters but a factor of one at zero, and this rate, the gradients of the embedding are the targets. */
-START_TEST(a_symbol_takes_its_gradients_step_by_step_and_row_by_row) {
+/* Two rows of two steps of the same symbol, through an embedding of one unit and a dense layer of one unit, one step of SGD
+ * on the mean squared error. targets: (row, step). params: of two symbols, weight, bias. */
+static void step_of_one_symbol(float params[4], const float targets[4], float rate) {
     struct fed_model_spec spec = {.input = {.steps = 2}, .n_symbols = 2, .loss = FED_MEAN_SQUARED_ERROR, .n_layers = 2};
     struct fed_model model;
     spec.layers[0] = (struct fed_layer_spec){1, .kind = FED_EMBEDDING};
     spec.layers[1] = (struct fed_layer_spec){1};
     ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
-    float params[4] = {0, 0.25f, 1, 0}, targets[2][2] = {{1e8f, -1e8f}, {1, 1}}; /* (row, step) */
     struct fed_network *net = new_network(&model, 2, FED_NETWORK_TRAIN, "portable");
     const struct fed_batch *batch = fed_network_batch(net);
-    struct fed_sgd sgd = {.learning_rate = 2};
+    struct fed_sgd sgd = {.learning_rate = rate};
     fed_network_load(net, params);
-    memcpy(batch->targets, targets, sizeof targets);
+    memcpy(batch->targets, targets, 4 * sizeof *targets);
     memset(batch->symbols, 0, 4 * sizeof *batch->symbols);
     fed_network_step(net, 2, &sgd);
     fed_network_store(net, params);
+    fed_network_free(net);
+}
+
+START_TEST(a_symbol_takes_its_gradients_step_by_step_and_row_by_row) {
+    float params[4] = {0, 0.25f, 1, 0}, targets[4] = {1e8f, -1e8f, 1, 1};
+    step_of_one_symbol(params, targets, 2); /* the gradient of the symbol, turned round, is the target */
     ck_assert_float_eq(params[0], ((1e8f + 1) - 1e8f) + 1);
     ck_assert_float_eq(params[0], 1); /* and not the 2 of row by row */
     ck_assert_float_eq(params[1], 0.25f);
-    fed_network_free(net);
+}
+END_TEST
+
+START_TEST(what_is_too_small_to_change_a_weight_adds_up) {
+    float above = 1 + 0x1p-23f, params[4] = {1, 0.25f, 1, 0}, targets[4] = {above, above, above, above};
+    step_of_one_symbol(params, targets, 0.5f); /* each of four gradients is 2^-25 */
+    ck_assert_float_eq(params[0], 1 + 0x1p-23f);
+    ck_assert_float_eq(params[2], 1 + 0x1p-23f);
+    ck_assert_float_eq(params[3], 0x1p-23f);
 }
 END_TEST
 
@@ -446,6 +460,7 @@ int main(void) {
     tcase_add_loop_test(truth, every_gradient_is_the_finite_difference, 0, N_SHAPES);
     tcase_add_loop_test(truth, momentum_and_decay_go_with_every_tensor, 0, N_SMALL_SHAPES);
     tcase_add_test(truth, a_symbol_takes_its_gradients_step_by_step_and_row_by_row);
+    tcase_add_test(truth, what_is_too_small_to_change_a_weight_adds_up);
     suite_add_tcase(suite, truth);
     TCase *bits = tcase_create("bits");
     tcase_add_loop_test(bits, load_then_store_gives_the_same_bits, 0, N_SHAPES);
