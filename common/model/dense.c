@@ -4,17 +4,32 @@
 #include "common/model/layer.h"
 #include "common/numeric/panels.h"
 
-/* Weights of this many outputs stay in the second cache between the gradient of the inputs, which reads them, and their
- * update. */
+/* Floats of weights that stay in the second cache between the gradient of the inputs, which reads them, and their update. */
 #define BLOCK_FLOATS ((size_t)1 << 18)
+/* Rows from which on it pays to turn the weights over. */
+#define MANY_ROWS 64
 
 static size_t n_in(const struct layer *layer) { return layer->in.channels; }
 static size_t n_out(const struct layer *layer) { return layer->out.channels; }
 
+/* Only the first layer that learns skips columns: inputs are often zero where hidden units are not. */
+static bool skips_columns(const struct layer *layer) { return layer->reads_data && layer->in.steps == 1; }
+
+/* Outputs whose weights make a block: whole panels. */
+static size_t block_of(const struct layer *layer) {
+    size_t panels = BLOCK_FLOATS / (FED_PANEL * n_in(layer));
+    return FED_PANEL * (panels > 0 ? panels : 1);
+}
+
 static void place(struct layer *layer, struct arena *arena) {
     fed_parameters_place(&layer->weights[0], layer, arena, fed_panels_size(n_in(layer), n_out(layer)));
     fed_parameters_place(&layer->bias, layer, arena, fed_panels_padded(n_out(layer)));
-    layer->at.dense.column_list = fed_arena_take(arena, 1, fed_panels_padded(n_in(layer)));
+    if (skips_columns(layer)) {
+        layer->at.dense.column_list = fed_arena_take(arena, 1, layer->x.row);
+    } else if (layer->use != FED_NETWORK_EVALUATE && fed_layer_passes_on(layer) &&
+               layer->max_batch >= (MANY_ROWS + layer->in.steps - 1) / layer->in.steps) {
+        layer->at.dense.turned = fed_arena_take(arena, 1, fed_panels_size(n_out(layer), n_in(layer)));
+    }
     fed_layer_place_outputs(layer, arena);
 }
 
@@ -33,7 +48,6 @@ static struct fed_rows rows_of(const struct values *values, uint32_t steps, size
                       : (struct fed_rows){{1, steps, rows}, {0, values->step, values->row}};
 }
 
-/* Only the first layer skips columns: inputs are often zero where hidden units are not. */
 static struct fed_inputs inputs_of(const struct layer *layer, size_t rows) {
     return (struct fed_inputs){.x = layer->x.data,
                                .rows = rows_of(&layer->x, layer->in.steps, rows),
@@ -43,10 +57,9 @@ static struct fed_inputs inputs_of(const struct layer *layer, size_t rows) {
 }
 
 static void find_columns(struct layer *layer, size_t rows) {
-    bool skips = layer->x_gradient.data == NULL && layer->in.steps == 1;
     layer->at.dense.columns = NULL;
     layer->at.dense.n_columns = n_in(layer);
-    if (skips) {
+    if (skips_columns(layer)) {
         size_t n = layer->kernels->live_columns(layer->at.dense.column_list, layer->x.data, layer->x.row, rows);
         if (n < n_in(layer)) {
             layer->at.dense.columns = layer->at.dense.column_list;
@@ -66,48 +79,65 @@ static void forward(struct layer *layer, size_t rows) {
     }
 }
 
-/* Block by block of outputs: each block's weights are read for the inputs' gradient and then updated at once. */
-static void backward_blocks(struct layer *layer, size_t rows, const struct fed_inputs *in, const struct fed_rows *g_rows,
-                            const struct fed_sgd *sgd) {
-    size_t panel = FED_PANEL * n_in(layer), block = FED_PANEL;
-    while (block < n_out(layer) && (block + FED_PANEL) * n_in(layer) <= BLOCK_FLOATS) {
-        block += FED_PANEL;
-    }
-    bool folded = layer->weights[0].velocity == NULL && sgd->weight_decay == 0;
-    for (size_t j = 0; j < n_out(layer) && layer->x_gradient.data != NULL; j += block) {
-        size_t width = n_out(layer) - j < block ? n_out(layer) - j : block;
-        float *w = layer->weights[0].w + j / FED_PANEL * panel;
-        for (size_t t = 0; t < layer->in.steps; t++) {
-            layer->kernels->input_gradient(layer->x_gradient.data + t * layer->x_gradient.step, layer->x_gradient.row,
-                                           layer->gradient.data + t * layer->gradient.step + j, layer->gradient.row, rows, w,
-                                           n_in(layer), width, j > 0);
-        }
-        if (folded) {
-            layer->kernels->update(w, in, layer->gradient.data + j, g_rows, n_in(layer), width);
-        }
-    }
-    if (!folded || layer->x_gradient.data == NULL) {
-        float *to = fed_parameters_open(&layer->weights[0], sgd);
-        layer->kernels->update(to, in, layer->gradient.data, g_rows, n_in(layer), n_out(layer));
-        fed_parameters_close(&layer->weights[0]);
+/* With many rows the turned weights, which were made for that, are read as on the way forward: the same sums, faster. */
+static void turned_input_gradient(const struct layer *layer, size_t rows, const struct fed_rows *g_rows) {
+    struct fed_rows x_rows = rows_of(&layer->x_gradient, layer->in.steps, rows);
+    struct fed_inputs gradients = {.x = layer->gradient.data, .rows = *g_rows, .runs = 1};
+    fed_panels_transpose(layer->at.dense.turned, layer->weights[0].w, n_in(layer), n_out(layer));
+    layer->kernels->forward(layer->x_gradient.data, &x_rows, &gradients, layer->at.dense.turned, n_out(layer), n_in(layer),
+                            false);
+}
+
+static void input_gradient(const struct layer *layer, size_t rows, size_t first, size_t width) {
+    const float *w = layer->weights[0].w + first * n_in(layer);
+    for (size_t t = 0; t < layer->in.steps; t++) {
+        layer->kernels->input_gradient(layer->x_gradient.data + t * layer->x_gradient.step, layer->x_gradient.row,
+                                       layer->gradient.data + t * layer->gradient.step + first, layer->gradient.row, rows, w,
+                                       n_in(layer), width, first > 0);
     }
 }
 
+/* Outputs first ... first + width - 1 of the update. */
+static void update(const struct layer *layer, const struct fed_inputs *in, const struct fed_rows *g_rows, size_t first,
+                   size_t width, const struct fed_sgd *sgd) {
+    const struct parameters *all = &layer->weights[0];
+    struct parameters part = {.w = all->w + first * n_in(layer),
+                              .velocity = all->velocity != NULL ? all->velocity + first * n_in(layer) : NULL,
+                              .n = fed_panels_size(n_in(layer), width)};
+    float *to = fed_parameters_open(&part, sgd);
+    layer->kernels->update(to, in, layer->gradient.data + first, g_rows, n_in(layer), width);
+    fed_parameters_close(&part);
+}
+
+static void update_bias(const struct layer *layer, size_t rows, const struct fed_sgd *sgd) {
+    float *bias = fed_parameters_open(&layer->bias, sgd);
+    for (size_t t = 0; t < layer->out.steps; t++) {
+        fed_add_rows(bias, layer->gradient.data + t * layer->gradient.step, rows, layer->gradient.row);
+    }
+    fed_parameters_close(&layer->bias);
+}
+
+/* Block by block of outputs: each block's weights are read for the inputs' gradient and then updated at once. */
 static void backward(struct layer *layer, size_t rows, const struct fed_sgd *sgd) {
     struct fed_inputs in = inputs_of(layer, rows);
     struct fed_rows g_rows = rows_of(&layer->gradient, layer->out.steps, rows);
+    size_t block = block_of(layer), n_rows = layer->in.steps * rows;
+    bool passes_on = fed_layer_passes_on(layer), turns = layer->at.dense.turned != NULL && n_rows >= MANY_ROWS;
     for (size_t t = 0; t < layer->out.steps; t++) {
         fed_through_activation(layer->gradient.data + t * layer->gradient.step, layer->y.data + t * layer->y.step,
                                rows * layer->y.row, layer->spec->activation);
     }
-    backward_blocks(layer, rows, &in, &g_rows, sgd);
-    float *bias = fed_parameters_open(&layer->bias, sgd);
-    for (size_t t = 0; t < layer->out.steps; t++) {
-        for (size_t b = 0; b < rows; b++) {
-            fed_add_row(bias, layer->gradient.data + t * layer->gradient.step + b * layer->gradient.row, layer->y.row);
-        }
+    if (passes_on && turns) {
+        turned_input_gradient(layer, rows, &g_rows);
     }
-    fed_parameters_close(&layer->bias);
+    for (size_t first = 0; first < n_out(layer); first += block) {
+        size_t width = n_out(layer) - first < block ? n_out(layer) - first : block;
+        if (passes_on && !turns) {
+            input_gradient(layer, rows, first, width);
+        }
+        update(layer, &in, &g_rows, first, width, sgd);
+    }
+    update_bias(layer, rows, sgd);
 }
 
 const struct layer_kind fed_layer_dense = {place, load, store, forward, backward};

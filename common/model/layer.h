@@ -29,6 +29,8 @@ struct parameters {
     size_t n;
 };
 
+#define FED_ARENA_ALIGNMENT 64
+
 /* Cuts arrays off one aligned block; with no block yet it only counts. `used` sticks at SIZE_MAX once the count overflows.
  */
 struct arena {
@@ -44,6 +46,7 @@ struct layer {
     const struct fed_tensor *tensors; /* of this layer */
     size_t max_batch;
     enum fed_network_use use;
+    bool reads_data; /* no layer before this one has parameters */
 
     struct values x;              /* the outputs of the layer before, or the batch */
     struct values x_gradient;     /* to be written; data NULL, row 0: no layer before this one learns */
@@ -54,6 +57,7 @@ struct layer {
     struct parameters bias;
     union {
         struct {
+            float *turned;         /* weights turned over, for the way back of many rows; else NULL */
             uint32_t *column_list; /* room for the inputs that are not zero in the whole batch */
             const uint32_t
                 *columns; /* that list, or NULL if it holds all inputs: the same products either way, but faster */

@@ -7,6 +7,7 @@
 
 #include "common/model/layer.h"
 #include "common/numeric/every_isa.h"
+#include "common/numeric/poly_inline.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -69,8 +70,8 @@ INLINE void spread(float *restrict dx, const float *restrict g, const float *res
             const float *a = x + offset;
             float *to = dx + offset;
             for (size_t c = 0; c < FED_PANEL; c++) {
-                uint32_t hit = open[c] & -(uint32_t)((a[c] == y[c]) | (a[c] != a[c]));
-                float share = hit != 0 ? g[c] : 0.0f;
+                uint32_t hit = a[c] < y[c] ? 0 : open[c];
+                float share = fed_poly_float(fed_poly_bits(g[c]) & hit);
                 to[c] = adds ? to[c] + share : share;
                 open[c] &= ~hit;
             }

@@ -7,10 +7,7 @@
 #include <string.h>
 
 #include "common/model/layer.h"
-#include "common/numeric/every_isa.h"
 #include "common/numeric/panels.h"
-
-#define ALIGNMENT 64
 
 struct fed_network {
     const struct fed_model *model; /* owned copy */
@@ -27,42 +24,6 @@ static const struct layer_kind *const kinds[] = {
     [FED_FLATTEN] = &fed_layer_flatten, [FED_EMBEDDING] = &fed_layer_embedding, [FED_LSTM] = &fed_layer_lstm};
 
 /* -- memory ------------------------------------------------------------------------------------------------------------ */
-
-void *fed_arena_take(struct arena *arena, size_t rows, size_t stride) {
-    size_t offset = arena->used, bytes, end;
-    if (offset == SIZE_MAX || __builtin_mul_overflow(stride, sizeof(float), &bytes) ||
-        __builtin_mul_overflow(rows, bytes, &bytes) || __builtin_add_overflow(bytes, ALIGNMENT - 1, &bytes) ||
-        __builtin_add_overflow(offset, bytes / ALIGNMENT * ALIGNMENT, &end)) {
-        arena->used = SIZE_MAX;
-        return NULL;
-    }
-    arena->used = end;
-    return arena->block != NULL ? arena->block + offset : NULL;
-}
-
-static struct values take_values(struct arena *arena, struct fed_shape shape, size_t max_batch) {
-    struct values values = {.pixel = fed_panels_padded(shape.channels)};
-    values.row = values.pixel * shape.height * shape.width;
-    values.step = values.row * max_batch;
-    values.data = fed_arena_take(arena, max_batch, values.row * shape.steps);
-    return values;
-}
-
-void fed_layer_place_outputs(struct layer *layer, struct arena *arena) {
-    layer->y = take_values(arena, layer->out, layer->max_batch);
-    if (layer->use != FED_NETWORK_EVALUATE) {
-        layer->gradient = take_values(arena, layer->out, layer->max_batch);
-    }
-}
-
-void fed_parameters_place(struct parameters *p, const struct layer *layer, struct arena *arena, size_t n) {
-    bool many_places = layer->out.steps > 1 || layer->out.height > 1 || layer->out.width > 1;
-    p->n = n;
-    p->w = fed_arena_take(arena, 1, n);
-    p->velocity = layer->use == FED_NETWORK_MOMENTUM || (layer->use == FED_NETWORK_TRAIN && many_places)
-                      ? fed_arena_take(arena, 1, n)
-                      : NULL;
-}
 
 static void place_batch(struct fed_batch *batch, const struct fed_model *model, size_t max_batch, struct arena *arena) {
     struct fed_shape in = model->layers[0].in;
@@ -123,6 +84,7 @@ static void describe(struct fed_network *net, const struct fed_model *model, siz
                                         .out = model->layers[l].out,
                                         .tensors = &model->tensors[model->layers[l].first_tensor],
                                         .max_batch = max_batch,
+                                        .reads_data = l <= net->first_learning,
                                         .use = l < net->first_learning ? FED_NETWORK_EVALUATE : use};
     }
 }
@@ -145,7 +107,7 @@ int fed_network_new(struct fed_network **out, const struct fed_model *model, siz
     *copy = *model;
     describe(net, copy, max_batch, use, kernels);
     size_t bytes = place(net, NULL);
-    net->block = bytes == SIZE_MAX ? NULL : aligned_alloc(ALIGNMENT, bytes);
+    net->block = bytes == SIZE_MAX ? NULL : aligned_alloc(FED_ARENA_ALIGNMENT, bytes);
     if (net->block == NULL) {
         goto out;
     }
@@ -191,102 +153,6 @@ void fed_network_store(const struct fed_network *net, float *params) {
 }
 
 const struct fed_batch *fed_network_batch(struct fed_network *net) { return &net->batch; }
-
-/* -- what layers share ---------------------------------------------------------------------------------------------------
- */
-
-float *fed_parameters_open(const struct parameters *p, const struct fed_sgd *sgd) {
-    float decay = sgd->learning_rate * sgd->weight_decay;
-    if (p->velocity != NULL) {
-        if (sgd->momentum == 0.0f && decay == 0.0f) {
-            memset(p->velocity, 0, p->n * sizeof(float));
-        } else {
-            for (size_t i = 0; i < p->n; i++) {
-                p->velocity[i] = sgd->momentum * p->velocity[i] - decay * p->w[i];
-            }
-        }
-        return p->velocity;
-    }
-    for (size_t i = 0; decay != 0.0f && i < p->n; i++) {
-        p->w[i] -= decay * p->w[i];
-    }
-    return p->w;
-}
-
-void fed_parameters_close(const struct parameters *p) {
-    if (p->velocity != NULL) {
-        fed_add_row(p->w, p->velocity, p->n);
-    }
-}
-
-void fed_add_row(float *restrict row, const float *restrict add, size_t stride) {
-    for (size_t j0 = 0; j0 < stride; j0 += FED_PANEL) {
-        for (size_t j = 0; j < FED_PANEL; j++) {
-            row[j0 + j] += add[j0 + j];
-        }
-    }
-}
-
-FED_EVERY_ISA void fed_add_rows(float *restrict row, const float *restrict add, size_t n, size_t stride) {
-    for (size_t j0 = 0; j0 < stride; j0 += FED_PANEL) {
-        float sum[FED_PANEL];
-        memcpy(sum, row + j0, sizeof sum);
-        for (size_t i = 0; i < n; i++) {
-            for (size_t j = 0; j < FED_PANEL; j++) {
-                sum[j] += add[i * stride + j0 + j];
-            }
-        }
-        memcpy(row + j0, sum, sizeof sum);
-    }
-}
-
-/* NaN stays NaN: a model that diverged must not look healthy. */
-static void relu(float *row, size_t stride) {
-    for (size_t j0 = 0; j0 < stride; j0 += FED_PANEL) {
-        for (size_t j = 0; j < FED_PANEL; j++) {
-            row[j0 + j] = row[j0 + j] < 0.0f ? 0.0f : row[j0 + j];
-        }
-    }
-}
-
-void fed_activate(const struct fed_kernels *kernels, enum fed_activation activation, float *y, size_t n, size_t stride,
-                  size_t width, const float *bias) {
-    for (size_t b = 0; b < n; b++) {
-        float *row = y + b * stride;
-        fed_add_row(row, bias, fed_panels_padded(width));
-        switch (activation) {
-        case FED_LINEAR: break;
-        case FED_RELU: relu(row, fed_panels_padded(width)); break;
-        case FED_TANH: kernels->tanh(row, width); break;
-        case FED_SIGMOID: kernels->sigmoid(row, width); break;
-        }
-    }
-}
-
-void fed_through_activation(float *restrict gradient, const float *restrict y, size_t n, enum fed_activation activation) {
-    for (size_t j0 = 0; j0 < n; j0 += FED_PANEL) {
-        float *restrict g = gradient + j0;
-        const float *restrict a = y + j0;
-        switch (activation) {
-        case FED_LINEAR: break;
-        case FED_RELU:
-            for (size_t j = 0; j < FED_PANEL; j++) {
-                g[j] = a[j] > 0.0f ? g[j] : 0.0f;
-            }
-            break;
-        case FED_TANH:
-            for (size_t j = 0; j < FED_PANEL; j++) {
-                g[j] *= (1.0f - a[j]) * (1.0f + a[j]);
-            }
-            break;
-        case FED_SIGMOID:
-            for (size_t j = 0; j < FED_PANEL; j++) {
-                g[j] *= a[j] * (1.0f - a[j]);
-            }
-            break;
-        }
-    }
-}
 
 /* -- a batch -------------------------------------------------------------------------------------------------------------
  */
