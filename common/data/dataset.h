@@ -1,10 +1,12 @@
 /* Examples to train or to test on, read where they lie: plain files are mapped, so many processes over one file share its
  * pages, and numbers become float32 only for the batch at hand.
  *
- *   features  bytes (IDX, NPY u1: pixels, divided by 255), floats (CSV, NPY f4), or windows of a text: `steps` characters,
- * and as labels the character after each of them labels    classes 0, 1, ...; words, which the model's list of classes turns
- * into numbers (CSV); numbers to be met (mean squared error) groups    who an example belongs to, where the data says so: a
- * column of a CSV file, a role of a play */
+ *   features   bytes (IDX, NPY u1: pixels, divided by 255), floats (CSV, NPY f4), or windows of a text: `steps` characters
+ *   labels     classes 0, 1, ...; words, which the model's list of classes turns into numbers (CSV); numbers to be met (mean
+ *              squared error); of a text the character after each of a window's
+ *   groups     who an example belongs to, where the data says so: a column of a CSV file, a role of a play
+ *
+ * A dataset that fits its model is only read from then on, by any number of threads. */
 #ifndef FED_COMMON_DATA_DATASET_H
 #define FED_COMMON_DATA_DATASET_H
 
@@ -18,12 +20,14 @@
 
 struct fed_dataset {
     size_t n_examples;
-    uint32_t n_features; /* numbers of an example; of a text the steps of a window */
-    uint32_t n_classes;  /* largest label + 1; of a text, and where labels are numbers to be met, 0 */
-    uint32_t n_groups;   /* 0: the data does not say */
-    size_t n_dropped;    /* characters behind the last whole window of each text */
-    uint8_t digest[32];  /* of everything that training sees; for IDX BLAKE2b-256 over le64 n_examples, le32 n_features,
-                            features, labels */
+    uint32_t n_features;  /* numbers of an example; of a text the steps of a window */
+    uint32_t n_classes;   /* largest label + 1; how many different words; of a text, and where labels can only be numbers to
+                             be met, 0 */
+    uint32_t n_groups;    /* 0: the data does not say */
+    size_t n_dropped;     /* characters behind the last whole window of each text */
+    uint32_t n_too_short; /* roles without a window to train on, which are left out */
+    uint8_t digest[32];   /* of everything that training sees: BLAKE2b-256 over le64 n_examples, le32 n_features, features,
+                             labels; where these are not bytes, the name of their layout stands before them */
     struct fed_dataset_storage *storage; /* owned */
 };
 
@@ -41,7 +45,7 @@ void fed_dataset_fini(struct fed_dataset *dataset);
 
 /* Makes the data the model's, before any batch: as many features as inputs, labels below the model's classes, words and
  * characters among those that the task knows. FED_EDATA names file, place and remedy. FED_ENOMEM. May be called again for
- * another model. */
+ * another model, while no other thread reads; on failure the dataset fits the model that it fitted before. */
 int fed_dataset_fit(struct fed_dataset *dataset, const struct fed_model *model, struct fed_error *err) FED_MUST_CHECK;
 
 /* What partitions sort by: the label as the data has it (words count in the order of their bytes); 0 for texts and for

@@ -1,19 +1,13 @@
 /* IDX pairs: read to the byte or refused with a sentence. */
-#include <check.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include "common/data/dataset.h"
 #include "common/seal/digest.h"
+#include "tests/unit/data_world.h"
 
 enum { COUNT = 5, ROWS = 2, COLUMNS = 3, PIXELS = ROWS * COLUMNS };
 
-static char dir[64], images[96], labels[96];
-static struct fed_error err;
+static char images[96], labels[96];
 static uint8_t image_bytes[16 + COUNT * PIXELS + 8], label_bytes[8 + COUNT + 8]; /* room for surplus */
 static const size_t n_image = 16 + COUNT * PIXELS, n_label = 8 + COUNT;
 
@@ -38,10 +32,9 @@ static void write_gzip(const char *path, const char *mode, const uint8_t *bytes,
 }
 
 static void make_pair(void) {
-    strcpy(dir, "/tmp/check_dataset.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    snprintf(images, sizeof images, "%s/images", dir);
-    snprintf(labels, sizeof labels, "%s/labels", dir);
+    world_begin();
+    strcpy(images, world_path("images"));
+    strcpy(labels, world_path("labels"));
     memset(image_bytes, 0, sizeof image_bytes);
     memset(label_bytes, 0, sizeof label_bytes);
     put_be32(image_bytes, 0x803);
@@ -58,20 +51,38 @@ static void make_pair(void) {
     write_plain(labels, label_bytes, n_label);
 }
 
-static void drop_pair(void) {
-    unlink(images);
-    unlink(labels);
-    ck_assert_int_eq(rmdir(dir), 0);
+static int load_pair(struct fed_dataset *out) {
+    const struct fed_data_source source = {.train_images = images, .train_labels = labels};
+    return fed_dataset_load(out, &source, FED_DATA_TRAIN, &err);
+}
+
+/* Fills the first n rows of the batch with these examples. */
+static void gather(struct world_batch *to, const struct fed_dataset *d, const uint32_t *rows, size_t n) {
+    const struct fed_batch batch = {
+        .features = to->features, .stride = WORLD_STRIDE, .n_features = PIXELS, .labels = to->labels, .n_targets = 1};
+    world_clear(to);
+    fed_dataset_gather(d, rows, n, &batch);
 }
 
 static void expect_the_pair(void) {
+    static const uint32_t rows[] = {0, 1, 2, 3, 4};
     struct fed_dataset d;
-    ck_assert_msg(fed_dataset_load_idx(&d, images, labels, &err) == 0, "%s", err.text);
+    struct world_batch b;
+    ck_assert_msg(load_pair(&d) == 0, "%s", err.text);
     ck_assert_uint_eq(d.n_examples, COUNT);
     ck_assert_uint_eq(d.n_features, PIXELS);
     ck_assert_uint_eq(d.n_classes, 4);
-    ck_assert_mem_eq(d.features, image_bytes + 16, COUNT * PIXELS);
-    ck_assert_mem_eq(d.labels, label_bytes + 8, COUNT);
+    ck_assert_uint_eq(d.n_groups, 0);
+    gather(&b, &d, rows, COUNT);
+    for (size_t i = 0; i < COUNT * PIXELS; i++) {
+        volatile float pixel = image_bytes[16 + i], all = 255;
+        volatile float quotient = pixel / all;
+        ck_assert(b.features[i / PIXELS * WORLD_STRIDE + i % PIXELS] == quotient);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        ck_assert_uint_eq(b.labels[i], label_bytes[8 + i]);
+        ck_assert_uint_eq(fed_dataset_label(&d, i), label_bytes[8 + i]);
+    }
     fed_dataset_fini(&d);
 }
 
@@ -80,7 +91,7 @@ static void expect_refusal(const char *path, const char *sentence) {
     struct fed_dataset d = {.n_examples = 77};
     char start[256];
     snprintf(start, sizeof start, "%s%s", path == NULL ? images : path, sentence);
-    ck_assert_int_eq(fed_dataset_load_idx(&d, images, labels, &err), FED_EDATA);
+    ck_assert_int_eq(load_pair(&d), FED_EDATA);
     ck_assert_msg(strncmp(err.text, start, strlen(start)) == 0, "%s", err.text);
     ck_assert_uint_eq(d.n_examples, 77);
 }
@@ -204,45 +215,47 @@ START_TEST(digest_is_over_sizes_features_and_labels) {
     memcpy(whole + 12, image_bytes + 16, COUNT * PIXELS);
     memcpy(whole + 12 + COUNT * PIXELS, label_bytes + 8, COUNT);
     fed_digest(expected, whole, sizeof whole);
-    ck_assert_int_eq(fed_dataset_load_idx(&d, images, labels, &err), 0);
+    ck_assert_msg(load_pair(&d) == 0, "%s", err.text);
     ck_assert_mem_eq(d.digest, expected, 32);
     fed_dataset_fini(&d);
 }
 END_TEST
 
-START_TEST(check_names_what_does_not_fit_the_model) {
+START_TEST(what_does_not_fit_the_model_is_named) {
     struct fed_dataset d;
-    ck_assert_int_eq(fed_dataset_load_idx(&d, images, labels, &err), 0);
-    ck_assert_int_eq(fed_dataset_check(&d, PIXELS, 4, "F", &err), 0);
-    ck_assert_int_eq(fed_dataset_check(&d, PIXELS, 100, "F", &err), 0);
-    ck_assert_int_eq(fed_dataset_check(&d, 784, 4, "F", &err), FED_EDATA);
-    ck_assert_str_eq(err.text, "F: 6 features an example found, but the model takes 784");
-    ck_assert_int_eq(fed_dataset_check(&d, PIXELS, 3, "F", &err), FED_EDATA);
-    ck_assert_str_eq(err.text,
-                     "the labels of F: 3 found at example 1 (counted from 0), but the model has 3 classes, 0 to 2");
+    struct fed_model four = world_model(PIXELS, 4, FED_SOFTMAX_CROSS_ENTROPY, ""),
+                     many = world_model(PIXELS, 100, FED_SOFTMAX_CROSS_ENTROPY, ""),
+                     larger = world_model(784, 4, FED_SOFTMAX_CROSS_ENTROPY, ""),
+                     three = world_model(PIXELS, 3, FED_SOFTMAX_CROSS_ENTROPY, "");
+    char expected[256];
+    ck_assert_msg(load_pair(&d) == 0, "%s", err.text);
+    ck_assert_int_eq(fed_dataset_fit(&d, &four, &err), FED_OK);
+    ck_assert_int_eq(fed_dataset_fit(&d, &many, &err), FED_OK);
+    ck_assert_int_eq(fed_dataset_fit(&d, &larger, &err), FED_EDATA);
+    world_sentence("images: 6 features an example found, but the model takes 784");
+    ck_assert_int_eq(fed_dataset_fit(&d, &three, &err), FED_EDATA);
+    snprintf(expected, sizeof expected,
+             "the labels of %s: 3 found at example 1 (counted from 0), but the model has 3 classes, 0 to 2", labels);
+    ck_assert_str_eq(err.text, expected);
     fed_dataset_fini(&d);
 }
 END_TEST
 
-START_TEST(gather_divides_by_255_in_float32_and_leaves_the_padding) {
-    enum { STRIDE = 8 };
+START_TEST(gather_takes_rows_in_any_order_and_leaves_the_padding) {
+    static const uint32_t rows[] = {4, 1, 1};
     struct fed_dataset d;
-    const uint32_t rows[3] = {4, 0, 4};
-    float x[3 * STRIDE];
-    uint32_t y[3];
-    ck_assert_int_eq(fed_dataset_load_idx(&d, images, labels, &err), 0);
-    for (int i = 0; i < 3 * STRIDE; i++) {
-        x[i] = -7;
-    }
-    fed_dataset_gather(&d, rows, 3, x, STRIDE, y);
+    struct world_batch b;
+    ck_assert_msg(load_pair(&d) == 0, "%s", err.text);
+    gather(&b, &d, rows, 3);
     for (size_t i = 0; i < 3; i++) {
-        ck_assert_uint_eq(y[i], label_bytes[8 + rows[i]]);
-        for (size_t k = 0; k < STRIDE; k++) {
+        ck_assert_uint_eq(b.labels[i], label_bytes[8 + rows[i]]);
+        for (size_t k = 0; k < WORLD_STRIDE; k++) {
             volatile float pixel = image_bytes[16 + rows[i] * PIXELS + k % PIXELS], all = 255;
             volatile float expected = k < PIXELS ? pixel / all : -7;
-            ck_assert(x[i * STRIDE + k] == expected);
+            ck_assert(b.features[i * WORLD_STRIDE + k] == expected);
         }
     }
+    ck_assert_uint_eq(b.labels[3], 0xeeeeeeee);
     fed_dataset_fini(&d);
 }
 END_TEST
@@ -251,26 +264,47 @@ START_TEST(every_byte_scales_to_its_own_quotient) {
     uint8_t bytes[256];
     const uint8_t label = 9;
     const uint32_t row = 0;
-    struct fed_dataset d = {.n_examples = 1, .n_features = 256, .n_classes = 10, .features = bytes, .labels = &label};
+    struct fed_dataset d;
     float x[256];
     uint32_t y;
+    const struct fed_batch batch = {.features = x, .stride = 256, .n_features = 256, .labels = &y, .n_targets = 1};
     for (int i = 0; i < 256; i++) {
         bytes[i] = (uint8_t)i;
     }
-    fed_dataset_gather(&d, &row, 1, x, 256, &y);
+    ck_assert_int_eq(fed_dataset_from_bytes(&d, 1, 256, bytes, &label), FED_OK);
+    fed_dataset_gather(&d, &row, 1, &batch);
     for (int i = 0; i < 256; i++) {
         volatile float all = 255;
         volatile float expected = (float)i / all;
         ck_assert(x[i] == expected);
     }
-    ck_assert(x[0] == 0 && x[255] == 1);
+    ck_assert(x[0] == 0 && x[255] == 1 && y == 9);
+    fed_dataset_fini(&d);
+}
+END_TEST
+
+/* A label may also be a number to be met. */
+START_TEST(labels_serve_a_squared_error_as_numbers) {
+    static const uint32_t rows[] = {1, 4};
+    struct fed_dataset d;
+    struct fed_model model = world_model(PIXELS, 1, FED_MEAN_SQUARED_ERROR, ""),
+                     two = world_model(PIXELS, 2, FED_MEAN_SQUARED_ERROR, "");
+    struct world_batch b;
+    const struct fed_batch batch = {.features = b.features, .stride = WORLD_STRIDE, .targets = b.targets, .n_targets = 1};
+    ck_assert_msg(load_pair(&d) == 0, "%s", err.text);
+    ck_assert_int_eq(fed_dataset_fit(&d, &two, &err), FED_EDATA);
+    world_sentence("labels: 1 label(s) an example found, but the model gives 2");
+    ck_assert_int_eq(fed_dataset_fit(&d, &model, &err), FED_OK);
+    fed_dataset_gather(&d, rows, 2, &batch);
+    ck_assert(b.targets[0] == 3 && b.targets[1] == 2);
+    fed_dataset_fini(&d);
 }
 END_TEST
 
 int main(void) {
     Suite *suite = suite_create("dataset");
     TCase *t = tcase_create("dataset");
-    tcase_add_checked_fixture(t, make_pair, drop_pair);
+    tcase_add_checked_fixture(t, make_pair, world_end);
     tcase_add_test(t, plain_and_gzip_files_read_the_same);
     tcase_add_test(t, gzip_members_follow_one_another);
     tcase_add_test(t, wrong_headers_are_refused_by_what_they_say);
@@ -281,13 +315,10 @@ int main(void) {
     tcase_add_test(t, counts_that_differ_name_both_files);
     tcase_add_test(t, missing_files_are_named);
     tcase_add_test(t, digest_is_over_sizes_features_and_labels);
-    tcase_add_test(t, check_names_what_does_not_fit_the_model);
-    tcase_add_test(t, gather_divides_by_255_in_float32_and_leaves_the_padding);
+    tcase_add_test(t, what_does_not_fit_the_model_is_named);
+    tcase_add_test(t, gather_takes_rows_in_any_order_and_leaves_the_padding);
     tcase_add_test(t, every_byte_scales_to_its_own_quotient);
+    tcase_add_test(t, labels_serve_a_squared_error_as_numbers);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return world_run(suite);
 }

@@ -71,6 +71,7 @@ judge() {
         door["yaml\\.h"] = "common/config/yaml\\.c"
         door["(google/)?protobuf-c/.*|(proto/)?fedavg\\.pb-c\\.h"] = "proto/wire\\.c"
         door["zlib\\.h"] = "common/data/[^/]*\\.c"
+        door["csv\\.h"] = "common/data/csv\\.c"
         door["curl/.*"] = "cli/status\\.c"
         door["(openblas/)?(cblas|openblas_config)\\.h"] = "(tests|bench)/.*\\.c"
         door["jansson\\.h"] = "(common|proto|coordinator|client|cli|bench)/.*\\.c"
