@@ -1,5 +1,6 @@
 #include "common/config/setting.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -260,13 +261,13 @@ static const char *last_word(const char *path) {
     return dot != NULL ? dot + 1 : path;
 }
 
-/* A key in the wrong section is as likely as a mistyped one. */
+/* A key in the wrong section is as likely as a mistyped one; of two that are as near, the one in its own section. */
 static const char *nearest(const struct fed_settings *settings, const char *path) {
     const char *best = "";
     size_t least = SIZE_MAX;
     for (size_t i = 0; i < settings->n_rows; i++) {
         const char *known = settings->rows[i].path;
-        size_t whole = distance(path, known), word = 1 + distance(last_word(path), last_word(known));
+        size_t whole = 2 * distance(path, known), word = 3 + 2 * distance(last_word(path), last_word(known));
         size_t d = smaller(whole, word);
         if (d < least) {
             least = d;
@@ -287,6 +288,32 @@ static int place(const struct fed_settings_source *source, const struct fed_yaml
                            : fed_error_prefix(err, code, "--set %s", path);
 }
 
+/* The first entry of the file that is the path or lies below it. */
+static const struct fed_yaml_entry *first_below(const struct fed_yaml *yaml, const char *path) {
+    for (size_t i = 0; i < yaml->n_entries; i++) {
+        const struct fed_yaml_entry *entry = &yaml->entries[i];
+        if (entry->line > 0 && (strcmp(entry->path, path) == 0 || below(entry->path, path))) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+/* "nodes[3].name" is missing where nodes[3] begins. */
+static const struct fed_yaml_entry *nearby(const struct fed_yaml *yaml, const char *path) {
+    char item[PATH_CHARS];
+    const struct fed_yaml_entry *entry = fed_yaml_find(yaml, path);
+    if (entry == NULL) {
+        entry = first_below(yaml, path);
+    }
+    const char *end = strchr(path, ']');
+    if (entry == NULL && end != NULL) {
+        snprintf(item, sizeof item, "%.*s", (int)(end + 1 - path), path);
+        entry = first_below(yaml, item);
+    }
+    return entry;
+}
+
 int fed_settings_refuse(const struct fed_settings_source *source, const char *path, struct fed_error *err,
                         const char *format, ...) {
     char sentence[sizeof err->text];
@@ -295,7 +322,17 @@ int fed_settings_refuse(const struct fed_settings_source *source, const char *pa
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
     fed_error_set(err, FED_ECONFIG, "%s", sentence);
-    return place(source, fed_yaml_find(&source->yaml, path), path, FED_ECONFIG, err);
+    return place(source, nearby(&source->yaml, path), path, FED_ECONFIG, err);
+}
+
+int fed_settings_place(const struct fed_settings_source *source, struct fed_error *err) {
+    char path[PATH_CHARS];
+    const char *colon = strstr(err->text, ": ");
+    size_t n = colon != NULL ? (size_t)(colon - err->text) : 0;
+    assert(n > 0 && n < sizeof path);
+    snprintf(path, sizeof path, "%.*s", (int)n, err->text);
+    memmove(err->text, colon + 2, strlen(colon + 2) + 1);
+    return place(source, nearby(&source->yaml, path), path, FED_ECONFIG, err);
 }
 
 bool fed_settings_given(const struct fed_settings_source *source, const char *path) {
@@ -338,18 +375,20 @@ static int missing(const struct fed_settings_source *source, const struct fed_se
     char expected[EXPECTED_CHARS];
     describe(expected, row);
     fed_error_set(err, FED_ECONFIG, "missing, expected %s", expected);
-    size_t item = strcspn(path, "]"); /* "nodes[3].name" is missing where nodes[3] begins */
-    const struct fed_yaml *yaml = &source->yaml;
-    for (size_t i = 0; of_item(row) && i < yaml->n_entries; i++) {
-        const struct fed_yaml_entry *entry = &yaml->entries[i];
-        if (entry->line > 0 && strncmp(entry->path, path, item + 1) == 0) {
-            return place(source, entry, path, FED_ECONFIG, err);
-        }
-    }
-    return place(source, NULL, path, FED_ECONFIG, err);
+    return place(source, nearby(&source->yaml, path), path, FED_ECONFIG, err);
 }
 
 /* -- a file ------------------------------------------------------------------------------------------------------------ */
+
+/* What nobody can see would travel into file names, logs and sentences. */
+static bool one_line(const char *value) {
+    for (const char *c = value; *c != '\0'; c++) {
+        if (iscntrl((unsigned char)*c)) {
+            return false;
+        }
+    }
+    return true;
+}
 
 static int apply_set(struct fed_yaml *yaml, const char *set, struct fed_error *err) {
     const char *equals = strchr(set, '=');
@@ -358,10 +397,8 @@ static int apply_set(struct fed_yaml *yaml, const char *set, struct fed_error *e
     }
     char path[PATH_CHARS];
     snprintf(path, sizeof path, "%.*s", (int)(equals - set), set);
-    for (const char *c = set; *c != '\0'; c++) {
-        if (iscntrl((unsigned char)*c)) {
-            return fed_error_set(err, FED_ECONFIG, "--set: a control character in key or value");
-        }
+    if (!one_line(set)) {
+        return fed_error_set(err, FED_ECONFIG, "--set: a control character in key or value");
     }
     int code = fed_yaml_set(yaml, path, equals + 1);
     return code == 0 ? 0 : fed_error_set(err, code, "out of memory");
@@ -408,6 +445,10 @@ int fed_settings_read(void *target, const struct fed_settings *settings, const s
     for (size_t i = 0; i < source->yaml.n_entries; i++) {
         const struct fed_yaml_entry *entry = &source->yaml.entries[i];
         const struct fed_setting *row = fed_setting_find(settings, entry->path);
+        if ((row == NULL || !row->controls) && !one_line(entry->value)) {
+            fed_error_set(err, FED_ECONFIG, "a value is one line of text without control characters");
+            return place(source, entry, entry->path, FED_ECONFIG, err);
+        }
         if (row == NULL) {
             return unknown(settings, source, entry, err);
         }

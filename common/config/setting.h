@@ -30,6 +30,7 @@ struct fed_setting {
     size_t offset; /* of the field in the target; for a list, in the item */
     bool required;
     bool open;
+    bool controls;        /* TEXT: may hold control characters, a newline say; all other values are one line */
     const char *fallback; /* the default as one would write it; NULL: the field stays zero */
     uint64_t min, max;
     double low, high;
@@ -67,10 +68,12 @@ int fed_settings_read_item(void *item, const struct fed_settings *settings, cons
 size_t fed_settings_count(const struct fed_yaml *yaml, const char *list);
 
 bool fed_settings_given(const struct fed_settings_source *source, const char *path);
-/* "FILE:LINE: path: " or "--set path: " (or "FILE: path: " for a key that is not there) before a sentence. Returns
- * FED_ECONFIG. */
+/* "FILE:LINE: path: " or "--set path: " before a sentence. What is not there itself is placed where something below it is,
+ * or where the list item begins that lacks it; else it is "FILE: path: ". Returns FED_ECONFIG. */
 int fed_settings_refuse(const struct fed_settings_source *source, const char *path, struct fed_error *err,
                         const char *format, ...) FED_PRINTF(4, 5);
+/* The same place before a sentence of somebody else's that begins with "path: ". Returns FED_ECONFIG. */
+int fed_settings_place(const struct fed_settings_source *source, struct fed_error *err);
 
 /* NULL if there is no such row. The numbers in [3] do not matter. */
 const struct fed_setting *fed_setting_find(const struct fed_settings *settings, const char *path);

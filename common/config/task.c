@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "common/config/endpoint.h"
+#include "common/config/model_section.h"
 #include "common/config/setting.h"
 #include "common/numeric/fixed.h"
 
 /* What the rows fill: the task, and words that only have to be right. */
 struct draft {
-    struct fed_task task; /* first: fini of the task is fini of the draft */
+    struct fed_task task;
+    struct fed_model_section model;
     uint32_t schema;
     unsigned algorithm;
 };
@@ -20,16 +22,7 @@ static const char *algorithm_word(unsigned algorithm) {
     return "fedavg";
 }
 
-static const char *activation_word(unsigned activation) { return fed_activation_name((enum fed_activation)activation); }
-
 static const char *math_word(unsigned math) { return fed_math_name((enum fed_math)math); }
-
-static int parse_preset(void *field, const char *text, struct fed_error *why) {
-    if (fed_model_preset(field, text) == 0) {
-        return 0;
-    }
-    return fed_error_set(why, FED_ECONFIG, "found \"%.60s\", expected one of %s", text, fed_model_preset_names());
-}
 
 #define MOST_ROUNDS 1000000000
 #define YEAR_S 31536000
@@ -41,12 +34,7 @@ static const struct fed_setting rows[] = {
     {"name", FED_SETTING_NAME, FIELD(name), .required = true},
     {"seed", FED_SETTING_U64, FIELD(seed), .required = true, .max = INT64_MAX},
 
-    {"model.preset", FED_SETTING_CUSTOM, FIELD(model), .parse = parse_preset, .expected = "the name of a model"},
-    {"model.input", FED_SETTING_U32, FIELD(model.input.channels), .min = 1, .max = FED_MAX_UNITS},
-    {"model.layers[].units", FED_SETTING_U32, offsetof(struct fed_layer_spec, units), .required = true, .min = 1,
-     .max = FED_MAX_UNITS},
-    {"model.layers[].activation", FED_SETTING_WORD, offsetof(struct fed_layer_spec, activation), .min = FED_LINEAR,
-     .max = FED_SIGMOID, .word = activation_word},
+    FED_MODEL_ROWS(struct draft, model),
 
     FED_DATA_TRAIN_ROWS(struct draft, task.data),
     FED_DATA_TEST_ROWS(struct draft, task.data),
@@ -94,82 +82,29 @@ static const struct fed_settings settings = {rows, sizeof rows / sizeof *rows};
 
 const struct fed_settings *fed_task_settings(void) { return &settings; }
 
-/* -- the model --------------------------------------------------------------------------------------------------------- */
-
-static int read_layer(struct fed_model_spec *spec, uint32_t i, const struct fed_settings_source *source,
-                      struct fed_error *err) {
-    char activation[64];
-    snprintf(activation, sizeof activation, "model.layers[%u].activation", i);
-    int code = fed_settings_read_item(&spec->layers[i], &settings, source, "model.layers", i, err);
-    if (code != 0) {
-        return code;
-    }
-    bool last = i + 1 == spec->n_layers, given = fed_settings_given(source, activation);
-    if (last && spec->layers[i].activation != FED_LINEAR) {
-        return fed_settings_refuse(source, activation, err,
-                                   "the last layer is linear (softmax belongs to the loss); leave its activation out");
-    }
-    return last || given ? 0
-                         : fed_settings_refuse(source, activation, err, "missing, expected linear, relu, tanh or sigmoid");
-}
-
-static int read_layers(struct fed_model_spec *spec, size_t n_layers, const struct fed_settings_source *source,
-                       struct fed_error *err) {
-    if (!fed_settings_given(source, "model.input")) {
-        return fed_settings_refuse(source, "model.input", err, "missing, expected the number of inputs of the first layer");
-    }
-    if (n_layers > FED_MAX_LAYERS) {
-        return fed_settings_refuse(source, "model.layers", err, "found %zu layers, expected at most %d", n_layers,
-                                   FED_MAX_LAYERS);
-    }
-    spec->n_layers = (uint32_t)n_layers;
-    for (uint32_t i = 0; i < spec->n_layers; i++) {
-        int code = read_layer(spec, i, source, err);
-        if (code != 0) {
-            return code;
-        }
-    }
-    return 0;
-}
-
-static int read_model(struct fed_model_spec *spec, const struct fed_settings_source *source, struct fed_error *err) {
-    size_t n_layers = fed_settings_count(&source->yaml, "model.layers");
-    bool input = fed_settings_given(source, "model.input");
-    if (fed_settings_given(source, "model.preset")) {
-        if (n_layers > 0 || input) {
-            return fed_settings_refuse(source, "model.preset", err,
-                                       "found together with model.%s, expected a preset or input and layers, not both",
-                                       n_layers > 0 ? "layers" : "input");
-        }
-    } else if (n_layers == 0) {
-        return input ? fed_settings_refuse(source, "model.layers", err, "missing, expected a list of {units, activation}")
-                     : fed_settings_refuse(source, "model", err, "missing, expected preset (one of %s) or input and layers",
-                                           fed_model_preset_names());
-    } else {
-        int code = read_layers(spec, n_layers, source, err);
-        if (code != 0) {
-            return code;
-        }
-    }
-    struct fed_model model;
-    int code = fed_model_init(&model, spec, err);
-    return code == 0 ? 0 : fed_error_prefix(err, code, "%s: model", source->file);
-}
-
 /* -- the task ---------------------------------------------------------------------------------------------------------- */
+
+static int check_target(const struct fed_task *task, const struct fed_settings_source *source, struct fed_error *err) {
+    static const char key[] = "algorithm.target_accuracy";
+    if (task->model.loss == FED_MEAN_SQUARED_ERROR) {
+        return fed_settings_refuse(source, key, err, "goes not with model.loss: mean_squared_error, which has no accuracy");
+    }
+    return fed_data_source_has_test(&task->data)
+               ? 0
+               : fed_settings_refuse(source, key, err, "needs data.test to measure it, not given here");
+}
 
 static int read_task(struct draft *draft, const struct fed_settings_source *source, struct fed_error *err) {
     struct fed_task *task = &draft->task;
     int code = fed_settings_read(draft, &settings, source, err);
     if (code == 0) {
-        code = read_model(&task->model, source, err);
+        code = fed_model_section_read(&task->model, &draft->model, &settings, source, err);
     }
     if (code == 0) {
         code = fed_data_section_check(&task->data, &task->partition, source, err);
     }
-    if (code == 0 && task->algorithm.target_accuracy > 0 && !fed_data_source_has_test(&task->data)) {
-        code =
-            fed_settings_refuse(source, "algorithm.target_accuracy", err, "needs data.test to measure it, not given here");
+    if (code == 0 && task->algorithm.target_accuracy > 0) {
+        code = check_target(task, source, err);
     }
     task->round.min_reports_given = fed_settings_given(source, "round.min_reports");
     return code;
@@ -193,6 +128,7 @@ int fed_task_load(struct fed_task *out, const char *path, const char *const *set
     } else {
         fed_task_fini(&draft.task);
     }
+    fed_model_section_fini(&draft.model);
     fed_yaml_fini(&source.yaml);
     free(dir);
     return code;

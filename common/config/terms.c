@@ -1,6 +1,5 @@
-/* Bounds and spelling of each field come from the row of the same path in the task's table, so that what a file may say
- * and what may travel cannot drift apart. Decoding is strict by going back: what was understood is encoded again and has
- * to equal what came. */
+/* What a file may say and what may travel cannot drift apart: terms_json.h. Decoding is strict by going back: what was
+ * understood is encoded again and has to equal what came. */
 #include "common/config/terms.h"
 
 #include <assert.h>
@@ -9,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/config/setting.h"
-#include "common/config/task.h"
+#include "common/config/terms_json.h"
+#include "common/config/terms_model.h"
 #include "common/seal/digest.h"
 
 struct term {
@@ -23,7 +22,6 @@ struct term {
 static const struct term always[] = {
     {"name", TERM(name)},
     {"seed", TERM(seed)},
-    {"model.input", TERM(model.input.channels)},
     {"algorithm.fraction", TERM(fraction)},
     {"algorithm.epochs", TERM(epochs)},
     {"algorithm.batch_size", TERM(batch_size)},
@@ -44,87 +42,10 @@ static const struct term shards = {"data.partition.shards_per_client", TERM(part
 static const struct term alpha = {"data.partition.alpha", TERM(partition.alpha)};
 static const struct term each = {"data.partition.examples_per_client", TERM(partition.examples_per_client)};
 
-/* Known to the coordinator alone: no file gives it. */
-static const struct fed_setting max_updates = {"algorithm.max_updates", FED_SETTING_U64, 0, .min = 1, .max = 1 << 24};
-
-static const struct fed_setting *row_of(const char *path) {
-    if (strcmp(path, max_updates.path) == 0) {
-        return &max_updates;
-    }
-    const struct fed_setting *row = fed_setting_find(fed_task_settings(), path);
-    assert(row != NULL);
-    return row;
-}
-
-#define SECTION_CHARS 32
-
-static const char *section_word(char out[SECTION_CHARS], const char *path, const char *dot) {
-    assert(dot - path < SECTION_CHARS);
-    snprintf(out, SECTION_CHARS, "%.*s", (int)(dot - path), path);
-    return out;
-}
-
 /* -- encode ------------------------------------------------------------------------------------------------------------ */
 
-static json_t *scalar(const struct fed_setting *row, const void *field) {
-    switch (row->type) {
-    case FED_SETTING_NAME: return json_string(field);
-    case FED_SETTING_U32: {
-        uint32_t value = *(const uint32_t *)field;
-        return value == 0 && row->zero_word != NULL ? json_string(row->zero_word) : json_integer(value);
-    }
-    case FED_SETTING_U64: return json_integer((json_int_t) * (const uint64_t *)field);
-    case FED_SETTING_REAL: return json_real(*(const double *)field);
-    case FED_SETTING_WORD: return json_string(row->word(*(const unsigned *)field));
-    default: assert(!"a term of this type"); return NULL;
-    }
-}
-
-/* The object that holds the last word of the path, made on the way; *word is that word. NULL: no memory. */
-static json_t *make_parent(json_t *root, const char *path, const char **word) {
-    json_t *at = root;
-    for (const char *dot; at != NULL && (dot = strchr(path, '.')) != NULL; path = dot + 1) {
-        char section[SECTION_CHARS];
-        section_word(section, path, dot);
-        json_t *next = json_object_get(at, section);
-        if (next == NULL && json_object_set_new(at, section, json_object()) == 0) {
-            next = json_object_get(at, section);
-        }
-        at = next;
-    }
-    *word = path;
-    return at;
-}
-
-/* Takes over value, NULL included. */
-static int put(json_t *root, const char *path, json_t *value) {
-    const char *word;
-    json_t *parent = make_parent(root, path, &word);
-    if (parent == NULL) {
-        json_decref(value);
-        return FED_ENOMEM;
-    }
-    return json_object_set_new(parent, word, value) == 0 ? 0 : FED_ENOMEM;
-}
-
 static int put_term(json_t *root, const struct fed_task_terms *terms, const struct term *term) {
-    return put(root, term->path, scalar(row_of(term->path), (const char *)terms + term->offset));
-}
-
-static int put_layers(json_t *root, const struct fed_model_spec *spec) {
-    json_t *layers = json_array();
-    for (uint32_t i = 0; i < spec->n_layers; i++) {
-        json_t *layer = json_object();
-        if (put(layer, "units", scalar(row_of("model.layers[0].units"), &spec->layers[i].units)) != 0 ||
-            put(layer, "activation", scalar(row_of("model.layers[0].activation"), &spec->layers[i].activation)) != 0 ||
-            json_array_append(layers, layer) != 0) {
-            json_decref(layer);
-            json_decref(layers);
-            return FED_ENOMEM;
-        }
-        json_decref(layer);
-    }
-    return put(root, "model.layers", layers);
+    return fed_terms_put(root, term->path, fed_terms_scalar(term->path, (const char *)terms + term->offset));
 }
 
 /* The number that goes with the kind; NULL for none. */
@@ -134,7 +55,7 @@ static const struct term *number_of(enum fed_partition_kind partition_kind) {
 
 static int put_partition(json_t *root, const struct fed_task_terms *terms) {
     if (!terms->has_partition) {
-        return put(root, "data", json_null());
+        return fed_terms_put(root, "data", json_null());
     }
     char hex[FED_DIGEST_HEX];
     fed_hex(hex, terms->partition_digest, FED_DIGEST_BYTES);
@@ -142,21 +63,21 @@ static int put_partition(json_t *root, const struct fed_task_terms *terms) {
     bool ok = put_term(root, terms, &kind) == 0 && put_term(root, terms, &clients) == 0 &&
               (number == NULL || put_term(root, terms, number) == 0) &&
               (terms->partition.examples_per_client == 0 || put_term(root, terms, &each) == 0) &&
-              put(root, "data.partition.digest", json_string(hex)) == 0;
+              fed_terms_put(root, "data.partition.digest", json_string(hex)) == 0;
     return ok ? 0 : FED_ENOMEM;
 }
 
 static json_t *to_json(const struct fed_task_terms *terms) {
     json_t *root = json_object();
-    int code = put(root, "schema", json_integer(1));
+    int code = fed_terms_put(root, "schema", json_integer(1));
     if (code == 0) {
-        code = put(root, "algorithm.kind", json_string("fedavg"));
+        code = fed_terms_put(root, "algorithm.kind", json_string("fedavg"));
     }
     for (size_t i = 0; i < N_ALWAYS && code == 0; i++) {
         code = put_term(root, terms, &always[i]);
     }
     if (code == 0) {
-        code = put_layers(root, &terms->model);
+        code = fed_terms_put_model(root, &terms->model);
     }
     if (code == 0) {
         code = put_partition(root, terms);
@@ -178,65 +99,15 @@ int fed_task_terms_encode(char **out, const struct fed_task_terms *terms) {
     if (text == NULL) {
         return FED_ENOMEM;
     }
+    assert(strlen(text) <= FED_TERMS_MAX);
     *out = text;
     return 0;
 }
 
 /* -- decode ------------------------------------------------------------------------------------------------------------ */
 
-static const json_t *get(const json_t *root, const char *path) {
-    const json_t *at = root;
-    for (const char *dot; at != NULL && (dot = strchr(path, '.')) != NULL; path = dot + 1) {
-        char section[SECTION_CHARS];
-        at = json_object_get(at, section_word(section, path, dot));
-    }
-    return at != NULL ? json_object_get(at, path) : NULL;
-}
-
-/* The scalar as one would write it in a file, so that the row's own parser judges it. */
-static int take(void *field, const char *path, const json_t *value, struct fed_error *err) {
-    char number[40];
-    const char *text = number;
-    if (json_is_integer(value)) {
-        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
-    } else if (json_is_real(value)) {
-        snprintf(number, sizeof number, "%.17g", json_real_value(value));
-    } else if (json_is_string(value)) {
-        text = json_string_value(value);
-    } else {
-        return fed_error_set(err, FED_EWIRE, "terms: %s is missing or no value", path);
-    }
-    int code = fed_setting_parse(field, row_of(path), text, NULL, err);
-    return code == 0 || code == FED_ENOMEM ? code : fed_error_prefix(err, FED_EWIRE, "terms: %s", path);
-}
-
 static int take_term(struct fed_task_terms *terms, const json_t *root, const struct term *term, struct fed_error *err) {
-    return take((char *)terms + term->offset, term->path, get(root, term->path), err);
-}
-
-static int take_model(struct fed_model_spec *spec, const json_t *root, struct fed_error *err) {
-    const json_t *layers = get(root, "model.layers");
-    size_t n = json_array_size(layers);
-    if (n < 1 || n > FED_MAX_LAYERS) {
-        return fed_error_set(err, FED_EWIRE, "terms: model.layers has %zu layers, expected 1 to %d", n, FED_MAX_LAYERS);
-    }
-    spec->n_layers = (uint32_t)n;
-    for (uint32_t i = 0; i < spec->n_layers; i++) {
-        const json_t *layer = json_array_get(layers, i);
-        int code = take(&spec->layers[i].units, "model.layers[0].units", json_object_get(layer, "units"), err);
-        if (code == 0) {
-            code =
-                take(&spec->layers[i].activation, "model.layers[0].activation", json_object_get(layer, "activation"), err);
-        }
-        if (code != 0) {
-            return code;
-        }
-    }
-    if (spec->layers[n - 1].activation != FED_LINEAR) {
-        return fed_error_set(err, FED_EWIRE, "terms: the last layer is not linear");
-    }
-    struct fed_model model;
-    return fed_model_init(&model, spec, err) == 0 ? 0 : fed_error_prefix(err, FED_EWIRE, "terms: model");
+    return fed_terms_take((char *)terms + term->offset, term->path, fed_terms_get(root, term->path), err);
 }
 
 static int hex_value(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
@@ -267,13 +138,13 @@ static int take_partition(struct fed_task_terms *terms, const json_t *root, stru
     if (number != NULL) {
         code = take_term(terms, root, number, err);
     }
-    if (code == 0 && fed_partition_can_compute(terms->partition.kind) && get(root, each.path) != NULL) {
+    if (code == 0 && fed_partition_can_compute(terms->partition.kind) && fed_terms_get(root, each.path) != NULL) {
         code = take_term(terms, root, &each, err);
     }
     if (code == 0 && (uint64_t)terms->partition.clients * terms->partition.shards_per_client > UINT32_MAX) {
         code = fed_error_set(err, FED_EWIRE, "terms: more than %u shards", UINT32_MAX);
     }
-    return code == 0 ? take_digest(terms->partition_digest, get(root, "data.partition.digest"), err) : code;
+    return code == 0 ? take_digest(terms->partition_digest, fed_terms_get(root, "data.partition.digest"), err) : code;
 }
 
 /* Whatever was not understood (a key too many, a number written as a string) makes the two differ. */
@@ -287,17 +158,51 @@ static int compare_back(const struct fed_task_terms *terms, const json_t *root, 
     return same ? 0 : fed_error_set(err, FED_EWIRE, "terms: a key or a type that terms do not have");
 }
 
-static json_t *parse(const char *text, size_t n, struct fed_error *err) {
-    for (size_t i = 0; i < n && i < FED_TERMS_MAX; i++) {
-        if ((unsigned char)text[i] <= ' ' || text[i] == '\\') {
-            fed_error_set(err, FED_EWIRE, "terms: a space or escape at byte %zu", i);
-            return NULL;
+/* Whether the characters after a backslash are an escape that our writer needs: each character has one spelling. */
+static bool escape_is_ours(const char *c, size_t left) {
+    if (left >= 1 && memchr("\"\\bfnrt", *c, 7) != NULL) {
+        return true;
+    }
+    if (left < 5 || (memcmp(c, "u000", 4) != 0 && memcmp(c, "u001", 4) != 0) ||
+        memchr("0123456789ABCDEF", c[4], 16) == NULL) {
+        return false;
+    }
+    return c[3] == '1' || memchr("89ACD", c[4], 5) == NULL; /* these have letters: b, t, n, f, r */
+}
+
+/* *at: the byte that is not. */
+static bool spelled_as_ours(const char *text, size_t n, size_t *at) {
+    bool inside = false;
+    for (*at = 0; *at < n; ++*at) {
+        const char *c = text + *at;
+        if (*c == '\\') {
+            if (!escape_is_ours(c + 1, n - *at - 1)) {
+                return false;
+            }
+            ++*at;
+        } else if (!inside && (unsigned char)*c <= ' ') {
+            return false;
+        } else if (*c == '"') {
+            inside = !inside;
         }
     }
+    return true;
+}
+
+static json_t *parse(const char *text, size_t n, struct fed_error *err) {
+    size_t at;
+    if (n > FED_TERMS_MAX) {
+        fed_error_set(err, FED_EWIRE, "terms: longer than %zu bytes", FED_TERMS_MAX);
+        return NULL;
+    }
+    if (!spelled_as_ours(text, n, &at)) {
+        fed_error_set(err, FED_EWIRE, "terms: a space or an escape that nobody needs at byte %zu", at);
+        return NULL;
+    }
     json_error_t problem;
-    json_t *root = n <= FED_TERMS_MAX ? json_loadb(text, n, JSON_REJECT_DUPLICATES, &problem) : NULL;
+    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &problem);
     if (root == NULL) {
-        fed_error_set(err, FED_EWIRE, "terms: %s", n <= FED_TERMS_MAX ? "not JSON" : "longer than 16 KiB");
+        fed_error_set(err, FED_EWIRE, "terms: not JSON");
     }
     return root;
 }
@@ -313,7 +218,7 @@ int fed_task_terms_decode(struct fed_task_terms *out, const char *text, size_t n
         code = take_term(&terms, root, &always[i], err);
     }
     if (code == 0) {
-        code = take_model(&terms.model, root, err);
+        code = fed_terms_take_model(&terms.model, root, err);
     }
     if (code == 0) {
         code = take_partition(&terms, root, err);
@@ -341,13 +246,12 @@ static void show(char out[64], const json_t *value) {
                 break;
             }
         }
-    } else if (json_is_string(value)) {
-        snprintf(out, 64, "%.60s", json_string_value(value));
     } else if (json_is_array(value)) {
         snprintf(out, 64, "%zu of them", json_array_size(value));
-    } else {
+    } else { /* text without its quotes: a vocabulary has characters that only JSON can show */
         char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-        snprintf(out, 64, "%.60s", text != NULL ? text : "?");
+        size_t quote = json_is_string(value), n = text != NULL ? strlen(text) - 2 * quote : 0;
+        snprintf(out, 64, "%.*s", (int)(n < 60 ? n : 60), text != NULL ? text + quote : "");
         free(text);
     }
 }

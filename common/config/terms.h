@@ -4,9 +4,13 @@
  *     {"algorithm":{"batch_size":10,"epochs":1,"fraction":0.10000000000000001,"kind":"fedavg","learning_rate":...,
  *      "learning_rate_decay":1.0,"math":"exact","max_delta":64.0,"max_updates":10,"max_weight":600},
  *      "data":{"partition":{"clients":100,"digest":"<64 hex digits>","kind":"shards","shards_per_client":2}},
- *      "model":{"input":784,"layers":[{"activation":"relu","units":200},...]},"name":"...","schema":1,"seed":1}
+ *      "model":{"input":{"channels":784,"height":1,"steps":1,"width":1},
+ *       "layers":[{"activation":"relu","kind":"dense","units":200},...],"loss":"softmax_cross_entropy"},
+ *      "name":"...","schema":1,"seed":1}
  *
- * "data" is null where the coordinator does not know the data. The digest covers the examples and their split. */
+ * "data" is null where the coordinator does not know the data. The digest covers the examples and their split. A model is
+ * written out, preset or not: its input always in four dimensions, a layer with the keys of its kind and no others, and
+ * "vocabulary" (a string) and "classes" (a list) where it has them. */
 #ifndef FED_COMMON_CONFIG_TERMS_H
 #define FED_COMMON_CONFIG_TERMS_H
 
@@ -20,7 +24,9 @@
 #include "common/model/model.h"
 #include "common/numeric/kernels.h"
 
-#define FED_TERMS_MAX ((size_t)16 * 1024) /* bytes of such a text; ours stay far below */
+/* Bytes of such a text, as many as a message holds. Ours stay below: names of classes, escaped and quoted, take 15 KiB at
+ * most, 32 layers 4, all the rest 2. */
+#define FED_TERMS_MAX ((size_t)32 * 1024)
 
 struct fed_sgd_options {
     double momentum;     /* in 0..1, 1 excluded; default 0. Starts anew with each round */

@@ -1,8 +1,9 @@
 /* The only door to libyaml: a document as a flat list of scalars with their places, and a text written from one.
  *
  * `a: {b: 1, c: [x, y]}` becomes a.b = "1", a.c[0] = "x", a.c[1] = "y"; the plain words null and ~ and an empty value count
- * as not given. A key is a word of letters, digits, _ and -; a value is one line without control characters. Anchors,
- * aliases, tags, several documents, duplicate keys, empty list items and nesting beyond 8 are refused. */
+ * as not given. A key is a word of letters, digits, _ and -; a value is text without zero bytes (setting.h says which may
+ * hold other control characters). Anchors, aliases, tags, several documents, duplicate keys, empty list items and nesting
+ * beyond 8 are refused. */
 #ifndef FED_COMMON_CONFIG_YAML_H
 #define FED_COMMON_CONFIG_YAML_H
 

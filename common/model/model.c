@@ -160,7 +160,7 @@ static int infer(struct fed_shape *out, const struct fed_layer_spec *layer, stru
         return 0;
     case FED_CONV2D:
     case FED_MAX_POOL:
-        if (in.steps > 1) {
+        if (in.steps > 1 || !is_image(in)) {
             return fed_error_set(err, FED_ECONFIG, "%s takes images, but is given %s", fed_layer_kind_name(layer->kind),
                                  fed_shape_text(text, in));
         }
@@ -211,13 +211,13 @@ static int check_layer(const struct fed_layer_spec *layer, uint32_t i, const str
                              "model.layers[%" PRIu32 "].activation: goes with dense and conv2d, not with %s", i,
                              fed_layer_kind_name(layer->kind));
     }
-    if (windowed && (layer->kernel < 1 || layer->kernel > 255)) {
+    if (windowed && (layer->kernel < 1 || layer->kernel > FED_MAX_WINDOW)) {
         return refuse_number(err, i, "kernel", layer->kernel, "1 to 255");
     }
     if (layer->kind == FED_CONV2D && layer->kernel % 2 == 0) {
         return refuse_number(err, i, "kernel", layer->kernel, "an odd number");
     }
-    if (windowed && (layer->stride < 1 || layer->stride > 255)) {
+    if (windowed && (layer->stride < 1 || layer->stride > FED_MAX_WINDOW)) {
         return refuse_number(err, i, "stride", layer->stride, "1 to 255");
     }
     if ((layer->kind == FED_EMBEDDING) != (i == 0 && spec->n_symbols > 0)) {
@@ -278,6 +278,12 @@ static int check_spec(const struct fed_model_spec *spec, struct fed_error *err) 
     if ((size_t)spec->loss >= COUNT(loss_names)) {
         return fed_error_set(err, FED_ECONFIG, "model.loss: unknown");
     }
+    if (spec->n_symbols > 0 && spec->loss != FED_SOFTMAX_CROSS_ENTROPY) {
+        return fed_error_set(
+            err, FED_ECONFIG,
+            "model.loss: %s found, but characters are followed by characters: softmax_cross_entropy is allowed",
+            fed_loss_name(spec->loss));
+    }
     for (uint32_t i = 0; i < spec->n_layers; i++) {
         int rc = check_layer(&spec->layers[i], i, spec, err);
         if (rc != 0) {
@@ -285,6 +291,29 @@ static int check_spec(const struct fed_model_spec *spec, struct fed_error *err) 
         }
     }
     return check_last(spec, err);
+}
+
+/* Names of classes are one for each, or none at all. */
+static int check_classes(const struct fed_model *model, struct fed_error *err) {
+    const struct fed_model_spec *spec = &model->spec;
+    if (spec->classes[0] == '\0') {
+        return 0;
+    }
+    if (spec->loss == FED_MEAN_SQUARED_ERROR || spec->n_symbols > 0) {
+        return fed_error_set(err, FED_ECONFIG, "model.classes: %s",
+                             spec->n_symbols > 0 ? "names found, but the classes are the characters of the vocabulary"
+                                                 : "names found, but mean_squared_error has no classes");
+    }
+    uint32_t n = 1;
+    for (const char *c = spec->classes; *c != '\0'; c++) {
+        n += *c == '\n';
+    }
+    if (n != model->n_classes) {
+        return fed_error_set(err, FED_ECONFIG, "model.classes: %" PRIu32 " names found, but %s makes %" PRIu32 " classes", n,
+                             spec->loss == FED_BINARY_CROSS_ENTROPY ? "binary_cross_entropy" : "the last layer",
+                             model->n_classes);
+    }
+    return 0;
 }
 
 /* -- tensors ----------------------------------------------------------------------------------------------------------- */
@@ -366,8 +395,11 @@ int fed_model_init(struct fed_model *out, const struct fed_model_spec *spec, str
                       : spec->loss == FED_BINARY_CROSS_ENTROPY ? 2
                                                                : 0;
     model.n_targets = spec->loss == FED_MEAN_SQUARED_ERROR ? (uint32_t)fed_shape_size(shape) : shape.steps;
-    *out = model;
-    return 0;
+    rc = check_classes(&model, err);
+    if (rc == 0) {
+        *out = model;
+    }
+    return rc;
 }
 
 /* -- initial values ---------------------------------------------------------------------------------------------------- */

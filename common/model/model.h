@@ -24,6 +24,7 @@
 #define FED_MAX_FEATURES ((size_t)1 << 26) /* of an example, at any place in the stack */
 #define FED_MAX_PARAMS ((size_t)1 << 35)   /* within one stream of initial values */
 #define FED_MAX_SYMBOLS 255                /* bytes from 1 to 255 */
+#define FED_MAX_WINDOW 255                 /* side of a filter or window, and its stride */
 #define FED_CLASSES_TEXT 4096
 
 enum fed_activation { FED_LINEAR, FED_RELU, FED_TANH, FED_SIGMOID };
@@ -95,8 +96,9 @@ const char *fed_shape_text(char out[64], struct fed_shape shape);
  *   mnist_2nn  784-200-200-10, ReLU
  *   mnist_cnn  5x5x32, pool 2, 5x5x64, pool 2, 512, 10, ReLU, same padding: 1,663,370 parameters
  *   char_lstm  embedding 8, two LSTM layers of 256, V classes at each of 80 steps: 796,672 + 265 V parameters (the paper's
- *              866,578 would take peepholes and V = 258). V = 96, newline and printable ASCII, unless the task says
- * otherwise logistic   784-10 (multinomial logistic regression) FED_ENOTFOUND if there is no such preset. */
+ *              866,578 would take peepholes and V = 258); V = 96 unless the task says: newline and printable ASCII
+ *   logistic   784-10 (multinomial logistic regression)
+ * FED_ENOTFOUND if there is no such preset. */
 int fed_model_preset(struct fed_model_spec *out, const char *name) FED_MUST_CHECK;
 /* "mnist_2nn, mnist_cnn, char_lstm, logistic": for sentences. */
 const char *fed_model_preset_names(void);
@@ -105,8 +107,8 @@ void fed_model_default_symbols(struct fed_model_spec *spec);
 /* char_lstm after its symbols were changed: as many classes as symbols. For other models nothing. */
 void fed_model_preset_resize(struct fed_model_spec *spec);
 
-/* Infers shapes and tensors and checks the stack. FED_ECONFIG with a sentence that names the layer, what it takes and what
- * it was given. */
+/* Infers shapes and tensors and checks the stack. FED_ECONFIG with a sentence that begins with a key of the task file,
+ * "model.layers[2].units: ", and says what was found there and what is allowed. */
 int fed_model_init(struct fed_model *out, const struct fed_model_spec *spec, struct fed_error *err) FED_MUST_CHECK;
 
 /* Words of the task file. The parsers: FED_ENOTFOUND if there is no such word. */

@@ -65,9 +65,7 @@ static const char *const wrong_yaml[][2] = {
     {"a:\n\tb: 1\n", "f:2: not valid YAML: found character that cannot start any token; indent with spaces, not tabs"},
     {"a: 1\n\001\002\n", "f:2: not valid YAML: control characters are not allowed"},
     {"a: 1\nb: \377\n", "f:2: not valid YAML: invalid leading UTF-8 octet"},
-    {"a: \"x\\0y\"\n", "f:1: a value is one line of text without control characters"},
-    {"a: \"x\\ny\"\n", "f:1: a value is one line of text without control characters"},
-    {"a: |\n  x\n  y\n", "f:1: a value is one line of text without control characters"},
+    {"a: \"x\\0y\"\n", "f:1: a value holds a zero byte"},
     {"a.b: 1\n", "f:1: a key is one word of letters, digits, _ and -, at most 64 characters"},
     {"? [a]\n: 1\n", "f:1: a key is one word of letters, digits, _ and -, at most 64 characters"},
     {"'': 1\n", "f:1: a key is one word of letters, digits, _ and -, at most 64 characters"},
@@ -202,6 +200,8 @@ END_TEST
 #define DATA "data: {train: {images: i, labels: l}}\n"
 #define ALGORITHM "algorithm: {rounds: 3, fraction: 0.1, epochs: 1, batch_size: 10, learning_rate: 0.2}\n"
 #define TASK HEAD MODEL ALGORITHM
+#define PRESETS "mnist_2nn, mnist_cnn, char_lstm, logistic"
+#define INPUT_FORMS "expected a number of inputs, {height, width, channels} or {steps, features}"
 
 static const struct {
     const char *text, *set, *sentence;
@@ -297,6 +297,8 @@ static const struct {
     {TASK, "epochs", "--set epochs: expected KEY=VALUE, such as algorithm.epochs=5"},
     {TASK, "=5", "--set =5: expected KEY=VALUE, such as algorithm.epochs=5"},
     {TASK, "server.user=a\nb", "--set: a control character in key or value"},
+    {"schema: 1\nname: \"t\\n\"\n", NULL, "@:2: name: a value is one line of text without control characters"},
+    {"schema: 1\nnom: |\n  x\n  y\n", NULL, "@:2: nom: a value is one line of text without control characters"},
     /* wrong shape */
     {HEAD "algorithm: fedavg\n", NULL,
      "@:4: algorithm: found \"fedavg\", expected a section or list that holds algorithm.kind"},
@@ -305,30 +307,29 @@ static const struct {
     {"schema: 1\nname: t\nseed: [1]\n", NULL,
      "@:3: seed: found a section or list, expected a whole number from 0 to 9223372036854775807"},
     {HEAD "model: {input: 4, layers: [200, 10]}\n", NULL,
-     "@:4: model.layers[0]: found \"200\", expected a section or list that holds model.layers[].units"},
+     "@:4: model.layers[0]: found \"200\", expected a section or list that holds model.layers[].kind"},
     /* the model */
-    {HEAD ALGORITHM, NULL, "@: model: missing, expected preset (one of mnist_2nn, logistic) or input and layers"},
-    {HEAD "model: {preset: resnet}\n" ALGORITHM, NULL,
-     "@:4: model.preset: found \"resnet\", expected one of mnist_2nn, logistic"},
+    {HEAD ALGORITHM, NULL, "@: model: missing, expected preset (one of " PRESETS ") or input and layers"},
+    {HEAD "model: {preset: resnet}\n" ALGORITHM, NULL, "@:4: model.preset: found \"resnet\", expected one of " PRESETS},
     {HEAD "model: {preset: logistic, layers: [{units: 10}]}\n" ALGORITHM, NULL,
      "@:4: model.preset: found together with model.layers, expected a preset or input and layers, not both"},
     {HEAD "model: {preset: logistic, input: 4}\n" ALGORITHM, NULL,
      "@:4: model.preset: found together with model.input, expected a preset or input and layers, not both"},
-    {HEAD "model: {input: 4}\n" ALGORITHM, NULL, "@: model.layers: missing, expected a list of {units, activation}"},
-    {HEAD "model: {layers: [{units: 10}]}\n" ALGORITHM, NULL,
-     "@: model.input: missing, expected the number of inputs of the first layer"},
+    {HEAD "model: {input: 4}\n" ALGORITHM, NULL,
+     "@: model.layers: missing, expected a list of {kind, units, activation, ...}"},
+    {HEAD "model: {layers: [{units: 10}]}\n" ALGORITHM, NULL, "@: model.input: missing, " INPUT_FORMS},
     {HEAD "model: {input: 4, layers: [{activation: relu}, {units: 10}]}\n" ALGORITHM, NULL,
      "@:4: model.layers[0].units: missing, expected a whole number from 1 to 1048576"},
     {HEAD "model: {input: 4, layers: [{units: 5}, {units: 10}]}\n" ALGORITHM, NULL,
-     "@: model.layers[0].activation: missing, expected linear, relu, tanh or sigmoid"},
+     "@:4: model.layers[0].activation: missing, expected linear, relu, tanh or sigmoid"},
     {HEAD "model: {input: 4, layers: [{units: 5, activation: gelu}, {units: 10}]}\n" ALGORITHM, NULL,
      "@:4: model.layers[0].activation: found \"gelu\", expected linear, relu, tanh or sigmoid"},
     {HEAD "model: {input: 4, layers: [{units: 10, activation: relu}]}\n" ALGORITHM, NULL,
-     "@:4: model.layers[0].activation: the last layer is linear (softmax belongs to the loss); leave its activation out"},
+     "@:4: model.layers[0].activation: relu found, but the last layer must be linear: softmax belongs to the loss"},
     {HEAD "model: {input: 4, layers: [{units: 10}]}\n" ALGORITHM, "model.layers[7].units=3",
-     "@: model.layers[0].activation: missing, expected linear, relu, tanh or sigmoid"},
+     "@:4: model.layers[0].activation: missing, expected linear, relu, tanh or sigmoid"},
     {HEAD "model: {input: 4, layers: [{units: 10}]}\n" ALGORITHM, "model.layers[99999999999999999999].units=3",
-     "@: model.layers: found 18446744073709551615 layers, expected at most 32"},
+     "@:4: model.layers: found 18446744073709551615 layers, expected at most 32"},
     {HEAD "model: {input: 4, layers: [{units: 1048577}]}\n" ALGORITHM, NULL,
      "@:4: model.layers[0].units: found \"1048577\", expected a whole number from 1 to 1048576"},
     /* the data */
@@ -442,7 +443,7 @@ START_TEST(a_full_task_fills_every_field) {
     load_task(&task, full_task, NULL, 0);
     snprintf(images, sizeof images, "%s/a/i", dir);
     ck_assert_str_eq(task.model.preset, "");
-    ck_assert_uint_eq(task.model.inputs, 20);
+    ck_assert_uint_eq(task.model.input.channels, 20);
     ck_assert_uint_eq(task.model.n_layers, 3);
     ck_assert_int_eq(task.model.layers[0].activation, FED_TANH);
     ck_assert_int_eq(task.model.layers[1].activation, FED_SIGMOID);
@@ -516,12 +517,16 @@ END_TEST
 
 static const char known_terms[] =
     "{\"algorithm\":{\"batch_size\":10,\"epochs\":1,\"fraction\":0.10000000000000001,\"kind\":\"fedavg\","
-    "\"learning_rate\":0.20000000000000001,\"learning_rate_decay\":1.0,\"max_delta\":64.0,\"max_updates\":10,"
-    "\"max_weight\":600},\"data\":{\"partition\":{\"clients\":100,\"digest\":"
+    "\"learning_rate\":0.20000000000000001,\"learning_rate_decay\":1.0,\"math\":\"exact\",\"max_delta\":64.0,\"max_"
+    "updates\":10,"
+    "\"max_weight\":600,\"momentum\":0.0,\"weight_decay\":0.0},\"data\":{\"partition\":{\"clients\":100,\"digest\":"
     "\"abababababababababababababababababababababababababababababababab\",\"kind\":\"shards\",\"shards_per_client\":2}},"
-    "\"model\":{\"input\":784,\"layers\":[{\"activation\":\"relu\",\"units\":200},{\"activation\":\"linear\",\"units\":10}]}"
-    ","
+    "\"model\":{\"input\":{\"channels\":784,\"height\":1,\"steps\":1,\"width\":1},"
+    "\"layers\":[{\"activation\":\"relu\",\"kind\":\"dense\",\"units\":200},"
+    "{\"activation\":\"linear\",\"kind\":\"dense\",\"units\":10}],\"loss\":\"softmax_cross_entropy\"},"
     "\"name\":\"t\",\"schema\":1,\"seed\":9223372036854775807}";
+
+#define DENSE_RELU "{\"activation\":\"relu\",\"kind\":\"dense\",\"units\":200}"
 
 static struct fed_task_terms example_terms(void) {
     struct fed_task_terms terms = {
@@ -631,12 +636,31 @@ static const char *const wrong_terms[][2] = {
     {"abab", "ABAB"},
     {"abab", "aba"},
     {"abab", "ababa"},
-    {"\"input\":784", "\"input\":0"},
+    {"\"channels\":784", "\"channels\":0"},
+    {"\"channels\":784,", ""},
+    {"\"height\":1", "\"height\":28"},
+    {"{\"channels\":784,\"height\":1,\"steps\":1,\"width\":1}", "784"},
+    {"\"kind\":\"dense\"", "\"kind\":\"conv2d\""},
+    {"\"kind\":\"dense\"", "\"kind\":\"max_pool\""},
+    {"\"kind\":\"dense\"", "\"kernel\":3,\"kind\":\"dense\""},
+    {"\"kind\":\"dense\",", ""},
+    {"softmax_cross_entropy", "hinge"},
+    {"\"softmax_cross_entropy\"", "\"softmax_cross_entropy\",\"vocabulary\":\"ab\""},
+    {"\"softmax_cross_entropy\"", "\"softmax_cross_entropy\",\"vocabulary\":12"},
+    {"\"softmax_cross_entropy\"", "\"softmax_cross_entropy\",\"vocabulary\":\"aa\""},
+    {"\"input\"", "\"classes\":[],\"input\""},
+    {"\"input\"", "\"classes\":\"a\",\"input\""},
+    {"\"input\"", "\"classes\":[\"a\",\"b\"],\"input\""},
+    {"\"input\"", "\"classes\":[0,1,2,3,4,5,6,7,8,9],\"input\""},
+    {"\"input\"", "\"classes\":[\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"8\"],\"input\""},
+    {"\"input\"", "\"classes\":[\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\\n\"],\"input\""},
+    {"\"momentum\":0.0", "\"momentum\":1.0"},
+    {"\"name\":\"t\"", "\"name\":\"t\\n\""},
     {"\"units\":200", "\"units\":1048577"},
     {"\"relu\"", "\"gelu\""},
     {"\"linear\"", "\"relu\""},
-    {"{\"activation\":\"relu\",\"units\":200},{\"activation\":\"linear\",\"units\":10}", ""},
-    {"{\"activation\":\"relu\",\"units\":200}", "200"},
+    {DENSE_RELU ",{\"activation\":\"linear\",\"kind\":\"dense\",\"units\":10}", ""},
+    {DENSE_RELU, "200"},
     {"\"name\":\"t\"", "\"name\":\"../t\""},
     {"\"schema\":1", "\"schema\":2"},
     {"\"schema\":1,", ""},
@@ -678,7 +702,7 @@ START_TEST(a_difference_is_named_in_the_words_of_the_file) {
         {"\"epochs\":1", "\"epochs\":5", "algorithm.epochs: 1 in the run, 5 in the task"},
         {"0.20000000000000001", "0.05", "algorithm.learning_rate: 0.2 in the run, 0.05 in the task"},
         {"\"units\":200", "\"units\":300", "model.layers[0].units: 200 in the run, 300 in the task"},
-        {"{\"activation\":\"relu\",\"units\":200},", "", "model.layers: 2 of them in the run, 1 of them in the task"},
+        {DENSE_RELU ",", "", "model.layers: 2 of them in the run, 1 of them in the task"},
         {"\"kind\":\"shards\",\"shards_per_client\":2", "\"alpha\":0.5,\"kind\":\"dirichlet\"",
          "data.partition.kind: shards in the run, dirichlet in the task; "
          "data.partition.shards_per_client: 2 in the run, none in the task; "
