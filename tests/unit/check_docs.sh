@@ -58,6 +58,7 @@ check_keys() { # file page
     while read -r file path fallback; do
         [[ $file == "$1" ]] || continue
         name=${path##*\[\].} # of the items of a list the page tells by their own names
+        name=${name%\[\]}      # a list of plain values
         text=$(paragraph "$page" "$name")
         if [[ -z $text ]]; then # "clients.first" may be told under "clients", "layers[].units" under "layers"
             text=$(paragraph "$page" "${name%%.*}")

@@ -94,7 +94,7 @@ START_TEST(wrong_shapes_are_refused_by_layer) {
         ck_assert_msg(strstr(err.text, wrong[i].sentence) == err.text, "%s", err.text);
     }
     struct fed_model_spec spec = small_spec();
-    spec.input = {0};
+    spec.input = (struct fed_shape){0};
     ck_assert_int_eq(fed_model_init(&model, &spec, &err), FED_ECONFIG);
     spec = small_spec();
     spec.n_layers = FED_MAX_LAYERS + 1;
