@@ -67,7 +67,7 @@ struct fed_kernels {
                    size_t n_out);
 
     /* Lists, ascending, the columns of x that are not zero (of either sign) in all rows; returns how many. columns has
-     * room for x_stride entries. */
+     * room for x_stride entries. blas lists them all. */
     size_t (*live_columns)(uint32_t *columns, const float *x, size_t x_stride, size_t rows);
 
     /* Elementwise over n floats (own polynomials, see poly.h). */

@@ -16,6 +16,13 @@ extern const struct fed_kernels fed_kernels_neon;
 /* Lanes of a horizontal sum on every machine, whatever its vectors. */
 #define FED_SUM_LANES 16
 
+/* Floats from the start of all rows to this one, counted in ascending order. */
+static inline size_t row_offset(const struct fed_rows *rows, size_t row) {
+    size_t l = row % rows->counts[2], j = row / rows->counts[2] % rows->counts[1],
+           i = row / rows->counts[2] / rows->counts[1];
+    return i * rows->steps[0] + j * rows->steps[1] + l * rows->steps[2];
+}
+
 static inline size_t live_columns(uint32_t *columns, const float *x, size_t x_stride, size_t rows) {
     size_t n = 0;
     for (size_t k0 = 0; k0 < x_stride; k0 += FED_PANEL) {

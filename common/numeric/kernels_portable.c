@@ -4,12 +4,6 @@
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-static size_t row_offset(const struct fed_rows *rows, size_t row) {
-    size_t l = row % rows->counts[2], j = row / rows->counts[2] % rows->counts[1],
-           i = row / rows->counts[2] / rows->counts[1];
-    return i * rows->steps[0] + j * rows->steps[1] + l * rows->steps[2];
-}
-
 static size_t n_rows(const struct fed_rows *rows) { return rows->counts[0] * rows->counts[1] * rows->counts[2]; }
 
 /* The i-th input that takes part: its k, and where it stands in a row. */
