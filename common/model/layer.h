@@ -2,7 +2,7 @@
  *
  * A layer owns its weights in kernel layout and its outputs; it reads the outputs of the layer before and writes their
  * gradient. Gradients of outputs carry the learning rate and its sign from the loss on (-rate / rows), so an update is a
- * plain accumulation into the weights and no gradient of a weight is ever stored. */
+ * plain accumulation: into the weights, or into their velocities, which the weights then take as they are. */
 #ifndef FED_COMMON_MODEL_LAYER_H
 #define FED_COMMON_MODEL_LAYER_H
 

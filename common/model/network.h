@@ -15,8 +15,8 @@ struct fed_network;
 
 enum fed_network_use {
     FED_NETWORK_EVALUATE, /* forward only: no gradients are kept, which takes less memory */
-    FED_NETWORK_TRAIN,
-    FED_NETWORK_MOMENTUM, /* training with momentum: one more block of parameters */
+    FED_NETWORK_TRAIN,    /* without momentum */
+    FED_NETWORK_MOMENTUM, /* with momentum, which takes one more block of parameters */
 };
 
 /* Stochastic gradient descent as PyTorch's SGD has it: g = gradient + weight_decay * w; v = momentum * v + g; w -= rate * v.
