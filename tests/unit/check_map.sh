@@ -134,7 +134,7 @@ self_test() {
     put common/base/status.c '#include "common/seal/keys.h"'
     put common/seal/keys.c '#include <sodium.h>' '#include "common/numeric/poly.h"'
     put common/numeric/poly.c '#include "common/data/dataset.h"'
-    put common/data/dataset.c '#include <zlib.h>' '#include "common/model/model.h"'
+    put common/data/dataset.c '#include <zlib.h>' '#include "common/config/task.h"'
     put common/model/model.c '#include "common/config/task.h"'
     put common/config/task.c '#include "common/link/link.h"'
     put common/link/link.c '#include "proto/wire.h"' '#include "common/model/model.h"' '  #  include "coordinator/round.h"'
@@ -161,7 +161,7 @@ client/session.c:3: not behind its door
 client/session.c:4: client may not include cli
 common/base/status.c:1: common/base may not include common/seal
 common/config/task.c:1: common/config may not include common/link
-common/data/dataset.c:2: common/data may not include common/model
+common/data/dataset.c:2: common/data may not include common/config
 common/link/link.c:1: common/link may not include proto
 common/link/link.c:2: common/link may not include common/model
 common/link/link.c:3: common/link may not include coordinator
