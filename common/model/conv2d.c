@@ -177,32 +177,38 @@ static void forward(struct layer *layer, size_t rows) {
     }
 }
 
-static void input_gradient(const struct layer *layer, size_t rows) {
+/* The gradient of image b, whose outputs' gradient has come through the activation. The filter is turned. */
+static void input_gradient(const struct layer *layer, size_t b) {
     struct frame frame = gradient_frame(layer);
     struct fed_rows pixels = pixels_of(&layer->x_gradient, layer->in, 1);
     struct fed_inputs in = {.x = layer->at.conv.dilated,
                             .rows = {{1, layer->in.height, layer->in.width}, {0, line_of(&frame), frame.channels}},
                             .runs = layer->spec->kernel,
                             .run_step = line_of(&frame)};
-    turn_filter(layer);
-    for (size_t b = 0; b < rows; b++) {
-        put(layer->at.conv.dilated, &frame, layer->spec->stride, layer->gradient.data + b * layer->gradient.row, layer->out,
-            layer->gradient.pixel);
-        layer->kernels->forward(layer->x_gradient.data + b * layer->x_gradient.row, &pixels, &in, layer->at.conv.flipped,
-                                n_places(layer) * n_out(layer), layer->in.channels, false);
-    }
+    put(layer->at.conv.dilated, &frame, layer->spec->stride, layer->gradient.data + b * layer->gradient.row, layer->out,
+        layer->gradient.pixel);
+    layer->kernels->forward(layer->x_gradient.data + b * layer->x_gradient.row, &pixels, &in, layer->at.conv.flipped,
+                            n_places(layer) * n_out(layer), layer->in.channels, false);
 }
 
 static void backward(struct layer *layer, size_t rows, const struct fed_sgd *sgd) {
+    const struct values *gradient = &layer->gradient;
     struct fed_inputs in = inputs_of(layer, 0, rows);
-    struct fed_rows pixels = pixels_of(&layer->gradient, layer->out, rows);
-    fed_through_activation(layer->gradient.data, layer->y.data, rows * layer->y.row, layer->spec->activation);
+    struct fed_rows pixels = pixels_of(gradient, layer->out, rows);
+    float *bias = fed_parameters_open(&layer->bias, sgd);
     if (fed_layer_passes_on(layer)) {
-        input_gradient(layer, rows);
+        turn_filter(layer);
     }
-    float *weights = fed_parameters_open(&layer->weights[0], sgd), *bias = fed_parameters_open(&layer->bias, sgd);
-    layer->kernels->update(weights, &in, layer->gradient.data, &pixels, n_in(layer), n_out(layer));
-    fed_add_rows(bias, layer->gradient.data, rows * layer->gradient.row / layer->gradient.pixel, layer->gradient.pixel);
+    for (size_t b = 0; b < rows; b++) {
+        float *g = gradient->data + b * gradient->row;
+        fed_through_activation(g, layer->y.data + b * layer->y.row, gradient->row, layer->spec->activation);
+        fed_add_rows(bias, g, gradient->row / gradient->pixel, gradient->pixel);
+        if (fed_layer_passes_on(layer)) {
+            input_gradient(layer, b);
+        }
+    }
+    float *weights = fed_parameters_open(&layer->weights[0], sgd);
+    layer->kernels->update(weights, &in, gradient->data, &pixels, n_in(layer), n_out(layer));
     fed_parameters_close(&layer->weights[0]);
     fed_parameters_close(&layer->bias);
 }

@@ -1,26 +1,56 @@
 /* Losses and their gradients at the outputs of the last layer, which is linear: softmax and sigmoid belong here. */
 #include <assert.h>
+#include <math.h>
 
 #include "common/model/layer.h"
+#include "common/numeric/every_isa.h"
 #include "common/numeric/poly.h"
 
-/* The first of the largest. */
-static size_t argmax(const float *row, size_t n) {
-    size_t best = 0;
-    for (size_t j = 1; j < n; j++) {
-        best = row[j] > row[best] ? j : best;
+#define LANES 16
+
+/* -INFINITY if no element is a number. */
+FED_EVERY_ISA static float largest(const float *row, size_t n) {
+    float lanes[LANES], most = -INFINITY;
+    for (size_t i = 0; i < LANES; i++) {
+        lanes[i] = -INFINITY;
     }
-    return best;
+    for (size_t j = 0; j + LANES <= n; j += LANES) {
+        for (size_t i = 0; i < LANES; i++) {
+            lanes[i] = row[j + i] > lanes[i] ? row[j + i] : lanes[i];
+        }
+    }
+    for (size_t j = n / LANES * LANES; j < n; j++) {
+        lanes[j % LANES] = row[j] > lanes[j % LANES] ? row[j] : lanes[j % LANES];
+    }
+    for (size_t i = 0; i < LANES; i++) {
+        most = lanes[i] > most ? lanes[i] : most;
+    }
+    return most;
 }
 
-/* Turns a row of logits into exponentials that sum to *sum; returns the row's loss. *guess: the class of the largest. */
-static double softmax_loss(const struct fed_kernels *kernels, float *row, size_t n, uint32_t label, float *sum,
-                           size_t *guess) {
+/* n if there is none. */
+static size_t first_equal(const float *row, size_t n, float value) {
+    size_t j = 0;
+    while (j < n && row[j] != value) {
+        j++;
+    }
+    return j;
+}
+
+/* Turns a row of logits into exponentials that sum to *sum; returns the row's loss. */
+static double softmax_loss(const struct fed_kernels *kernels, float *row, size_t n, uint32_t label, float *sum) {
     assert(label < n);
-    *guess = argmax(row, n);
-    float max = row[*guess], own = row[label];
+    float max = largest(row, n), own = row[label];
     *sum = kernels->exp_row(row, n, max);
     return (double)fed_logf(*sum) + ((double)max - (double)own);
+}
+
+FED_EVERY_ISA static void softmax_gradient(float *restrict gradient, const float *restrict exponentials, size_t n,
+                                           uint32_t label, float sum, float scale) {
+    for (size_t j = 0; j < n; j++) {
+        gradient[j] = exponentials[j] / sum * scale;
+    }
+    gradient[label] = (exponentials[label] / sum - 1.0f) * scale;
 }
 
 /* log(1 + e^z) - label * z, without overflow. */
@@ -36,21 +66,17 @@ static float *row_at(const struct values *values, size_t t, size_t b) {
 
 /* One row of one step: its loss, and, unless gradient is NULL, the gradient times scale. */
 static double row_loss(enum fed_loss loss, const struct fed_kernels *kernels, float *y, size_t n, uint32_t label,
-                       const float *targets, float *gradient, float scale, bool *hit) {
+                       const float *targets, float *gradient, float scale) {
     double sum = 0;
     float total;
-    size_t guess;
-    *hit = false;
     switch (loss) {
     case FED_SOFTMAX_CROSS_ENTROPY:
-        sum = softmax_loss(kernels, y, n, label, &total, &guess);
-        *hit = guess == label;
-        for (size_t j = 0; gradient != NULL && j < n; j++) {
-            gradient[j] = (y[j] / total - (j == label ? 1.0f : 0.0f)) * scale;
+        sum = softmax_loss(kernels, y, n, label, &total);
+        if (gradient != NULL) {
+            softmax_gradient(gradient, y, n, label, total, scale);
         }
         return sum;
     case FED_BINARY_CROSS_ENTROPY:
-        *hit = label != 0 ? y[0] > 0.0f : y[0] <= 0.0f; /* what is not a number is neither */
         if (gradient != NULL) {
             gradient[0] = (fed_sigmoidf(y[0]) - (label != 0 ? 1.0f : 0.0f)) * scale;
         }
@@ -68,19 +94,31 @@ static double row_loss(enum fed_loss loss, const struct fed_kernels *kernels, fl
     return 0;
 }
 
-/* In the order (step, row): sums are part of the result. */
+/* Where no output is a number nothing is hit. */
+static bool hits(enum fed_loss loss, const float *y, size_t n, uint32_t label) {
+    switch (loss) {
+    case FED_SOFTMAX_CROSS_ENTROPY: return first_equal(y, n, largest(y, n)) == label;
+    case FED_BINARY_CROSS_ENTROPY: return label != 0 ? y[0] > 0.0f : y[0] <= 0.0f;
+    case FED_MEAN_SQUARED_ERROR: return false;
+    }
+    return false;
+}
+
+/* In the order (step, row): sums are part of the result. n_correct: NULL in training. */
 static double all_rows(enum fed_loss loss, const struct fed_kernels *kernels, const struct layer *last,
-                       const struct fed_batch *batch, size_t rows, float scale, bool training, size_t *n_correct) {
+                       const struct fed_batch *batch, size_t rows, float scale, size_t *n_correct) {
     size_t steps = last->out.steps, n = last->out.channels;
     double sum = 0;
     for (size_t t = 0; t < steps; t++) {
         for (size_t b = 0; b < rows; b++) {
             uint32_t label = batch->labels != NULL ? batch->labels[b * batch->n_targets + t] : 0;
             const float *targets = batch->targets != NULL ? batch->targets + b * batch->n_targets + t * n : NULL;
-            bool hit;
-            sum += row_loss(loss, kernels, row_at(&last->y, t, b), n, label, targets,
-                            training ? row_at(&last->gradient, t, b) : NULL, scale, &hit);
-            *n_correct += hit;
+            float *y = row_at(&last->y, t, b);
+            if (n_correct != NULL) {
+                *n_correct += hits(loss, y, n, label);
+            }
+            sum += row_loss(loss, kernels, y, n, label, targets, n_correct == NULL ? row_at(&last->gradient, t, b) : NULL,
+                            scale);
         }
     }
     return sum / (double)batch->n_targets;
@@ -88,12 +126,11 @@ static double all_rows(enum fed_loss loss, const struct fed_kernels *kernels, co
 
 double fed_loss_gradient(enum fed_loss loss, const struct fed_kernels *kernels, const struct layer *last,
                          const struct fed_batch *batch, size_t rows, float learning_rate) {
-    size_t ignored = 0;
     float scale = -learning_rate / (float)(rows * batch->n_targets);
-    return all_rows(loss, kernels, last, batch, rows, scale, true, &ignored);
+    return all_rows(loss, kernels, last, batch, rows, scale, NULL);
 }
 
 double fed_loss_evaluate(enum fed_loss loss, const struct fed_kernels *kernels, const struct layer *last,
                          const struct fed_batch *batch, size_t rows, size_t *n_correct) {
-    return all_rows(loss, kernels, last, batch, rows, 0.0f, false, n_correct);
+    return all_rows(loss, kernels, last, batch, rows, 0.0f, n_correct);
 }
