@@ -584,7 +584,7 @@ START_TEST(data_that_does_not_fit_the_model_is_refused) {
     task_of(FEATURES + 1, CLASSES);
     expect_refused(FED_EDATA, FED_LIMIT_NONE, images);
     task_of(FEATURES, CLASSES - 1);
-    expect_refused(FED_EDATA, FED_LIMIT_NONE, images);
+    expect_refused(FED_EDATA, FED_LIMIT_NONE, labels);
     task_of(FEATURES, CLASSES); /* the task it had still works */
     ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK);
     begin(4, 1);
