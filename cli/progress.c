@@ -17,8 +17,7 @@ void fed_progress_init(struct fed_progress *progress, bool quiet, bool json) {
                                       .json = json,
                                       .started_ms = fed_clock_ms(),
                                       .accuracy = NAN,
-                                      .loss = NAN,
-                                      .best = NAN};
+                                      .loss = NAN};
 }
 
 void fed_progress_break(struct fed_progress *progress) {
@@ -57,6 +56,8 @@ static void say_round(struct fed_progress *progress, bool last) {
     char text[256], score[96] = "";
     if (isfinite(progress->accuracy)) {
         snprintf(score, sizeof score, "  accuracy %.2f %%  loss %.4f", 100.0 * progress->accuracy, progress->loss);
+    } else if (isfinite(progress->loss)) {
+        snprintf(score, sizeof score, "  loss %.6g", progress->loss);
     }
     snprintf(text, sizeof text, "round %" PRIu64 "/%" PRIu64 "%s  %.3f s a round  at most %.0f s to go", progress->round,
              progress->rounds, score, each, each * (double)(progress->rounds - progress->round));
@@ -85,11 +86,10 @@ static void hear_start(struct fed_progress *progress, const json_t *event, const
 
 static void hear_round(struct fed_progress *progress, const json_t *event) {
     progress->round = (uint64_t)json_integer_value(json_object_get(event, "round"));
-    double accuracy = number(event, "accuracy");
-    if (isfinite(accuracy)) {
+    double accuracy = number(event, "accuracy"), loss = number(event, "loss");
+    if (isfinite(accuracy) || isfinite(loss)) {
         progress->accuracy = accuracy;
-        progress->loss = number(event, "loss");
-        progress->best = accuracy <= progress->best ? progress->best : accuracy;
+        progress->loss = loss;
     }
     say_round(progress, progress->round == progress->rounds);
 }
@@ -98,6 +98,7 @@ static void hear_done(struct fed_progress *progress, const json_t *event) {
     progress->done = true;
     progress->round = (uint64_t)json_integer_value(json_object_get(event, "rounds"));
     progress->accuracy = number(event, "accuracy");
+    progress->loss = number(event, "loss");
     progress->target_round = (uint64_t)json_integer_value(json_object_get(event, "target_round"));
     progress->seconds = number(event, "seconds");
     fed_progress_break(progress);
@@ -132,6 +133,8 @@ void fed_progress_summary(const struct fed_progress *progress) {
     printf("%" PRIu64 " rounds", progress->round);
     if (isfinite(progress->accuracy)) {
         printf(", test accuracy %.2f %%", 100.0 * progress->accuracy);
+    } else if (isfinite(progress->loss)) {
+        printf(", test loss %.6g", progress->loss);
     }
     if (progress->target_round > 0) {
         printf(", target reached in round %" PRIu64, progress->target_round);

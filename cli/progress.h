@@ -12,7 +12,7 @@ struct fed_progress {
     bool started;   /* the coordinator has said that it starts or resumes */
     uint64_t rounds, first_round, round;
     uint64_t said_ms, started_ms;
-    double accuracy, loss, best; /* NaN = not known */
+    double accuracy, loss; /* of the last round that has any; NaN = not known, or none */
     bool done;
     uint64_t target_round;
     double seconds;

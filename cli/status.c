@@ -129,20 +129,25 @@ static void print_recent(const struct fed_status_report *report) {
         const struct fed_store_round *r = &report->recent[i];
         printf("%10" PRIu64 " %8" PRIu32 " %8" PRIu64, r->round, r->attempt, r->clients);
         print_number("  %*.4f", 9, r->accuracy);
-        print_number("  %*.4f", 9, r->loss);
+        print_number("  %*.4g", 9, r->loss);
         print_number("  %*.3f", 9, r->seconds);
         printf(" %12" PRIu64 " %12" PRIu64 "\n", r->bytes_down, r->bytes_up);
     }
 }
 
+/* A model without classes has a loss alone. */
 static void print_result(const struct fed_status_report *report) {
-    if (isnan(report->accuracy)) {
-        printf("accuracy   not evaluated yet\n");
-    } else {
+    if (!isnan(report->accuracy)) {
         printf("accuracy   %.4f, loss %.4f at the last evaluation\n", report->accuracy, report->loss);
+    } else if (!isnan(report->loss)) {
+        printf("loss       %.6g at the last evaluation\n", report->loss);
+    } else {
+        printf("accuracy   not evaluated yet\n");
     }
-    if (report->best_round > 0) {
+    if (report->best_round > 0 && !isnan(report->best_accuracy)) {
         printf("best       %.4f in round %" PRIu64 "\n", report->best_accuracy, report->best_round);
+    } else if (report->best_round > 0) {
+        printf("best       the least loss, in round %" PRIu64 "\n", report->best_round);
     }
     if (report->target_round > 0) {
         printf("target     reached in round %" PRIu64 "\n", report->target_round);

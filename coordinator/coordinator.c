@@ -219,7 +219,9 @@ static int make_round(struct fed_coordinator *c, const struct fed_store_state *s
         .evaluates = c->has_test,
     };
     struct fed_round_world world = {c, world_population, world_client, world_eligible};
-    int rc = fed_round_new(&c->round, &config, &world, state->round, state->accuracy, state->attempt, state->cohort,
+    /* NaN would have it evaluated again; a model without accuracy has no target either, so any number does. */
+    double accuracy = state->evaluated && isnan(state->accuracy) ? 0 : state->accuracy;
+    int rc = fed_round_new(&c->round, &config, &world, state->round, accuracy, state->attempt, state->cohort,
                            state->n_cohort, fed_clock_ms());
     if (rc == FED_OK) {
         struct fed_schedule_world nodes = {c, world_range, world_work};
@@ -346,8 +348,7 @@ static void report_start(struct fed_coordinator *c, const struct fed_store_state
 static bool is_over(const struct fed_coordinator *c, const struct fed_store_state *state) {
     const struct fed_algorithm *algorithm = &c->task->algorithm;
     bool reached = algorithm->target_accuracy > 0 && state->accuracy >= algorithm->target_accuracy;
-    bool evaluated = !c->has_test || !isnan(state->accuracy);
-    return state->finished && evaluated && (state->round >= algorithm->rounds || reached);
+    return state->finished && (!c->has_test || state->evaluated) && (state->round >= algorithm->rounds || reached);
 }
 
 /* What can be checked without touching the run directory comes before it. */

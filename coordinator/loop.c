@@ -240,7 +240,7 @@ int fed_coordinator_run(struct fed_coordinator *c, struct fed_error *err) {
     bool serving = false;
     uint64_t next_tick = 0;
     if (c->over) {
-        fed_report_done(&c->report, c->image->round, c->report.last.accuracy, 0.0, c->image->digest);
+        fed_report_done(&c->report, c->image->round, 0.0, c->image->digest);
         return FED_OK;
     }
     fed_loop_post_kind(c, FED_EVENT_TICK);

@@ -34,7 +34,7 @@ static json_t *hex_string(const uint8_t *bytes, size_t n) {
 }
 
 void fed_report_init(struct fed_report *report, bool json) {
-    *report = (struct fed_report){.json = json, .best_accuracy = NAN};
+    *report = (struct fed_report){.json = json, .last = {.loss = NAN, .accuracy = NAN}};
 }
 
 void fed_report_start(struct fed_report *report, const struct fed_report_start *start) {
@@ -59,10 +59,6 @@ static void say_round(struct fed_report *report, const struct fed_report_round *
     char model[FED_DIGEST_HEX];
     fed_hex(model, r->model, sizeof r->model);
     report->last = *r;
-    if (isfinite(r->accuracy) && !(r->accuracy <= report->best_accuracy)) {
-        report->best_accuracy = r->accuracy;
-        report->best_round = r->round;
-    }
     FED_INFO("report", "round", FED_U64("round", r->round), FED_U64("attempt", r->attempt), FED_U64("clients", r->clients),
              FED_F64("loss", r->loss), FED_F64("accuracy", r->accuracy), FED_F64("seconds", r->seconds),
              FED_STR("model", model));
@@ -112,17 +108,18 @@ void fed_report_abandoned(struct fed_report *report, uint64_t round, uint32_t at
                                  (json_int_t)attempt, "why", why));
 }
 
-void fed_report_done(struct fed_report *report, uint64_t rounds, double accuracy, double seconds, const uint8_t model[32]) {
+void fed_report_done(struct fed_report *report, uint64_t rounds, double seconds, const uint8_t model[32]) {
+    double loss = report->last.loss, accuracy = report->last.accuracy;
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     double rss_mb = (double)usage.ru_maxrss / 1024.0;
     char hex[FED_DIGEST_HEX];
     fed_hex(hex, model, 32);
-    FED_INFO("report", "done", FED_U64("rounds", rounds), FED_F64("accuracy", accuracy),
+    FED_INFO("report", "done", FED_U64("rounds", rounds), FED_F64("accuracy", accuracy), FED_F64("loss", loss),
              FED_U64("target_round", report->target_round), FED_F64("seconds", seconds), FED_STR("model", hex),
              FED_F64("peak_rss_mb", rss_mb));
     json_t *target = report->target_round > 0 ? json_integer((json_int_t)report->target_round) : json_null();
-    print_line(report, json_pack("{s:s, s:I, s:o, s:o, s:f, s:s, s:f}", "event", "done", "rounds", (json_int_t)rounds,
-                                 "accuracy", number_or_null(accuracy), "target_round", target, "seconds", seconds, "model",
-                                 hex, "peak_rss_mb", rss_mb));
+    print_line(report, json_pack("{s:s, s:I, s:o, s:o, s:o, s:f, s:s, s:f}", "event", "done", "rounds", (json_int_t)rounds,
+                                 "accuracy", number_or_null(accuracy), "loss", number_or_null(loss), "target_round", target,
+                                 "seconds", seconds, "model", hex, "peak_rss_mb", rss_mb));
 }

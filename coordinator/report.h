@@ -10,7 +10,7 @@ struct fed_report_round {
     uint64_t round;
     uint32_t attempt;
     uint64_t clients, weight;
-    double loss, accuracy;         /* NaN = not evaluated */
+    double loss, accuracy;         /* NaN = not evaluated, or none (a model without classes) */
     double seconds, train_seconds; /* commit to commit; of all clients together */
     uint64_t bytes_down, bytes_up;
     uint8_t model[32];
@@ -20,8 +20,7 @@ struct fed_report {
     bool json;
     bool holds; /* `held` waits for its evaluation */
     struct fed_report_round held, last;
-    double best_accuracy; /* NaN = none */
-    uint64_t best_round, target_round;
+    uint64_t target_round;
 };
 
 struct fed_report_start {
@@ -41,6 +40,7 @@ void fed_report_evaluated(struct fed_report *report, uint64_t round, double loss
 /* Why nothing has moved for a while ("waits for 2 more clients"). */
 void fed_report_waiting(struct fed_report *report, uint64_t round, const char *why);
 void fed_report_abandoned(struct fed_report *report, uint64_t round, uint32_t attempt, const char *why);
-void fed_report_done(struct fed_report *report, uint64_t rounds, double accuracy, double seconds, const uint8_t model[32]);
+/* With the loss and accuracy of the last round. */
+void fed_report_done(struct fed_report *report, uint64_t rounds, double seconds, const uint8_t model[32]);
 
 #endif

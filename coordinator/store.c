@@ -97,12 +97,11 @@ static const char *const SQL[N_STATEMENTS] = {
     [INSERT_EVALUATION] = "INSERT OR REPLACE INTO evaluations (round, loss, accuracy) VALUES (?, ?, ?)",
     [MARK_TARGET] = "UPDATE meta SET target_round = CASE WHEN ?2 THEN min(ifnull(target_round, ?1), ?1)"
                     " ELSE nullif(target_round, ?1) END",
-    [SELECT_NEWEST] = "SELECT round, model, loss, accuracy FROM rounds LEFT JOIN evaluations USING (round)"
-                      " ORDER BY round DESC LIMIT 1",
-    [SELECT_BEST] = "SELECT round, accuracy FROM evaluations WHERE round >= 1 AND accuracy IS NOT NULL"
-                    " ORDER BY accuracy DESC, round LIMIT 1",
-    [SELECT_LAST_EVALUATED] = "SELECT round, loss, accuracy FROM evaluations WHERE accuracy IS NOT NULL"
-                              " ORDER BY round DESC LIMIT 1",
+    [SELECT_NEWEST] = "SELECT round, model, loss, accuracy, evaluations.round IS NOT NULL FROM rounds"
+                      " LEFT JOIN evaluations USING (round) ORDER BY round DESC LIMIT 1",
+    [SELECT_BEST] = "SELECT round, accuracy FROM evaluations WHERE round >= 1 AND coalesce(accuracy, loss) IS NOT NULL"
+                    " ORDER BY accuracy DESC, iif(accuracy IS NULL, loss, 0), round LIMIT 1",
+    [SELECT_LAST_EVALUATED] = "SELECT round, loss, accuracy FROM evaluations ORDER BY round DESC LIMIT 1",
     [SELECT_ROUNDS] = "SELECT round, attempt, clients, weight, loss, accuracy, seconds, train_seconds, bytes_down, bytes_up,"
                       " model, committed_ms FROM rounds LEFT JOIN evaluations USING (round) WHERE round >= ? ORDER BY round",
     [SELECT_REFUSALS] = "SELECT node, reason, sum(count) FROM refusals GROUP BY node, reason ORDER BY node, reason",
@@ -421,6 +420,7 @@ static int read_newest(struct fed_store_state *out, struct fed_store *store, str
         out->round = fed_query_u64(&q, 0);
         out->loss = fed_query_f64(&q, 2);
         out->accuracy = fed_query_f64(&q, 3);
+        out->evaluated = fed_query_u64(&q, 4) != 0;
         if (!column_copy(out->model_digest, DIGEST_BYTES, &q, 1)) {
             code = fed_sql_damaged(store->sql, "a model digest is not whole", err);
         }

@@ -38,7 +38,8 @@ struct fed_store_state {
     bool has_model; /* round 0 at least is committed */
     uint64_t round; /* last committed round */
     uint8_t model_digest[32];
-    double loss, accuracy; /* of that round; NaN = not evaluated */
+    bool evaluated;
+    double loss, accuracy; /* of that round; NaN = not evaluated, not finite, or none (a model without classes) */
     uint32_t attempt;      /* last attempt opened for round + 1; 0 = none */
     uint64_t *cohort;      /* of that attempt, owned by the caller (free) */
     size_t n_cohort;
@@ -81,14 +82,14 @@ struct fed_store_commit {
     double seconds, train_seconds;
 };
 /* Writes the model file, then transaction 2; then deletes model files that the policy does not keep: the last keep_last
- * (2 at least: the evaluation of the last but one may still be out), the best by accuracy, the one that reached the target;
+ * (2 at least: the evaluation of the last but one may still be out), the best, the one that reached the target;
  * round 0 is kept only while it is the newest. A finished run that commits another round is not finished any more.
  * A failed write leaves the run as it was: FED_EIO, try again. */
 int fed_store_commit(struct fed_store *store, const struct fed_store_commit *commit, uint64_t keep_last,
                      struct fed_error *err) FED_MUST_CHECK;
 
-/* Writes an evaluation, or writes it anew; target_reached marks target_round if no earlier round did, else the mark is taken
- * from this round. */
+/* Writes an evaluation, or writes it anew; NaN is kept as no number at all; target_reached marks target_round if no earlier
+ * round did, else the mark is taken from this round. */
 int fed_store_evaluation(struct fed_store *store, uint64_t round, double loss, double accuracy, bool target_reached,
                          struct fed_error *err) FED_MUST_CHECK;
 int fed_store_finish(struct fed_store *store, uint64_t result_round, struct fed_error *err) FED_MUST_CHECK;
@@ -96,10 +97,11 @@ int fed_store_finish(struct fed_store *store, uint64_t result_round, struct fed_
 /* Path of a round's model file; the caller owns *out. */
 int fed_store_model_path(char **out, const struct fed_store *store, uint64_t round) FED_MUST_CHECK;
 
-/* The first of the rounds (>= 1) with the best accuracy. FED_ENOTFOUND: none was evaluated. */
+/* The first of the rounds (>= 1) with the best accuracy; without accuracies (NaN then), the first with the least loss.
+ * FED_ENOTFOUND: none was evaluated. */
 int fed_store_best(uint64_t *round, double *accuracy, struct fed_store *store, struct fed_error *err) FED_MUST_CHECK;
 
-/* The newest round with an evaluation. FED_ENOTFOUND: none was evaluated. */
+/* The newest round with an evaluation; NaN as above. FED_ENOTFOUND: none was evaluated. */
 int fed_store_last_evaluated(uint64_t *round, double *loss, double *accuracy, struct fed_store *store,
                              struct fed_error *err) FED_MUST_CHECK;
 

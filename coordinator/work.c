@@ -371,8 +371,7 @@ static void end_finish(struct work *work) {
         c->stopped = true;
         return;
     }
-    fed_report_done(&c->report, work->round, c->report.last.accuracy, (double)(fed_clock_ms() - c->started_ms) / 1000.0,
-                    c->image->digest);
+    fed_report_done(&c->report, work->round, (double)(fed_clock_ms() - c->started_ms) / 1000.0, c->image->digest);
     c->finished = true;
 }
 

@@ -69,6 +69,19 @@ START_TEST(a_log_gets_plain_lines) {
 }
 END_TEST
 
+START_TEST(a_model_without_classes_shows_its_loss) {
+    char out[4096], err[4096];
+    catch_output();
+    fed_progress_init(&progress, false, false);
+    hear("{\"event\":\"round\",\"round\":1,\"accuracy\":null,\"loss\":0.03125}");
+    hear("{\"event\":\"done\",\"rounds\":1,\"accuracy\":null,\"loss\":0.03125,\"target_round\":null,\"seconds\":2}");
+    fed_progress_summary(&progress);
+    release_output(out, err);
+    expect_begins(err, "round 1/0  loss 0.03125  ");
+    ck_assert_str_eq(out, "1 rounds, test loss 0.03125, 2.0 s\nrun: \n");
+}
+END_TEST
+
 START_TEST(a_terminal_has_one_line_that_changes) {
     char out[4096], err[4096];
     catch_output();
@@ -151,6 +164,7 @@ int main(void) {
     Suite *suite = suite_create("progress");
     TCase *tests = tcase_create("progress");
     tcase_add_test(tests, a_log_gets_plain_lines);
+    tcase_add_test(tests, a_model_without_classes_shows_its_loss);
     tcase_add_test(tests, a_terminal_has_one_line_that_changes);
     tcase_add_test(tests, json_passes_every_line_through_and_adds_none);
     tcase_add_test(tests, quiet_says_only_the_result);

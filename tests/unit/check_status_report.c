@@ -90,6 +90,25 @@ START_TEST(directory_tells_where_its_run_stands) {
 }
 END_TEST
 
+START_TEST(model_without_classes_has_a_loss_and_a_best_round) {
+    struct fed_status_report report, back;
+    char *text;
+    struct fed_store *store = make_run(3);
+    for (uint64_t round = 1; round <= 3; round++) {
+        double loss = round == 2 ? 0.25 : 0.5;
+        ck_assert_int_eq(fed_store_evaluation(store, round, loss, (double)NAN, false, NULL), FED_OK);
+    }
+    read_run(&report, store);
+    ck_assert_int_eq(fed_status_report_encode(&text, &report), FED_OK);
+    ck_assert_ptr_nonnull(strstr(text, "\"accuracy\":null,\"loss\":0.5,\"best\":{\"round\":2,\"accuracy\":null},"));
+    ck_assert_int_eq(fed_status_report_decode(&back, text, strlen(text), NULL), FED_OK);
+    ck_assert_uint_eq(back.best_round, 2);
+    ck_assert(isnan(back.accuracy) && isnan(back.best_accuracy) && back.loss == 0.5);
+    free(text);
+    remove_run(store, 3);
+}
+END_TEST
+
 START_TEST(run_that_was_never_evaluated_has_nulls) {
     struct fed_status_report report;
     char *text;
@@ -226,6 +245,7 @@ int main(void) {
     TCase *core = tcase_create("core");
     tcase_add_test(core, directory_tells_where_its_run_stands);
     tcase_add_test(core, run_that_was_never_evaluated_has_nulls);
+    tcase_add_test(core, model_without_classes_has_a_loss_and_a_best_round);
     tcase_add_test(core, json_is_the_known_text_both_ways);
     tcase_add_loop_test(core, answer_of_a_stranger_is_refused, 0, sizeof lies / sizeof *lies);
     tcase_add_test(core, more_rows_than_there_is_room_for_are_refused);

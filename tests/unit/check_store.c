@@ -322,11 +322,14 @@ START_TEST(committed_model_is_on_disk_and_is_the_state) {
     store = open_run();
     struct fed_store_state state = state_of(store);
     ck_assert_uint_eq(state.round, 2);
-    ck_assert(isnan(state.accuracy) && isnan(state.loss));
+    ck_assert(!state.evaluated && isnan(state.accuracy) && isnan(state.loss));
     check_sound(store);
     evaluate(store, 2, 0.75, false);
     state = state_of(store);
-    ck_assert(state.accuracy == 0.75 && state.loss == 0.25);
+    ck_assert(state.evaluated && state.accuracy == 0.75 && state.loss == 0.25);
+    ck_assert_int_eq(fed_store_evaluation(store, 2, 0.5, (double)NAN, false, NULL), FED_OK); /* a model without classes */
+    state = state_of(store);
+    ck_assert(state.evaluated && isnan(state.accuracy) && state.loss == 0.5);
     fed_store_close(store);
 }
 END_TEST
@@ -408,6 +411,24 @@ START_TEST(best_is_the_first_of_the_most_accurate) {
     ck_assert_int_eq(fed_store_best(&round, &accuracy, store, NULL), FED_OK);
     ck_assert_uint_eq(round, 3);
     ck_assert(accuracy == 0.8);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(without_accuracies_the_least_loss_is_the_best) {
+    static const double losses[] = {0.1, 0.5, 0.25, (double)NAN, 0.25, (double)INFINITY};
+    uint64_t round = 99;
+    double accuracy = -1, loss = -1;
+    struct fed_store *store = open_run();
+    for (uint64_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+        ck_assert_int_eq(fed_store_evaluation(store, i, losses[i], (double)NAN, false, NULL), FED_OK);
+    }
+    ck_assert_int_eq(fed_store_best(&round, &accuracy, store, NULL), FED_OK);
+    ck_assert_uint_eq(round, 2);
+    ck_assert(isnan(accuracy));
+    ck_assert_int_eq(fed_store_last_evaluated(&round, &loss, &accuracy, store, NULL), FED_OK);
+    ck_assert_uint_eq(round, 5);
+    ck_assert(isnan(accuracy) && isinf(loss));
     fed_store_close(store);
 }
 END_TEST
@@ -828,6 +849,7 @@ int main(void) {
     tcase_add_test(core, client_cannot_count_twice_in_a_round);
     tcase_add_test(core, rows_tell_each_round_and_refusals_in_total);
     tcase_add_test(core, best_is_the_first_of_the_most_accurate);
+    tcase_add_test(core, without_accuracies_the_least_loss_is_the_best);
     tcase_add_test(core, target_is_the_first_round_that_reached_it);
     tcase_add_test(core, finished_run_says_so_until_it_goes_on);
     tcase_add_test(core, last_models_best_and_target_stay);
