@@ -78,7 +78,7 @@ struct fed_kernels {
 
     /* One row of an LSTM cell. gates: (4 * units) i, f, g, o before their activations, replaced by what comes out of them.
      * cell: (units) c of this step = f * c_before + i * g (NULL c_before: zero; fma(f, c_before, i * g)); tanh_cell: its
-     * tanh; hidden = o * tanh(c). */
+     * tanh; hidden = o * tanh(c). No two arrays overlap. */
     void (*lstm_cell)(float *gates, float *cell, float *tanh_cell, float *hidden, const float *cell_before, size_t units);
     /* Its gradient. gates: as left by lstm_cell; d_hidden, d_cell: of this step's h and of its c from the step after;
      * replaces gates by their gradients (before the activations) and d_cell by that of c_before. Every product and sum is
