@@ -106,24 +106,24 @@ def windows(text, unroll):
 
 
 def load_roles(path, unroll):
-    """A line that begins with a form feed names the role of the lines after it; the first 80 % of them train."""
-    roles = {}
-    lines = None
+    """A line that begins with a form feed names the role of the lines after it; the first 80 % of them, at least one, train,
+    the others test. A role without a window to train on is left out."""
+    roles = []
     with open(path, "rb") as file:
         for line in file:
             if line.startswith(b"\f"):
-                lines = roles.setdefault(line, [])
-            elif lines is not None:
-                lines.append(line)
+                roles.append([])
+            else:
+                roles[-1].append(line)
     parts, train, test, start = [], [], [], 0
-    for lines in roles.values():
-        cut = len(lines) * 4 // 5
+    for lines in roles:
+        cut = max(len(lines) * 8 // 10, 1)
         x, y = windows(b"".join(lines[:cut]), unroll)
         if len(x) > 0:
             parts.append(torch.arange(start, start + len(x)))
             train.append((x, y))
+            test.append(windows(b"".join(lines[cut:]), unroll))
             start += len(x)
-        test.append(windows(b"".join(lines[cut:]), unroll))
     tensors = [torch.from_numpy(np.concatenate([pair[i] for pair in pairs])) for pairs in (train, test) for i in (0, 1)]
     return tensors[:2], tensors[2:], parts
 
