@@ -167,6 +167,9 @@ static void print_report(const struct fed_status_report *report) {
     }
     printf("\nclients    %" PRIu64 " in that round\n", report->clients);
     print_result(report);
+    if (!report->reproducible) {
+        printf("arithmetic not exact: no other run need end in the same bits\n");
+    }
     if (report->has_model) {
         fed_hex(hex, report->model, sizeof report->model);
         printf("model      %s\n", hex);

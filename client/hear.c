@@ -82,6 +82,9 @@ static void hear_welcome(struct fed_session *s, const struct fed_msg_welcome *we
                  FED_STR("coordinator", s->config->coordinator));
     }
     s->state = FED_SESSION_READY;
+    if (!same && s->task.math != FED_MATH_EXACT) {
+        fed_session_say_hello(s); /* now that it is known what this node trains with */
+    }
     s->welcomed = true;
     s->refused = false;
     s->said_trouble.text[0] = '\0';

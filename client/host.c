@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/pool.h"
 #include "common/data/dataset.h"
 #include "common/data/partition.h"
+#include "common/numeric/blas.h"
 #include "common/numeric/kernels.h"
 
 #define NICENESS 10 /* of training: the owner's own work comes first, and so do messages */
@@ -133,6 +135,10 @@ const uint8_t *fed_host_partition_digest(const struct fed_host *host) {
 
 const char *fed_host_kernels(const struct fed_host *host) { return host->kernels->name; }
 
+const char *fed_host_family(const struct fed_host *host) {
+    return !host->has_task ? "" : fed_math_name(strcmp(host->kernels->name, "blas") == 0 ? FED_MATH_BLAS : FED_MATH_EXACT);
+}
+
 const struct fed_model *fed_host_model(const struct fed_host *host) { return &host->model; }
 
 struct fed_image *fed_host_image(const struct fed_host *host) {
@@ -174,6 +180,18 @@ static enum fed_limit check_limits(const struct fed_host *host, const struct fed
 }
 
 static void stop_everything(struct fed_host *host);
+
+static int choose_kernels(struct fed_host *host, enum fed_math math, struct fed_error *err) {
+    struct fed_error why = {""};
+    if (math == FED_MATH_BLAS && fed_blas_kernels(&host->kernels, &why) == FED_OK) {
+        FED_INFO("host", "trains with OpenBLAS", FED_STR("core", fed_blas_core()));
+        return FED_OK;
+    }
+    if (math == FED_MATH_BLAS) {
+        FED_WARN("host", "trains in exact arithmetic, not with OpenBLAS as the task asks", FED_STR("why", why.text));
+    }
+    return fed_kernels_choose(&host->kernels, err);
+}
 
 static int make_trainers(struct fed_host *host, size_t rows, size_t largest, bool momentum, struct fed_error *err) {
     for (uint32_t i = 0; i < host->config->workers && !host->has_hook; i++) {
@@ -229,7 +247,10 @@ int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms,
     }
     host->model = model;
     host->has_task = false;
-    rc = make_trainers(host, rows, largest, terms->sgd.momentum > 0, err);
+    rc = choose_kernels(host, terms->math, err);
+    if (rc == FED_OK) {
+        rc = make_trainers(host, rows, largest, terms->sgd.momentum > 0, err);
+    }
     if (rc == FED_OK) {
         host->terms = *terms;
         host->has_task = true;

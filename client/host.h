@@ -32,10 +32,13 @@ void fed_host_free(struct fed_host *host);
 /* The digest of data and split, or NULL where the data is the owner's own. */
 const uint8_t *fed_host_partition_digest(const struct fed_host *host);
 const char *fed_host_kernels(const struct fed_host *host);
+/* The family of kernels it trains with, "exact" or "blas"; "" before it knows a task. */
+const char *fed_host_family(const struct fed_host *host);
 
 enum fed_limit { FED_LIMIT_NONE, FED_LIMIT_MODEL, FED_LIMIT_EPOCHS, FED_LIMIT_MEMORY };
 
-/* The task of the run, from WELCOME. FED_EDATA: the data does not fit the model. FED_ECONFIG: beyond the owner's limits;
+/* The task of the run, from WELCOME. One that asks for OpenBLAS where there is none is trained in exact arithmetic, with a
+ * warning in the log. FED_EDATA: the data does not fit the model. FED_ECONFIG: beyond the owner's limits;
  * *broken (may be NULL) says which. */
 int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms, enum fed_limit *broken,
                       struct fed_error *err) FED_MUST_CHECK;

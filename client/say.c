@@ -28,7 +28,7 @@ void fed_session_say_hello(struct fed_session *s) {
     struct fed_msg_hello *hello = &message.as.hello;
     hello->protocol_minor = FED_PROTOCOL_MINOR;
     snprintf(hello->build, sizeof hello->build, "fedavg %s", FED_VERSION);
-    snprintf(hello->kernel_family, sizeof hello->kernel_family, "exact");
+    snprintf(hello->kernel_family, sizeof hello->kernel_family, "%s", fed_host_family(s->host));
     snprintf(hello->kernels, sizeof hello->kernels, "%s", fed_host_kernels(s->host));
     hello->workers = s->config->workers;
     hello->n_hosted = 1;

@@ -255,6 +255,22 @@ static bool joins_too_often(struct fed_node *node, uint64_t now_ms) {
     return ++node->n_joins > JOINS_MOST;
 }
 
+/* A node that cannot compute as the task asks may train all the same, but then no other run ends in the same bits. */
+static void note_family(struct fed_coordinator *c, size_t node, const char *family) {
+    struct fed_node *n = &c->nodes.nodes[node];
+    const char *wanted = fed_math_name(c->task->algorithm.math);
+    if (strcmp(n->family, family) == 0) {
+        return;
+    }
+    snprintf(n->family, sizeof n->family, "%s", family);
+    if (*family != '\0' && strcmp(family, wanted) != 0) {
+        FED_WARN("control", "not reproducible: other arithmetic than the task asks for", FED_STR("node", node_name(c, node)),
+                 FED_STR("family", family), FED_STR("wanted", wanted));
+        c->other_math = true;
+        fed_work_publish(c);
+    }
+}
+
 static void node_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
                         const struct fed_msg_hello *hello) {
     struct fed_node *n = &c->nodes.nodes[node];
@@ -276,16 +292,13 @@ static void node_joined(struct fed_coordinator *c, size_t node, const struct fed
     n->workers = hello->workers;
     n->n_hosted = hello->n_hosted;
     memcpy(n->hosted, hello->hosted, sizeof n->hosted);
+    note_family(c, node, hello->kernel_family);
     say_welcome(c, node);
     if (!fresh || !n->online) {
         return;
     }
     FED_INFO("control", "node joined", FED_STR("node", node_name(c, node)), FED_STR("build", hello->build),
              FED_STR("kernels", hello->kernels), FED_U64("workers", hello->workers), FED_U64("ranges", hello->n_hosted));
-    if (strcmp(hello->kernel_family, "exact") != 0) {
-        FED_WARN("control", "not reproducible", FED_STR("node", node_name(c, node)),
-                 FED_STR("family", hello->kernel_family));
-    }
     bool sums = c->task->server.partial_sums && fed_roster_entry(c->nodes.roster, node)->partial_sums;
     fed_schedule_node_ready(c->schedule, node, hello->workers, sums);
     post_presence(c, node, FED_EVENT_JOINED);

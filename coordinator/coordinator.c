@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/config/roster_file.h"
+#include "common/numeric/blas.h"
 #include "common/numeric/kernels.h"
 #include "common/seal/digest.h"
 #include "coordinator/coordinator_internal.h"
@@ -259,7 +260,7 @@ static int start_evaluator(struct fed_coordinator *c, struct fed_error *err) {
     if (c->model.n_params > LARGE_MODEL) {
         threads = 1;
     }
-    return fed_evaluator_new(&c->evaluator, &c->model, &c->test, threads, err);
+    return fed_evaluator_new(&c->evaluator, &c->model, &c->test, threads, c->kernels, err);
 }
 
 static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
@@ -324,12 +325,11 @@ static int open_signals(struct fed_coordinator *c, struct fed_error *err) {
 /* -- start and end ------------------------------------------------------------------------------------------------------ */
 
 static void report_start(struct fed_coordinator *c, const struct fed_store_state *state) {
-    const struct fed_kernels *kernels = NULL;
-    bool known = fed_kernels_choose(&kernels, NULL) == FED_OK;
     fed_report_start(&c->report, &(struct fed_report_start){
                                      .resumed = state->has_model,
+                                     .reproducible = fed_work_reproducible(c),
                                      .name = c->task->name,
-                                     .kernels = known ? kernels->name : "none",
+                                     .kernels = c->kernels->name,
                                      .run_id = c->run_id,
                                      .task_digest = c->task_digest,
                                      .round = state->round,
@@ -351,10 +351,21 @@ static bool is_over(const struct fed_coordinator *c, const struct fed_store_stat
     return state->finished && (!c->has_test || state->evaluated) && (state->round >= algorithm->rounds || reached);
 }
 
+/* Without test data there is nothing to compute here, and OpenBLAS is wanted on the nodes alone. */
+static int choose_kernels(struct fed_coordinator *c, struct fed_error *err) {
+    if (c->task->algorithm.math == FED_MATH_EXACT || !fed_data_source_has_test(&c->task->data)) {
+        return fed_kernels_choose(&c->kernels, err);
+    }
+    int rc = fed_blas_kernels(&c->kernels, err);
+    if (rc == FED_OK) {
+        FED_INFO("evaluator", "evaluates with OpenBLAS", FED_STR("core", fed_blas_core()));
+    }
+    return rc;
+}
+
 /* What can be checked without touching the run directory comes before it. */
 static int prepare(struct fed_coordinator *c, struct fed_error *err) {
-    const struct fed_kernels *kernels = NULL;
-    int rc = fed_kernels_choose(&kernels, err);
+    int rc = choose_kernels(c, err);
     if (rc == FED_OK) {
         rc = fed_model_init(&c->model, &c->task->model, err);
     }

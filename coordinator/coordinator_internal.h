@@ -34,6 +34,7 @@ struct fed_coordinator {
     struct fed_coordinator_options options;
 
     /* fixed from start-up */
+    const struct fed_kernels *kernels; /* of evaluation */
     struct fed_model model;
     struct fed_fixed fixed;
     char *terms_text; /* canonical JSON of what defines the result */
@@ -63,6 +64,7 @@ struct fed_coordinator {
     bool broadcast_waits, aggregate_waits; /* until the intake is idle */
     struct fed_nodes nodes;
     struct fed_schedule *schedule;
+    bool other_math; /* some node trains in other arithmetic than the task asks for */
     bool collecting; /* INVITE was performed and the attempt has not ended */
     bool handing_out;
     struct fed_aggregate aggregate;
@@ -137,6 +139,8 @@ int fed_work_finish(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
 /* Evaluates the committed model, which is that of the round. */
 void fed_work_evaluate(struct fed_coordinator *c, uint64_t round);
 void fed_work_collect(struct fed_coordinator *c);
+/* As far as arithmetic goes: would another run of this task end in the same bits? */
+bool fed_work_reproducible(const struct fed_coordinator *c);
 /* Tells HTTP where the run stands now. */
 void fed_work_publish(struct fed_coordinator *c);
 /* Jobs that will never come back, once their pools are gone. */

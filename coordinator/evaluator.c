@@ -88,8 +88,7 @@ static int make_shares(struct fed_evaluator *evaluator, const struct fed_model *
 }
 
 int fed_evaluator_new(struct fed_evaluator **out, const struct fed_model *model, const struct fed_dataset *test,
-                      unsigned threads, struct fed_error *err) {
-    const struct fed_kernels *kernels = NULL;
+                      unsigned threads, const struct fed_kernels *kernels, struct fed_error *err) {
     struct fed_evaluator *evaluator = calloc(1, sizeof *evaluator);
     if (evaluator == NULL) {
         return fed_error_set(err, FED_ENOMEM, "not enough memory to evaluate");
@@ -97,8 +96,8 @@ int fed_evaluator_new(struct fed_evaluator **out, const struct fed_model *model,
     evaluator->test = test;
     evaluator->n_targets = model->spec.loss == FED_MEAN_SQUARED_ERROR ? 0 : model->n_targets;
     evaluator->threads = threads;
-    int rc = fed_kernels_choose(&kernels, err);
-    if (rc == FED_OK && make_shares(evaluator, model, kernels) != FED_OK) {
+    int rc = FED_OK;
+    if (make_shares(evaluator, model, kernels) != FED_OK) {
         rc = fed_error_set(err, FED_ENOMEM, "not enough memory to evaluate a model of %zu parameters", model->n_params);
     }
     if (rc == FED_OK) {

@@ -11,9 +11,9 @@
 
 struct fed_evaluator;
 
-/* model and test are borrowed. Each thread holds a copy of the weights. FED_ECONFIG, FED_ENOMEM, FED_EFAILED. */
+/* model and test are borrowed. Each thread holds a copy of the weights. FED_ENOMEM, FED_EFAILED. */
 int fed_evaluator_new(struct fed_evaluator **out, const struct fed_model *model, const struct fed_dataset *test,
-                      unsigned threads, struct fed_error *err) FED_MUST_CHECK;
+                      unsigned threads, const struct fed_kernels *kernels, struct fed_error *err) FED_MUST_CHECK;
 void fed_evaluator_free(struct fed_evaluator *evaluator); /* waits for the chunks at hand; NULL is allowed */
 
 /* Starts on the image (held until the end). None is going on. */

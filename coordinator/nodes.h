@@ -24,6 +24,7 @@ struct fed_node {
     uint64_t joins_since_ms; /* start of the window in which its connections are counted */
     uint32_t n_joins;
     uint32_t workers;
+    char family[16];   /* of its kernels, as it says: "" before it knows the task */
     uint32_t n_hosted; /* as claimed in HELLO, all within its roster entry */
     struct fed_id_range hosted[FED_RANGES_MAX];
     struct fed_pass pass;

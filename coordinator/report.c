@@ -45,14 +45,15 @@ void fed_report_start(struct fed_report *report, const struct fed_report_start *
     fed_hex(digest, start->task_digest, 32);
     FED_INFO("report", start->resumed ? "resume" : "start", FED_STR("name", start->name), FED_STR("run_dir", start->run_dir),
              FED_U64("round", start->round), FED_U64("rounds", start->rounds), FED_U64("clients", start->clients),
-             FED_STR("kernels", start->kernels), FED_F64("quantum", start->quantum), FED_STR("task", digest));
-    print_line(report, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:f, s:s}", "event",
+             FED_STR("kernels", start->kernels), FED_STR("reproducible", start->reproducible ? "yes" : "no"),
+             FED_F64("quantum", start->quantum), FED_STR("task", digest));
+    print_line(report, json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:f, s:s}", "event",
                                  start->resumed ? "resume" : "start", "name", start->name, "build", FED_VERSION, "libraries",
-                                 libraries, "kernels", start->kernels, "cpu", system.machine, "run_id",
-                                 hex_string(start->run_id, 16), "task_digest", hex_string(start->task_digest, 32), "round",
-                                 (json_int_t)start->round, "rounds", (json_int_t)start->rounds, "clients",
-                                 (json_int_t)start->clients, "parameters", (json_int_t)start->parameters, "quantum",
-                                 start->quantum, "run_dir", start->run_dir));
+                                 libraries, "kernels", start->kernels, "reproducible", (int)start->reproducible, "cpu",
+                                 system.machine, "run_id", hex_string(start->run_id, 16), "task_digest",
+                                 hex_string(start->task_digest, 32), "round", (json_int_t)start->round, "rounds",
+                                 (json_int_t)start->rounds, "clients", (json_int_t)start->clients, "parameters",
+                                 (json_int_t)start->parameters, "quantum", start->quantum, "run_dir", start->run_dir));
 }
 
 static void say_round(struct fed_report *report, const struct fed_report_round *r) {

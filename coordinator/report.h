@@ -24,7 +24,7 @@ struct fed_report {
 };
 
 struct fed_report_start {
-    bool resumed;
+    bool resumed, reproducible;
     const char *name, *kernels;
     const uint8_t *run_id, *task_digest; /* 16, 32 bytes */
     uint64_t round, rounds, clients, parameters;

@@ -37,14 +37,16 @@ static void add_recent(void *context, const struct fed_store_round *round) {
     }
 }
 
-/* name and rounds stand in the two texts of the task; a run that says neither has none. */
+/* name, arithmetic and rounds stand in the two texts of the task; a run that says nothing has no name and is exact. */
 static void read_task(struct fed_status_report *report, const struct fed_store *store) {
     json_t *terms = json_loads(fed_store_task_terms(store), 0, NULL);
     json_t *rest = json_loads(fed_store_task_rest(store), 0, NULL);
     const char *name = json_string_value(json_object_get(terms, "name"));
+    const char *math = json_string_value(json_object_get(json_object_get(terms, "algorithm"), "math"));
     json_int_t rounds = json_integer_value(json_object_get(rest, "rounds"));
     snprintf(report->name, sizeof report->name, "%s", name != NULL ? name : "");
     report->rounds = rounds > 0 ? (uint64_t)rounds : 0;
+    report->reproducible = math == NULL || strcmp(math, "exact") == 0;
     json_decref(terms);
     json_decref(rest);
 }
@@ -136,16 +138,16 @@ static json_t *recents_json(const struct fed_status_report *report) {
 }
 
 int fed_status_report_encode(char **out, const struct fed_status_report *report) {
-    json_t *root =
-        json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}", "name", report->name,
-                  "run_id", hex_json(report->run_id, sizeof report->run_id), "state", report->state, "round",
-                  (json_int_t)report->round, "rounds", (json_int_t)report->rounds, "attempt", (json_int_t)report->attempt,
-                  "clients", (json_int_t)report->clients, "accuracy", number_json(report->accuracy), "loss",
-                  number_json(report->loss), "best", "round", round_json(report->best_round), "accuracy",
-                  number_json(report->best_round > 0 ? report->best_accuracy : (double)NAN), "target_round",
-                  round_json(report->target_round), "model",
-                  report->has_model ? hex_json(report->model, sizeof report->model) : json_null(), "refusals",
-                  refusals_json(report), "recent", recents_json(report));
+    json_t *root = json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}", "name",
+                             report->name, "run_id", hex_json(report->run_id, sizeof report->run_id), "state", report->state,
+                             "round", (json_int_t)report->round, "rounds", (json_int_t)report->rounds, "attempt",
+                             (json_int_t)report->attempt, "clients", (json_int_t)report->clients, "reproducible",
+                             (int)report->reproducible, "accuracy", number_json(report->accuracy), "loss",
+                             number_json(report->loss), "best", "round", round_json(report->best_round), "accuracy",
+                             number_json(report->best_round > 0 ? report->best_accuracy : (double)NAN), "target_round",
+                             round_json(report->target_round), "model",
+                             report->has_model ? hex_json(report->model, sizeof report->model) : json_null(), "refusals",
+                             refusals_json(report), "recent", recents_json(report));
     char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     if (text == NULL) {
@@ -178,6 +180,12 @@ static bool get_u32(uint32_t *out, const json_t *object, const char *key) {
 static bool get_round(uint64_t *out, const json_t *object, const char *key) {
     *out = 0;
     return json_is_null(json_object_get(object, key)) || get_u64(out, object, key);
+}
+
+static bool get_bool(bool *out, const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    *out = json_is_true(value);
+    return json_is_boolean(value);
 }
 
 static bool get_f64(double *out, const json_t *object, const char *key) {
@@ -260,9 +268,10 @@ static bool get_report(struct fed_status_report *r, const json_t *root) {
     return get_text(r->name, sizeof r->name, root, "name") && get_hex(r->run_id, sizeof r->run_id, root, "run_id") &&
            get_text(r->state, sizeof r->state, root, "state") && get_u64(&r->round, root, "round") &&
            get_u64(&r->rounds, root, "rounds") && get_u32(&r->attempt, root, "attempt") &&
-           get_u64(&r->clients, root, "clients") && get_f64(&r->accuracy, root, "accuracy") &&
-           get_f64(&r->loss, root, "loss") && get_round(&r->best_round, best, "round") &&
-           get_f64(&r->best_accuracy, best, "accuracy") && get_round(&r->target_round, root, "target_round") &&
+           get_u64(&r->clients, root, "clients") && get_bool(&r->reproducible, root, "reproducible") &&
+           get_f64(&r->accuracy, root, "accuracy") && get_f64(&r->loss, root, "loss") &&
+           get_round(&r->best_round, best, "round") && get_f64(&r->best_accuracy, best, "accuracy") &&
+           get_round(&r->target_round, root, "target_round") &&
            (!r->has_model || get_hex(r->model, sizeof r->model, root, "model")) &&
            get_refusals(r, json_object_get(root, "refusals")) && get_recent(r, json_object_get(root, "recent"));
 }

@@ -1,8 +1,9 @@
 /* Where a run stands, for people and programs: one plain struct and one JSON object, the same from a run directory and
  * from a live coordinator:
  *
- *     {"name":..,"run_id":"<32 hex>","state":..,"round":..,"rounds":..,"attempt":..,"clients":..,"accuracy":..,"loss":..,
- *      "best":{"round":..,"accuracy":..},"target_round":..,"model":"<64 hex>","refusals":{"<reason>":n,..},
+ *     {"name":..,"run_id":"<32 hex>","state":..,"round":..,"rounds":..,"attempt":..,"clients":..,"reproducible":..,
+ *      "accuracy":..,"loss":..,"best":{"round":..,"accuracy":..},"target_round":..,"model":"<64 hex>",
+ *      "refusals":{"<reason>":n,..},
  *      "recent":[{"round":..,"attempt":..,"clients":..,"weight":..,"loss":..,"accuracy":..,"seconds":..,
  *                 "train_seconds":..,"bytes_down":..,"bytes_up":..,"model":..},..]}
  *
@@ -35,6 +36,7 @@ struct fed_status_report {
     uint64_t rounds;       /* of the task; 0 = not known */
     uint32_t attempt;      /* at round + 1; 0 = none yet */
     uint64_t clients;      /* whose updates are in `round` */
+    bool reproducible;     /* the task's arithmetic is exact, and so is that of all nodes heard since the start */
     double loss, accuracy; /* of the last round that was evaluated; NaN = none */
     uint64_t best_round;   /* 0 = none */
     double best_accuracy;

@@ -92,6 +92,10 @@ static void take_status(struct work *work) {
     }
 }
 
+bool fed_work_reproducible(const struct fed_coordinator *c) {
+    return c->task->algorithm.math == FED_MATH_EXACT && !c->other_math;
+}
+
 void fed_work_publish(struct fed_coordinator *c) {
     char *text = NULL;
     if (c->http == NULL || c->status.name[0] == '\0') {
@@ -100,6 +104,7 @@ void fed_work_publish(struct fed_coordinator *c) {
     snprintf(c->status.state, sizeof c->status.state, "%s", fed_round_phase_name(fed_round_phase(c->round)));
     c->status.attempt = fed_round_attempt(c->round);
     c->status.rounds = c->task->algorithm.rounds;
+    c->status.reproducible = fed_work_reproducible(c);
     if (fed_status_report_encode(&text, &c->status) == FED_OK) {
         fed_http_publish(c->http, text);
     }

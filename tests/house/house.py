@@ -29,7 +29,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 # The keys that the interface promises, by event (fedavg-simulate(1)).
-START_KEYS = {"event", "build", "libraries", "kernels", "cpu", "run_id", "task_digest"}
+START_KEYS = {"event", "build", "libraries", "kernels", "reproducible", "cpu", "run_id", "task_digest"}
 ROUND_KEYS = {"event", "round", "attempt", "clients", "loss", "accuracy", "seconds", "train_seconds", "bytes_down",
               "bytes_up", "model"}
 DONE_KEYS = {"event", "rounds", "accuracy", "target_round", "seconds", "model", "peak_rss_mb"}

@@ -122,7 +122,6 @@ static struct fed_message hello_of(const struct liar *liar) {
     struct fed_message message = {.kind = FED_MSG_HELLO};
     struct fed_msg_hello *hello = &message.as.hello;
     snprintf(hello->build, sizeof hello->build, "lying node");
-    snprintf(hello->kernel_family, sizeof hello->kernel_family, "exact");
     snprintf(hello->kernels, sizeof hello->kernels, "none");
     hello->workers = 4;
     hello->n_hosted = 1;

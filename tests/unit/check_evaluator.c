@@ -17,9 +17,10 @@ static struct fed_model model;
 static struct fed_image *image;
 static struct fed_evaluation expected;
 
+static const struct fed_kernels *kernels;
+
 static void set_up(void) {
     const struct fed_model_spec spec = {.input = {FEATURES}, .n_layers = 2, .layers = {{16, FED_RELU}, {5, FED_LINEAR}}};
-    const struct fed_kernels *kernels = NULL;
     struct fed_network *net = NULL;
     struct fed_rng rng;
     const uint8_t run_id[16] = {1};
@@ -58,7 +59,7 @@ static struct fed_evaluation wait_for(struct fed_evaluator *evaluator) {
 
 START_TEST(any_number_of_threads_gives_the_same_bits_again_and_again) {
     struct fed_evaluator *evaluator = NULL;
-    ck_assert_int_eq(fed_evaluator_new(&evaluator, &model, &test, (unsigned)_i, NULL), FED_OK);
+    ck_assert_int_eq(fed_evaluator_new(&evaluator, &model, &test, (unsigned)_i, kernels, NULL), FED_OK);
     for (int i = 0; i < 20; i++) {
         fed_evaluator_start(evaluator, image);
         struct fed_evaluation result = wait_for(evaluator);
@@ -73,7 +74,7 @@ END_TEST
 START_TEST(an_evaluator_can_be_freed_at_any_moment) {
     for (int i = 0; i < 20; i++) {
         struct fed_evaluator *evaluator = NULL;
-        ck_assert_int_eq(fed_evaluator_new(&evaluator, &model, &test, 3, NULL), FED_OK);
+        ck_assert_int_eq(fed_evaluator_new(&evaluator, &model, &test, 3, kernels, NULL), FED_OK);
         fed_evaluator_start(evaluator, image);
         fed_evaluator_free(evaluator);
         ck_assert_uint_eq(atomic_load(&image->references), 1);

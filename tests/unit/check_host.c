@@ -422,6 +422,29 @@ START_TEST(limits_of_the_owner_hold) {
 }
 END_TEST
 
+START_TEST(a_task_may_ask_for_openblas) {
+    terms.math = FED_MATH_BLAS;
+    open_host(true);
+    ck_assert_str_eq(fed_host_family(host), "blas");
+    ck_assert_str_eq(fed_host_kernels(host), "blas");
+    terms.math = FED_MATH_EXACT;
+    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK);
+    ck_assert_str_eq(fed_host_family(host), "exact");
+    ck_assert_str_ne(fed_host_kernels(host), "blas");
+}
+END_TEST
+
+START_TEST(without_openblas_a_task_for_it_is_trained_in_exact_arithmetic) {
+    const struct fed_host_hook hook = {&counter, count_training};
+    ck_assert_int_eq(setenv("FEDAVG_BLAS", "/nowhere/libopenblas.so.0", 1), 0);
+    ck_assert_int_eq(fed_host_new(&host, &config, &hook, NULL), FED_OK);
+    ck_assert_str_eq(fed_host_family(host), ""); /* the task will tell */
+    terms.math = FED_MATH_BLAS;
+    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, NULL), FED_OK);
+    ck_assert_str_eq(fed_host_family(host), "exact");
+}
+END_TEST
+
 START_TEST(another_task_brings_another_model) {
     open_host(true);
     atomic_store(&counter.held, true);
@@ -609,6 +632,8 @@ int main(void) {
     tcase_add_test(tests, clients_of_others_are_not_trained);
     tcase_add_test(tests, training_beyond_max_train_s_is_stopped_and_told);
     tcase_add_test(tests, limits_of_the_owner_hold);
+    tcase_add_test(tests, a_task_may_ask_for_openblas);
+    tcase_add_test(tests, without_openblas_a_task_for_it_is_trained_in_exact_arithmetic);
     tcase_add_test(tests, another_task_brings_another_model);
     tcase_add_test(tests, a_host_may_go_while_it_trains);
     tcase_add_test(tests, every_client_trains_on_its_own_shard_whatever_the_workers);

@@ -85,7 +85,8 @@ static struct fed_report_round a_round(uint64_t number) {
 START_TEST(first_line_says_what_runs_on_what) {
     struct fed_report report;
     uint8_t run_id[16] = {0xab}, digest[32] = {0xcd};
-    struct fed_report_start start = {.name = "wards",
+    struct fed_report_start start = {.reproducible = true,
+                                     .name = "wards",
                                      .kernels = "avx2",
                                      .run_id = run_id,
                                      .task_digest = digest,
@@ -98,14 +99,16 @@ START_TEST(first_line_says_what_runs_on_what) {
     fed_report_init(&report, true);
     fed_report_start(&report, &start);
     start.resumed = true;
+    start.reproducible = false;
     fed_report_start(&report, &start);
     ck_assert_uint_eq(read_lines(), 2);
     ck_assert_str_eq(event(0), "start");
     ck_assert_str_eq(event(1), "resume");
-    CHECK_KEYS(0, "build", "libraries", "kernels", "cpu", "run_id", "task_digest");
+    CHECK_KEYS(0, "build", "libraries", "kernels", "reproducible", "cpu", "run_id", "task_digest");
     ck_assert_str_eq(json_string_value(key(0, "run_id")), "ab000000000000000000000000000000");
     ck_assert_uint_eq(strlen(json_string_value(key(0, "task_digest"))), 64);
     ck_assert_int_eq(json_integer_value(key(0, "clients")), 100);
+    ck_assert(json_is_true(key(0, "reproducible")) && json_is_false(key(1, "reproducible")));
     ck_assert(fabs(json_number_value(key(0, "quantum")) - 0x1p-35) < 0x1p-60);
 }
 END_TEST

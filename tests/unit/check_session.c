@@ -532,7 +532,7 @@ START_TEST(hello_says_who_we_are) {
     const struct fed_msg_hello *hello = &message->as.hello;
     ck_assert_uint_eq(hello->protocol_minor, FED_PROTOCOL_MINOR);
     ck_assert_str_eq(hello->build, "fedavg " FED_VERSION);
-    ck_assert_str_eq(hello->kernel_family, "exact");
+    ck_assert_str_eq(hello->kernel_family, ""); /* the task will tell */
     ck_assert_str_eq(hello->kernels, fed_host_kernels(w.host));
     ck_assert_uint_eq(hello->workers, 2);
     ck_assert_uint_eq(hello->n_hosted, 1);
@@ -546,6 +546,22 @@ START_TEST(hello_says_who_we_are) {
     message = await(FED_MSG_STATUS); /* and then a sign of life, though nothing is to be done */
     ck_assert_int_eq(message->as.status.phase, FED_PHASE_IDLE);
     free(message);
+}
+END_TEST
+
+START_TEST(with_a_task_for_openblas_the_node_says_what_it_trains_in) {
+    struct fed_message *message;
+    bool told = false;
+    ck_assert_int_eq(setenv("FEDAVG_BLAS", "/nowhere/libopenblas.so.0", 1), 0);
+    w.task.math = FED_MATH_BLAS;
+    start_node(false);
+    greet();
+    while (!told) { /* the first greeting may have been repeated */
+        message = await(FED_MSG_HELLO);
+        told = strcmp(message->as.hello.kernel_family, "exact") == 0;
+        ck_assert(told || message->as.hello.kernel_family[0] == '\0');
+        free(message);
+    }
 }
 END_TEST
 
@@ -1015,6 +1031,7 @@ int main(void) {
     TCase *tests = tcase_create("session");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, hello_says_who_we_are);
+    tcase_add_test(tests, with_a_task_for_openblas_the_node_says_what_it_trains_in);
     tcase_add_test(tests, a_stranger_to_the_coordinator_greets_again);
     tcase_add_test(tests, check_is_welcomed);
     tcase_add_test(tests, check_says_that_the_key_is_not_on_the_roster);

@@ -124,7 +124,8 @@ END_TEST
 
 static const char KNOWN[] =
     "{\"name\":\"ward\",\"run_id\":\"01020000000000000000000000000000\",\"state\":\"collect\",\"round\":7,\"rounds\":40,"
-    "\"attempt\":2,\"clients\":9,\"accuracy\":0.5,\"loss\":0.25,\"best\":{\"round\":6,\"accuracy\":0.75},"
+    "\"attempt\":2,\"clients\":9,\"reproducible\":true,\"accuracy\":0.5,\"loss\":0.25,\"best\":{\"round\":6,\"accuracy\":0."
+    "75},"
     "\"target_round\":null,\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\","
     "\"refusals\":{\"stale\":3},\"recent\":[{\"round\":7,\"attempt\":1,\"clients\":9,\"weight\":900,\"loss\":0.25,"
     "\"accuracy\":null,\"seconds\":1.5,\"train_seconds\":4.5,\"bytes_down\":10,\"bytes_up\":20,"
@@ -140,6 +141,7 @@ START_TEST(json_is_the_known_text_both_ways) {
                                        .rounds = 40,
                                        .attempt = 2,
                                        .clients = 9,
+                                       .reproducible = true,
                                        .loss = 0.25,
                                        .accuracy = 0.5,
                                        .best_round = 6,
