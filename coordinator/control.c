@@ -264,8 +264,8 @@ static void note_family(struct fed_coordinator *c, size_t node, const char *fami
     }
     snprintf(n->family, sizeof n->family, "%s", family);
     if (*family != '\0' && strcmp(family, wanted) != 0) {
-        FED_WARN("control", "not reproducible: other arithmetic than the task asks for", FED_STR("node", node_name(c, node)),
-                 FED_STR("family", family), FED_STR("wanted", wanted));
+        FED_WARN("control", "not reproducible", FED_STR("node", node_name(c, node)), FED_STR("family", family),
+                 FED_STR("wanted", wanted));
         c->other_math = true;
         fed_work_publish(c);
     }

@@ -15,9 +15,8 @@ static uint8_t features[EXAMPLES * FEATURES], labels[EXAMPLES];
 static struct fed_dataset test;
 static struct fed_model model;
 static struct fed_image *image;
-static struct fed_evaluation expected;
-
 static const struct fed_kernels *kernels;
+static struct fed_evaluation expected;
 
 static void set_up(void) {
     const struct fed_model_spec spec = {.input = {FEATURES}, .n_layers = 2, .layers = {{16, FED_RELU}, {5, FED_LINEAR}}};
