@@ -18,13 +18,16 @@ struct shape {
     uint32_t n_symbols; /* 0: sequences of numbers */
     uint32_t inputs;    /* numbers of a step, or units of the embedding */
     uint32_t steps, lstm[2], classes;
+    bool whole; /* all steps go into one prediction */
 };
 
 static const struct shape shapes[] = {
-    {11, 3, 5, {7, 6}, 4},                     /* text, stacked */
-    {0, 5, 4, {8}, 3},                         /* numbers */
-    {0, 2, 1, {7, 5}, 3},                      /* a sequence of length 1 */
-    {6, 4, 1, {3}, 2},     {5, 5, 3, {33}, 9}, /* gates that leave most of their last panel empty */
+    {11, 3, 5, {7, 6}, 4},   /* text, stacked */
+    {0, 5, 4, {8}, 3},       /* numbers */
+    {0, 3, 4, {5}, 3, true}, /* numbers, one label for all of them */
+    {0, 2, 1, {7, 5}, 3},    /* a sequence of length 1 */
+    {6, 4, 1, {3}, 2},       /* a text of length 1 */
+    {5, 5, 3, {33}, 9},      /* gates that leave most of their last panel empty */
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes, N_SMALL_SHAPES = N_SHAPES - 1 };
 
@@ -39,6 +42,9 @@ static struct fed_model build(const struct shape *shape) {
     }
     for (size_t i = 0; i < 2 && shape->lstm[i] > 0; i++) {
         spec.layers[spec.n_layers++] = (struct fed_layer_spec){shape->lstm[i], .kind = FED_LSTM};
+    }
+    if (shape->whole) {
+        spec.layers[spec.n_layers++] = (struct fed_layer_spec){.kind = FED_FLATTEN};
     }
     spec.layers[spec.n_layers++] = (struct fed_layer_spec){shape->classes};
     ck_assert_msg(fed_model_init(&model, &spec, &err) == FED_OK, "%s", err.text);
@@ -144,6 +150,12 @@ static void double_dense(sequence y, sequence x, const double *w, const double *
     }
 }
 
+static void double_flatten(sequence y, sequence x, size_t steps, size_t n) {
+    for (size_t i = 0; i < steps * n; i++) {
+        y[0][i] = x[i / n][i % n];
+    }
+}
+
 static void double_input(sequence x, const struct fed_model *model, const struct fed_batch *batch, size_t b,
                          const double *embedding) {
     struct fed_shape in = model->layers[0].in;
@@ -161,7 +173,7 @@ static void double_input(sequence x, const struct fed_model *model, const struct
 /* The loss of one example: mean over its steps. */
 static double double_row_loss(const struct fed_model *model, const double *params, const struct fed_batch *batch, size_t b) {
     static sequence values[2];
-    size_t steps = model->layers[0].in.steps, at = 0;
+    size_t steps = 0, at = 0;
     bool text = model->spec.layers[0].kind == FED_EMBEDDING;
     double sum = 0;
     memset(values, 0, sizeof values);
@@ -169,9 +181,12 @@ static double double_row_loss(const struct fed_model *model, const double *param
     for (uint32_t l = text; l < model->spec.n_layers; l++, at = !at) {
         const struct fed_model_layer *layer = &model->layers[l];
         const struct fed_tensor *t = &model->tensors[layer->first_tensor];
+        steps = layer->in.steps;
         if (model->spec.layers[l].kind == FED_LSTM) {
             double_lstm(values[!at], values[at], params + t[0].offset, params + t[1].offset, params + t[2].offset, steps,
                         layer->in.channels, layer->out.channels);
+        } else if (model->spec.layers[l].kind == FED_FLATTEN) {
+            double_flatten(values[!at], values[at], steps, layer->in.channels);
         } else {
             double_dense(values[!at], values[at], params + t[0].offset, params + t[1].offset, steps, layer->in.channels,
                          layer->out.channels);
@@ -404,7 +419,7 @@ START_TEST(an_evaluation_computes_what_a_step_computes) {
         const float *outputs = fed_network_outputs(step, ROWS, &strides[0]);
         const float *others = fed_network_outputs(evaluation, ROWS, &strides[1]);
         ck_assert_uint_eq(strides[0], strides[1]);
-        ck_assert_mem_eq(outputs, others, model.layers[0].in.steps * ROWS * strides[0] * sizeof *outputs);
+        ck_assert_mem_eq(outputs, others, model.n_targets * ROWS * strides[0] * sizeof *outputs);
         ck_assert(loss == fed_network_step(step, ROWS, &sgd));
         fed_network_load(step, params);
     }
