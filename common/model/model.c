@@ -79,16 +79,6 @@ const char *fed_activation_name(enum fed_activation activation) {
     return activation_names[activation];
 }
 
-int fed_activation_parse(enum fed_activation *out, const char *name) {
-    for (size_t i = 0; i < COUNT(activation_names); i++) {
-        if (strcmp(activation_names[i], name) == 0) {
-            *out = (enum fed_activation)i;
-            return 0;
-        }
-    }
-    return FED_ENOTFOUND;
-}
-
 const char *fed_layer_kind_name(enum fed_layer_kind kind) {
     assert((size_t)kind < COUNT(kind_names));
     return kind_names[kind];
@@ -264,9 +254,10 @@ static int check_last(const struct fed_model_spec *spec, struct fed_error *err) 
 static int check_spec(const struct fed_model_spec *spec, struct fed_error *err) {
     char text[64];
     size_t inputs = fed_shape_size(spec->input);
-    if ((spec->n_symbols == 0 && spec->input.channels < 1) || inputs > FED_MAX_FEATURES) {
+    bool no_numbers = spec->n_symbols == 0 && spec->input.channels < 1;
+    if (no_numbers || inputs > FED_MAX_FEATURES) {
         return fed_error_set(err, FED_ECONFIG, "model.input: %s found, 1 to %zu numbers in all are allowed",
-                             inputs == 1 ? "0" : fed_shape_text(text, spec->input), FED_MAX_FEATURES);
+                             no_numbers ? "0" : fed_shape_text(text, spec->input), FED_MAX_FEATURES);
     }
     if (spec->n_symbols > FED_MAX_SYMBOLS || (spec->n_symbols > 0 && inputs != at_least_1(spec->input.steps))) {
         return fed_error_set(err, FED_ECONFIG, "model.input: of symbols only steps can be given");

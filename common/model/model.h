@@ -111,11 +111,10 @@ void fed_model_preset_resize(struct fed_model_spec *spec);
  * "model.layers[2].units: ", and says what was found there and what is allowed. */
 int fed_model_init(struct fed_model *out, const struct fed_model_spec *spec, struct fed_error *err) FED_MUST_CHECK;
 
-/* Words of the task file. The parsers: FED_ENOTFOUND if there is no such word. */
-const char *fed_activation_name(enum fed_activation activation);
-int fed_activation_parse(enum fed_activation *out, const char *name) FED_MUST_CHECK;
-const char *fed_layer_kind_name(enum fed_layer_kind kind); /* dense, conv2d, max_pool, flatten, embedding, lstm */
-const char *fed_padding_name(enum fed_padding padding);    /* same, valid */
+/* Words of the task file. */
+const char *fed_activation_name(enum fed_activation activation); /* linear, relu, tanh, sigmoid */
+const char *fed_layer_kind_name(enum fed_layer_kind kind);       /* dense, conv2d, max_pool, flatten, embedding, lstm */
+const char *fed_padding_name(enum fed_padding padding);          /* same, valid */
 const char *fed_loss_name(enum fed_loss loss); /* softmax_cross_entropy, binary_cross_entropy, mean_squared_error */
 
 /* Glorot uniform weights (Glorot and Bengio 2010), zero biases; a pure function of seed and shapes. params: n_params. One
