@@ -10,7 +10,9 @@
 #include "common/base/status.h"
 #include "common/numeric/kernels.h"
 
-/* The environment variable FEDAVG_BLAS names another library to load than libopenblas.so.0. FED_ECONFIG with a sentence
+/* Several threads call the library at once; a serial one must have been built for that (USE_LOCKING), as Debian's is.
+ *
+ * The environment variable FEDAVG_BLAS names another library to load than libopenblas.so.0. FED_ECONFIG with a sentence
  * that says which could not be loaded, why, and which package holds it. Thread-safe. */
 int fed_blas_kernels(const struct fed_kernels **out, struct fed_error *err) FED_MUST_CHECK;
 

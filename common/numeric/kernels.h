@@ -90,7 +90,7 @@ struct fed_kernels {
 /* The best exact set this processor runs, or the one named in the environment variable FEDAVG_KERNELS
  * ("portable", "neon", "avx2", "avx512"): FED_ECONFIG with a sentence if that name is unknown or the processor lacks it. */
 int fed_kernels_choose(const struct fed_kernels **out, struct fed_error *err) FED_MUST_CHECK;
-/* By name; NULL if unknown or not runnable here. For tests and benchmarks. */
+/* An exact set by name; NULL if unknown or not runnable here. For tests and benchmarks. */
 const struct fed_kernels *fed_kernels_by_name(const char *name);
 
 #endif

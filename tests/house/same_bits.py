@@ -39,8 +39,9 @@ def kernels_do_not_matter():
         task = scene_task(scene)
         expected = scene.result(task, "portable", env={"FEDAVG_KERNELS": "portable"})
         house.check(expected.first["kernels"] == "portable", f"ran {expected.first['kernels']}")
-        flags = {flag for line in open("/proc/cpuinfo") if line.startswith("flags") for flag in line.split()}
-        for kernels, needed in (("avx2", {"avx2", "fma"}), ("avx512", {"avx512f", "avx512dq", "avx512vl", "avx512bw"})):
+        flags = {flag for line in open("/proc/cpuinfo") if line.startswith(("flags", "Features")) for flag in line.split()}
+        for kernels, needed in (("neon", {"asimd"}), ("avx2", {"avx2", "fma"}),
+                                ("avx512", {"avx512f", "avx512dq", "avx512vl", "avx512bw"})):
             if needed <= flags:
                 found = scene.result(task, kernels, env={"FEDAVG_KERNELS": kernels})
                 house.check(found.first["kernels"] == kernels, f"ran {found.first['kernels']}")

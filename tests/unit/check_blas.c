@@ -2,6 +2,7 @@
  */
 #include <check.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,6 +163,54 @@ START_TEST(input_gradients_are_near) {
 }
 END_TEST
 
+enum { THREADS = 4, SIDE = 96, TURNS = 200 };
+
+struct worker {
+    pthread_t thread;
+    float *x, *panels, *want, *got;
+};
+
+static void multiply(const struct worker *worker, float *z) {
+    struct fed_rows rows = fed_rows_plain(SIDE, SIDE);
+    struct fed_inputs in = {.x = worker->x, .rows = rows, .runs = 1};
+    blas->forward(z, &rows, &in, worker->panels, SIDE, SIDE, false);
+}
+
+static void *multiply_again_and_again(void *context) {
+    struct worker *worker = context;
+    for (int i = 0; i < TURNS; i++) {
+        multiply(worker, worker->got);
+        if (memcmp(worker->got, worker->want, SIDE * SIDE * sizeof(float)) != 0) {
+            return worker;
+        }
+    }
+    return NULL;
+}
+
+START_TEST(threads_do_not_disturb_each_other) {
+    struct worker workers[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){.x = make(SIDE * SIDE, true),
+                                     .panels = make(SIDE * SIDE, true),
+                                     .want = make(SIDE * SIDE, false),
+                                     .got = make(SIDE * SIDE, false)};
+        multiply(&workers[i], workers[i].want);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_create(&workers[i].thread, NULL, multiply_again_and_again, &workers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *failed;
+        ck_assert_int_eq(pthread_join(workers[i].thread, &failed), 0);
+        ck_assert_ptr_null(failed);
+        free(workers[i].x);
+        free(workers[i].panels);
+        free(workers[i].want);
+        free(workers[i].got);
+    }
+}
+END_TEST
+
 START_TEST(the_core_is_told_and_fits_this_processor) {
     const char *core = fed_blas_core();
     ck_assert_str_ne(core, "");
@@ -200,6 +249,7 @@ int main(void) {
     tcase_add_test(near, products_over_steps_are_near);
     tcase_add_test(near, convolutions_are_near);
     tcase_add_test(near, input_gradients_are_near);
+    tcase_add_test(near, threads_do_not_disturb_each_other);
     tcase_add_test(near, the_core_is_told_and_fits_this_processor);
     suite_add_tcase(suite, near);
     tcase_add_test(loading, without_the_library_a_sentence_names_the_package);

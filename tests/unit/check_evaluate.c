@@ -106,7 +106,7 @@ START_TEST(the_sum_goes_over_fixed_chunks_whatever_the_network_holds) {
 END_TEST
 
 START_TEST(all_kernel_sets_evaluate_to_the_same_bits) {
-    static const char *const names[] = {"portable", "avx2", "avx512"};
+    static const char *const names[] = {"portable", "neon", "avx2", "avx512"};
     struct fed_evaluation first, other;
     struct fed_network *net = new_network(FED_EVALUATE_CHUNK, fed_kernels_by_name("portable"));
     first = evaluate_all(net, &model, params, &dataset);

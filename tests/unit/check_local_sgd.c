@@ -12,7 +12,7 @@
 
 enum { EXAMPLES = 60, INPUTS = 45, CLASSES = 5, SHARD = 37 };
 
-static const char *const set_names[] = {"portable", "avx2", "avx512"};
+static const char *const set_names[] = {"portable", "neon", "avx2", "avx512"};
 #define N_SETS (sizeof set_names / sizeof *set_names)
 
 static struct fed_model model;

@@ -9,7 +9,7 @@
 #include "common/model/network.h"
 #include "tests/unit/double_network.h"
 
-static const char *const set_names[] = {"portable", "avx2", "avx512"};
+static const char *const set_names[] = {"portable", "neon", "avx2", "avx512"};
 #define N_SETS (sizeof set_names / sizeof *set_names)
 
 static uint32_t state = 1;

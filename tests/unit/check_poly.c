@@ -8,7 +8,7 @@
 #include "common/numeric/kernels.h"
 #include "common/numeric/poly.h"
 
-static const char *const set_names[] = {"portable", "avx2", "avx512"};
+static const char *const set_names[] = {"portable", "neon", "avx2", "avx512"};
 #define N_SETS (sizeof set_names / sizeof *set_names)
 
 static float float_of(uint32_t bits) {
