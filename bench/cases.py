@@ -1,8 +1,10 @@
 """What bench/run and bench/memory measure: each case is a task for `fedavg simulate` and the same work for
 bench/torch_fedavg.py. Only what both need lives here."""
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 MNIST = os.path.join(ROOT, "data/mnist")
@@ -108,3 +110,13 @@ def write_roles(path, text_path):
             test = [lines.pop(0) for _ in range(-(-len(train) // 4)) if lines]
             assert (len(train) + len(test)) * 8 // 10 == len(train)
             file.write(b"".join(train + test))
+
+
+@contextlib.contextmanager
+def workspace(wanted, text_path):
+    """A directory for the time of a measurement, and in it the roles, if a case wants them."""
+    with tempfile.TemporaryDirectory(prefix="fedavg-bench-") as scratch:
+        roles = os.path.join(scratch, "roles.txt")
+        if any(case.torch_model == "charlstm" for case in wanted):
+            write_roles(roles, text_path)
+        yield scratch, roles
