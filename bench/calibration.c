@@ -78,7 +78,7 @@ static const struct fma_pass {
     double lanes;
     void (*run)(void);
 } fma_passes[] = {
-    /* widest first */
+/* widest first */
 #if defined(__x86_64__)
     {"avx512", 16, fma_avx512},
     {"avx2", 8, fma_avx2},

@@ -67,7 +67,8 @@ static double evaluate_once(struct fed_evaluator *evaluator, struct fed_image *i
     return seconds_now() - start;
 }
 
-static void measure(const struct fed_model *model, const struct fed_dataset *test, unsigned threads, double duration) {
+static void measure(const struct fed_model *model, const struct fed_dataset *test, const struct fed_kernels *kernels,
+                    unsigned threads, double duration) {
     static const uint8_t run_id[16];
     struct fed_evaluator *evaluator;
     struct fed_image *image;
@@ -79,7 +80,7 @@ static void measure(const struct fed_model *model, const struct fed_dataset *tes
     if (fed_image_finish(image, model, run_id) != FED_OK) {
         fail("out of memory");
     }
-    if (fed_evaluator_new(&evaluator, model, test, threads, &err) != FED_OK) {
+    if (fed_evaluator_new(&evaluator, model, test, threads, kernels, &err) != FED_OK) {
         fail(err.text);
     }
     double best = 1e9, end = seconds_now() + duration;
@@ -87,8 +88,8 @@ static void measure(const struct fed_model *model, const struct fed_dataset *tes
         double seconds = evaluate_once(evaluator, image);
         best = seconds < best ? seconds : best;
     } while (seconds_now() < end);
-    printf("%-10s %u %s  %9.2f ms  %9.0f examples/s\n", model->spec.preset, threads, threads == 1 ? "thread " : "threads",
-           1e3 * best, (double)test->n_examples / best);
+    printf("%-10s %-8s %u %s  %9.2f ms  %9.0f examples/s\n", model->spec.preset, kernels->name, threads,
+           threads == 1 ? "thread " : "threads", 1e3 * best, (double)test->n_examples / best);
     fflush(stdout);
     fed_evaluator_free(evaluator);
     fed_image_release(image);
@@ -99,8 +100,9 @@ int main(int argc, char **argv) {
     double duration = argc > 1 ? atof(argv[1]) : 1.0;
     const char *folder = argc > 2 ? argv[2] : "data/mnist";
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const struct fed_kernels *kernels;
     struct fed_error err;
-    if (fed_seal_setup(&err) != FED_OK) {
+    if (fed_seal_setup(&err) != FED_OK || fed_kernels_choose(&kernels, &err) != FED_OK) {
         fail(err.text);
     }
     calibration_print();
@@ -116,9 +118,9 @@ int main(int argc, char **argv) {
         } else {
             load_images(&test, &model, folder);
         }
-        measure(&model, &test, 1, duration);
+        measure(&model, &test, kernels, 1, duration);
         if (cores > 1) {
-            measure(&model, &test, (unsigned)cores, duration);
+            measure(&model, &test, kernels, (unsigned)cores, duration);
         }
         fed_dataset_fini(&test);
     }
