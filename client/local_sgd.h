@@ -26,14 +26,15 @@ struct fed_sgd_report {
 /* The most rows of one step that a network needs for these terms and shards of up to largest_shard examples. */
 size_t fed_local_sgd_rows(uint32_t batch_size, size_t largest_shard);
 
-/* Trains from params (n_params) and writes delta[i] = fl32(w_k[i] - params[i]). scratch: at least n_shard u32 for the
- * order and fed_local_sgd_rows() u32 for labels are allocated inside the trainer, once.
- * FED_EINTERRUPTED if *cancel turned true (delta is then unspecified); cancel may be NULL. */
+/* What one training thread needs: a network and the order of the shard. Nothing is allocated while it trains. */
 struct fed_trainer;
 /* momentum: there is some in the terms to come. FED_ENOMEM. */
 int fed_trainer_new(struct fed_trainer **out, const struct fed_model *model, const struct fed_kernels *kernels,
                     size_t max_rows, size_t largest_shard, bool momentum) FED_MUST_CHECK;
 void fed_trainer_free(struct fed_trainer *trainer);
+
+/* Trains from params (n_params) and writes delta[i] = fl32(w_k[i] - params[i]). FED_EINTERRUPTED if *cancel turned true
+ * (delta is then unspecified); cancel may be NULL. */
 int fed_local_sgd(struct fed_trainer *trainer, float *delta, struct fed_sgd_report *report, const float *params,
                   const struct fed_dataset *dataset, const uint32_t *shard, size_t n_shard,
                   const struct fed_sgd_terms *terms, const atomic_bool *cancel) FED_MUST_CHECK;

@@ -6,8 +6,6 @@
 
 /* Floats of weights that stay in the second cache between the gradient of the inputs, which reads them, and their update. */
 #define BLOCK_FLOATS ((size_t)1 << 18)
-/* Rows from which on it pays to turn the weights over. */
-#define MANY_ROWS 64
 
 static size_t n_in(const struct layer *layer) { return layer->in.channels; }
 static size_t n_out(const struct layer *layer) { return layer->out.channels; }
@@ -26,8 +24,8 @@ static void place(struct layer *layer, struct arena *arena) {
     fed_parameters_place(&layer->bias, layer, arena, fed_panels_padded(n_out(layer)));
     if (skips_columns(layer)) {
         layer->at.dense.column_list = fed_arena_take(arena, 1, layer->x.row);
-    } else if (layer->use != FED_NETWORK_EVALUATE && fed_layer_passes_on(layer) &&
-               layer->max_batch >= (MANY_ROWS + layer->in.steps - 1) / layer->in.steps) {
+    }
+    if (layer->in.steps > 1 && layer->use != FED_NETWORK_EVALUATE && fed_layer_passes_on(layer)) {
         layer->at.dense.turned = fed_arena_take(arena, 1, fed_panels_size(n_out(layer), n_in(layer)));
     }
     fed_layer_place_outputs(layer, arena);
@@ -79,8 +77,9 @@ static void forward(struct layer *layer, size_t rows) {
     }
 }
 
-/* With many rows the turned weights, which were made for that, are read as on the way forward: the same sums, faster. */
-static void turned_input_gradient(const struct layer *layer, size_t rows, const struct fed_rows *g_rows) {
+/* A sequence has many rows, a few at each step: with its weights turned over, all of them go one way as on the way forward.
+ */
+static void sequence_gradient(const struct layer *layer, size_t rows, const struct fed_rows *g_rows) {
     struct fed_rows x_rows = rows_of(&layer->x_gradient, layer->in.steps, rows);
     struct fed_inputs gradients = {.x = layer->gradient.data, .rows = *g_rows, .runs = 1};
     fed_panels_transpose(layer->at.dense.turned, layer->weights[0].w, n_in(layer), n_out(layer));
@@ -88,16 +87,14 @@ static void turned_input_gradient(const struct layer *layer, size_t rows, const 
                             false);
 }
 
+/* Outputs first ... first + width - 1 of the inputs' gradient. */
 static void input_gradient(const struct layer *layer, size_t rows, size_t first, size_t width) {
-    const float *w = layer->weights[0].w + first * n_in(layer);
-    for (size_t t = 0; t < layer->in.steps; t++) {
-        layer->kernels->input_gradient(layer->x_gradient.data + t * layer->x_gradient.step, layer->x_gradient.row,
-                                       layer->gradient.data + t * layer->gradient.step + first, layer->gradient.row, rows, w,
-                                       n_in(layer), width, first > 0);
-    }
+    layer->kernels->input_gradient(layer->x_gradient.data, layer->x_gradient.row, layer->gradient.data + first,
+                                   layer->gradient.row, rows, layer->weights[0].w + first * n_in(layer), n_in(layer), width,
+                                   first > 0);
 }
 
-/* Outputs first ... first + width - 1 of the update. */
+/* And of the update. */
 static void update(const struct layer *layer, const struct fed_inputs *in, const struct fed_rows *g_rows, size_t first,
                    size_t width, const struct fed_sgd *sgd) {
     const struct parameters *all = &layer->weights[0];
@@ -121,18 +118,17 @@ static void update_bias(const struct layer *layer, size_t rows, const struct fed
 static void backward(struct layer *layer, size_t rows, const struct fed_sgd *sgd) {
     struct fed_inputs in = inputs_of(layer, rows);
     struct fed_rows g_rows = rows_of(&layer->gradient, layer->out.steps, rows);
-    size_t block = block_of(layer), n_rows = layer->in.steps * rows;
-    bool passes_on = fed_layer_passes_on(layer), turns = layer->at.dense.turned != NULL && n_rows >= MANY_ROWS;
+    size_t block = block_of(layer);
     for (size_t t = 0; t < layer->out.steps; t++) {
         fed_through_activation(layer->gradient.data + t * layer->gradient.step, layer->y.data + t * layer->y.step,
                                rows * layer->y.row, layer->spec->activation);
     }
-    if (passes_on && turns) {
-        turned_input_gradient(layer, rows, &g_rows);
+    if (fed_layer_passes_on(layer) && layer->in.steps > 1) {
+        sequence_gradient(layer, rows, &g_rows);
     }
     for (size_t first = 0; first < n_out(layer); first += block) {
         size_t width = n_out(layer) - first < block ? n_out(layer) - first : block;
-        if (passes_on && !turns) {
+        if (fed_layer_passes_on(layer) && layer->in.steps == 1) {
             input_gradient(layer, rows, first, width);
         }
         update(layer, &in, &g_rows, first, width, sgd);

@@ -57,7 +57,7 @@ struct layer {
     struct parameters bias;
     union {
         struct {
-            float *turned;         /* weights turned over, for the way back of many rows; else NULL */
+            float *turned;         /* of a sequence: weights turned over, for the way back */
             uint32_t *column_list; /* room for the inputs that are not zero in the whole batch */
             const uint32_t
                 *columns; /* that list, or NULL if it holds all inputs: the same products either way, but faster */

@@ -52,6 +52,8 @@ static const struct {
     {"a class at every step", {.input = {.channels = 5, .steps = 6}, .n_layers = 3, .layers = {{7, FED_TANH}, {35, FED_RELU}, {4}}}},
     {"a logit at every step", {.loss = FED_BINARY_CROSS_ENTROPY, .input = {.channels = 5, .steps = 3}, .n_layers = 1, .layers = {{1}}}},
     {"numbers at every step", {.loss = FED_MEAN_SQUARED_ERROR, .input = {.channels = 2, .steps = 3}, .n_layers = 2, .layers = {{4, FED_TANH}, {2}}}},
+    {"blocks of wide weights", {.input = {2}, .n_layers = 3, .layers = {{4200, FED_TANH}, {33, FED_TANH}, {2}}}},
+    {"images at every step flattened", {.input = {.channels = 2, .steps = 3, .height = 2, .width = 4}, .n_layers = 3, .layers = {FLATTEN, {6, FED_TANH}, {3}}}},
     {"a sequence flattened", {.input = {.channels = 3, .steps = 5}, .n_layers = 4, .layers = {{4, FED_TANH}, FLATTEN, {6, FED_TANH}, {3}}}},
 };
 /* clang-format on */
@@ -393,6 +395,38 @@ START_TEST(a_pool_hides_no_nan) {
 }
 END_TEST
 
+/* The same numbers as an image of one channel and as a vector: no column is read otherwise, nothing is learnt otherwise. */
+START_TEST(an_image_flattened_at_once_is_a_vector) {
+    const struct fed_model_spec specs[] = {{.input = IMAGE(6, 7, 1), .n_layers = 3, .layers = {FLATTEN, {9, FED_TANH}, {3}}},
+                                           {.input = {42}, .n_layers = 2, .layers = {{9, FED_TANH}, {3}}}};
+    const struct fed_sgd sgd = {.learning_rate = 0.5f};
+    float *after[2], x[2 * 42];
+    for (size_t i = 0; i < 2 * 42; i++) {
+        x[i] = i % 42 % 5 < 2 ? 0.0f : (float)(i * 13 % 17) / 17;
+    }
+    ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
+    for (size_t s = 0; s < 2; s++) {
+        struct fed_network *net;
+        ck_assert_int_eq(fed_model_init(&model, &specs[s], NULL), FED_OK);
+        after[s] = floats(model.n_params);
+        fed_model_initial(after[s], &model, 3);
+        ck_assert_int_eq(fed_network_new(&net, &model, 2, FED_NETWORK_TRAIN, kernels), FED_OK);
+        fed_network_load(net, after[s]);
+        const struct fed_batch *batch = fed_network_batch(net);
+        for (size_t b = 0; b < 2; b++) {
+            memcpy(batch->features + b * batch->stride, x + b * 42, 42 * sizeof *x);
+            batch->labels[b] = (uint32_t)b;
+        }
+        fed_network_step(net, 2, &sgd);
+        fed_network_store(net, after[s]);
+        fed_network_free(net);
+    }
+    ck_assert_mem_eq(after[0], after[1], model.n_params * sizeof(float));
+    free(after[0]);
+    free(after[1]);
+}
+END_TEST
+
 START_TEST(a_logit_that_is_no_number_hits_nothing) {
     const struct fed_model_spec spec = {.input = {1}, .loss = FED_BINARY_CROSS_ENTROPY, .n_layers = 1, .layers = {{1}}};
     static const float weights[] = {2, -2, 0, NAN};
@@ -432,6 +466,7 @@ int main(void) {
     TCase *edges = tcase_create("edges");
     tcase_add_test(edges, the_first_of_equal_maxima_takes_the_gradient);
     tcase_add_test(edges, a_pool_hides_no_nan);
+    tcase_add_test(edges, an_image_flattened_at_once_is_a_vector);
     tcase_add_test(edges, a_logit_that_is_no_number_hits_nothing);
     suite_add_tcase(suite, edges);
     SRunner *runner = srunner_create(suite);

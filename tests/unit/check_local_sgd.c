@@ -109,7 +109,9 @@ static float *spell_out(const struct fed_sgd_terms *terms, double *mean_loss, ui
     struct fed_rng rng;
     float *delta = malloc(model.n_params * sizeof *delta);
     uint32_t order[SHARD];
-    ck_assert_int_eq(fed_network_new(&net, &model, SHARD, FED_NETWORK_TRAIN, kernels), FED_OK);
+    ck_assert_int_eq(
+        fed_network_new(&net, &model, SHARD, terms->sgd.momentum > 0 ? FED_NETWORK_MOMENTUM : FED_NETWORK_TRAIN, kernels),
+        FED_OK);
     const struct fed_batch *batch = fed_network_batch(net);
     fed_rng_init(&rng, terms->seed, "train", terms->round, terms->client);
     fed_network_load(net, params);
@@ -163,6 +165,23 @@ START_TEST(epochs_shuffle_afresh_from_one_stream_and_keep_the_short_batch) {
 }
 END_TEST
 
+START_TEST(momentum_and_decay_come_with_the_terms) {
+    struct fed_sgd_terms plain = terms_of(2, 10), terms = plain;
+    struct fed_sgd_report report;
+    double mean_loss;
+    uint64_t n_steps;
+    terms.sgd.momentum = 0.9f;
+    terms.sgd.weight_decay = 0.01f;
+    float *got = train(kernels, &terms, &report), *want = spell_out(&terms, &mean_loss, &n_steps);
+    float *without = train(kernels, &plain, &report);
+    ck_assert(same(got, want));
+    ck_assert(!same(got, without));
+    free(got);
+    free(want);
+    free(without);
+}
+END_TEST
+
 START_TEST(a_batch_larger_than_the_shard_is_the_whole_shard) {
     struct fed_sgd_terms whole = terms_of(2, 0), large = terms_of(2, SHARD + 100);
     struct fed_sgd_report a_report, b_report;
@@ -178,10 +197,11 @@ END_TEST
 
 START_TEST(a_trainer_remembers_nothing) {
     struct fed_sgd_terms terms = terms_of(2, 10), other = terms_of(1, 7);
+    terms.sgd.momentum = other.sgd.momentum = _i > 0 ? 0.5f : 0; /* velocities start anew with each client */
     struct fed_sgd_report report;
     struct fed_trainer *trainer;
     float *fresh = train(kernels, &terms, &report), *again = malloc(model.n_params * sizeof *again);
-    ck_assert_int_eq(fed_trainer_new(&trainer, &model, kernels, 10, SHARD, false), FED_OK);
+    ck_assert_int_eq(fed_trainer_new(&trainer, &model, kernels, 10, SHARD, _i > 0), FED_OK);
     other.client = 1;
     ck_assert_int_eq(fed_local_sgd(trainer, again, &report, params, &dataset, shard + 9, 20, &other, NULL), FED_OK);
     ck_assert(!same(fresh, again));
@@ -260,13 +280,14 @@ int main(void) {
     tcase_add_checked_fixture(algorithm, setup, teardown);
     tcase_add_test(algorithm, one_full_batch_is_one_plain_step);
     tcase_add_test(algorithm, epochs_shuffle_afresh_from_one_stream_and_keep_the_short_batch);
+    tcase_add_test(algorithm, momentum_and_decay_come_with_the_terms);
     tcase_add_test(algorithm, a_batch_larger_than_the_shard_is_the_whole_shard);
     tcase_add_test(algorithm, training_lowers_the_loss);
     tcase_add_test(algorithm, cancel_interrupts_and_leaves_the_report);
     suite_add_tcase(suite, algorithm);
     TCase *bits = tcase_create("bits");
     tcase_add_checked_fixture(bits, setup, teardown);
-    tcase_add_test(bits, a_trainer_remembers_nothing);
+    tcase_add_loop_test(bits, a_trainer_remembers_nothing, 0, 2);
     tcase_add_test(bits, all_kernel_sets_train_a_client_to_the_same_bits);
     tcase_add_test(bits, seed_round_and_client_each_give_another_order);
     suite_add_tcase(suite, bits);
