@@ -223,9 +223,6 @@ int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms,
     }
     struct fed_model model;
     int rc = fed_model_init(&model, &terms->model, err);
-    if (rc == FED_OK && host->has_data) {
-        rc = fed_dataset_fit(&host->dataset, &model, err);
-    }
     size_t largest = host->has_data ? fed_partition_largest(&host->partition) : 1;
     size_t rows = fed_local_sgd_rows(terms->batch_size, largest);
     if (rc == FED_OK) {
@@ -247,7 +244,10 @@ int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms,
     }
     host->model = model;
     host->has_task = false;
-    rc = choose_kernels(host, terms->math, err);
+    rc = host->has_data ? fed_dataset_fit(&host->dataset, &model, err) : FED_OK; /* nobody reads the data now */
+    if (rc == FED_OK) {
+        rc = choose_kernels(host, terms->math, err);
+    }
     if (rc == FED_OK) {
         rc = make_trainers(host, rows, largest, terms->sgd.momentum > 0, err);
     }

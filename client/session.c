@@ -159,6 +159,9 @@ int fed_session_run(struct fed_session *s, struct fed_error *err) {
         fed_session_collect_updates(s);
         fed_session_ask_chunks(s, now);
         keep_talking(s, now);
+        if (s->data_misfit) {
+            return fed_error_set(err, FED_EDATA, "%s", s->task_problem.text);
+        }
         if (s->options.check && (s->welcomed || s->refused)) {
             return s->welcomed ? FED_OK : fed_error_set(err, FED_EPEER, "%s", s->refusal.text);
         }

@@ -28,7 +28,8 @@ int fed_session_new(struct fed_session **out, struct fed_link *link, struct fed_
                     const struct fed_session_options *options, struct fed_error *err) FED_MUST_CHECK;
 void fed_session_free(struct fed_session *session);
 
-/* Until stop_fd is readable: FED_EINTERRUPTED. With check: 0 when welcomed, FED_EPEER with a sentence when refused. */
+/* Until stop_fd is readable: FED_EINTERRUPTED. FED_EDATA: the data do not fit the task. With check: 0 when welcomed and the
+ * data fit, FED_EPEER with a sentence when refused. */
 int fed_session_run(struct fed_session *session, struct fed_error *err) FED_MUST_CHECK;
 
 #endif

@@ -42,6 +42,7 @@ struct fed_session {
     bool has_task;
     struct fed_error task_problem; /* why every ROUND of this task is declined; "" = fine */
     enum fed_decline_reason task_reason;
+    bool data_misfit; /* task_problem ends the session */
 
     /* the attempt at hand */
     bool working;

@@ -37,6 +37,10 @@ fed_fuzz(key_file fed_seal)
 fed_fuzz(zap fed_link)
 fed_fuzz(safetensors fed_model)
 fed_fuzz(status_report fed_coordinator)
+fed_fuzz(idx fed_data)
+fed_fuzz(csv fed_data)
+fed_fuzz(npy fed_data)
+fed_fuzz(text fed_data)
 
 # Writes the first seeds of the corpora above: fuzz_seeds tests/fuzz/corpus.
 add_executable(fuzz_seeds EXCLUDE_FROM_ALL ${FED_FUZZ_DIR}/seeds.c)

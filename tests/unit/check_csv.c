@@ -47,7 +47,7 @@ START_TEST(columns_become_features_labels_and_groups) {
     static const float expected[4][2] = {{41, 0.25f}, {62, -1e-3f}, {7, 12.5f}, {0.5f, 4}};
     static const uint32_t rows[] = {3, 1, 0, 2, 2}, classes[] = {1, 0, 1, 0, 0};
     struct fed_dataset d = load(ward, "outcome", "ward", true);
-    struct fed_model model = world_model(2, 2, FED_SOFTMAX_CROSS_ENTROPY, "well\nsick\n");
+    struct fed_model model = world_model(2, 2, FED_SOFTMAX_CROSS_ENTROPY, "well\nsick");
     struct world_batch b;
     ck_assert_uint_eq(d.n_examples, 4);
     ck_assert_uint_eq(d.n_features, 2);
@@ -95,7 +95,7 @@ START_TEST(labels_mean_what_the_model_asks_for) {
     static const uint32_t rows[] = {0, 1, 2};
     struct fed_dataset d = load("2,0.5\n0,1.5\n7,2.5\n", "1", NULL, false);
     struct fed_model classes = world_model(1, 8, FED_SOFTMAX_CROSS_ENTROPY, ""),
-                     named = world_model(1, 3, FED_SOFTMAX_CROSS_ENTROPY, "7\n2\n0\n"),
+                     named = world_model(1, 3, FED_SOFTMAX_CROSS_ENTROPY, "7\n2\n0"),
                      numbers = world_model(1, 1, FED_MEAN_SQUARED_ERROR, "");
     struct world_batch b;
     ck_assert_uint_eq(d.n_classes, 8);

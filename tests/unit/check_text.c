@@ -215,7 +215,7 @@ START_TEST(every_window_of_many_roles_is_its_own) {
     struct fed_dataset d = load(FED_DATA_ROLES, FED_DATA_TRAIN, text);
     uint32_t group = 0;
     for (int i = 0; i < ROLES; i++) {
-        char name[16];
+        char name[32];
         size_t of_role = (size_t)(1 + i % 20) / UNROLL; /* with its line feed one character more than letters */
         snprintf(name, sizeof name, "role %d", i);
         for (size_t w = 0; w < of_role; w++) {
