@@ -488,7 +488,8 @@ START_TEST(set_wins_over_the_file_and_its_paths_start_where_we_stand) {
 END_TEST
 
 START_TEST(the_tasks_that_come_along_load) {
-    static const char *const names[] = {"mnist-2nn-iid", "mnist-2nn-noniid", "logistic"};
+    static const char *const names[] = {"mnist-2nn-iid", "mnist-2nn-noniid", "mnist-cnn", "shakespeare-lstm",
+                                        "logistic",      "logistic-1000",    "wards"};
     struct fed_task task;
     struct fed_error err = {.text = ""};
     char path[512];
@@ -867,7 +868,7 @@ static Suite *suite(void) {
     tcase_add_test(task, a_task_of_few_words_gets_the_documented_defaults);
     tcase_add_test(task, a_full_task_fills_every_field);
     tcase_add_test(task, set_wins_over_the_file_and_its_paths_start_where_we_stand);
-    tcase_add_loop_test(task, the_tasks_that_come_along_load, 0, 3);
+    tcase_add_loop_test(task, the_tasks_that_come_along_load, 0, 7);
     tcase_add_test(task, every_row_is_found_by_its_own_path_alone);
     suite_add_tcase(s, task);
 
