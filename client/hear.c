@@ -32,7 +32,7 @@ static enum fed_decline_reason reason_of_problem(int rc, enum fed_limit broken) 
     case FED_LIMIT_MEMORY: return FED_DECLINE_MEMORY;
     case FED_LIMIT_NONE: break;
     }
-    return rc == FED_ENOMEM ? FED_DECLINE_MEMORY : FED_DECLINE_FAILED;
+    return rc == FED_EDATA ? FED_DECLINE_NO_DATA : rc == FED_ENOMEM ? FED_DECLINE_MEMORY : FED_DECLINE_FAILED;
 }
 
 /* A task that this node cannot or will not do is no reason to leave: every ROUND of it is declined, with the reason. But
@@ -56,8 +56,8 @@ static void take_task(struct fed_session *s, const struct fed_msg_welcome *welco
         rc = fed_host_set_task(s->host, &s->task, &broken, &s->task_problem);
     }
     s->data_misfit = rc == FED_EDATA;
+    s->task_reason = reason_of_problem(rc, broken);
     if (rc != FED_OK && !s->data_misfit) {
-        s->task_reason = reason_of_problem(rc, broken);
         FED_ERROR("session", "declines this task", FED_STR("why", s->task_problem.text));
     }
 }

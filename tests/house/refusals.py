@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import struct
 
 import wards
 from house import check, main
@@ -74,7 +75,7 @@ TASK_ROWS = [
     ("infinite", {"algorithm.max_delta": "inf"}, CONFIG, r'found "inf", expected a number greater than 0'),
     ("out of range", {"algorithm.fraction": "1.5"}, CONFIG, r'found "1.5", expected a number from 0 to 1'),
     ("too small", {"algorithm.epochs": "0"}, CONFIG, r'found "0", expected a whole number from 1'),
-    ("no such model", {"model.preset": "gpt"}, CONFIG, r'found "gpt", expected one of mnist_2nn, logistic'),
+    ("no such model", {"model.preset": "gpt"}, CONFIG, r'found "gpt", expected one of mnist_2nn, mnist_cnn, char_lstm, logistic'),
     ("other schema", {"schema": "2"}, CONFIG, "expected 1, the only schema this version knows"),
     ("target without test data", {"data.test": "null", "algorithm.target_accuracy": "0.9"}, CONFIG, "needs data.test"),
     ("not key=value", {"algorithm.rounds": ""}, CONFIG, "--set algorithm.rounds: "),
@@ -117,6 +118,64 @@ def a_coordinator_says_what_is_wrong_and_leaves_nothing():
             sets = scene.sets({key: scene.in_dir(value) for key, value in values.items()})
             refused(scene.coordinator(*sets), code, sentence, f"coordinator, {row}")
             check(tree(scene.run_dir) is None, f"coordinator, {row}: it left {scene.run_dir}")
+
+
+TABLE = {"input": 2, "classes": ["well", "sick"], "layers": [{"units": 2}]}
+READER = {"input": {"steps": 4}, "vocabulary": "\nabc", "layers": [{"kind": "embedding", "units": 3}, {"units": 4}]}
+ARRAY = {"input": 3, "layers": [{"units": 2}]}
+
+
+def npy(descr, shape, data, order="False"):
+    """A file as numpy.save writes it."""
+    header = f"{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data
+
+
+LABELS = npy("|u1", "(4,)", b"\0\1\0\1")
+
+# What is wrong with a file of examples: its bytes, how the task reads it, by which model.
+FILE_ROWS = [
+    ("ragged row", b"age,dose,state\n41,0.5,sick\n62,well\n", "csv", TABLE,
+     "bad:3: a row of 2 cells, expected 3 as in the first"),
+    ("bad cell", b"age,dose,state\n41,0.5,sick\n62,0.5mg,well\n", "csv", TABLE,
+     r'bad:3: column 2 \(dose\): found "0.5mg", expected a number'),
+    ("empty cell", b"age,dose,state\n41,,sick\n", "csv", TABLE, r"bad:2: column 2 \(dose\): an empty cell, expected a number"),
+    ("no such column", b"age,dose,status\n41,1,sick\n", "csv", TABLE,
+     'bad:1: data.label: there is no column "state" among the 3 found: age, dose, status'),
+    ("quote without end", b'age,dose,state\n41,1,"sick\n', "csv", TABLE,
+     r'bad:2: a quote \("\) is opened here and never closed'),
+    ("label outside the classes", b"age,dose,state\n41,0.5,sick\n62,0,ill\n", "csv", TABLE,
+     r'bad:3: column 3 \(state\): label "ill" found, but model.classes allows only well, sick'),
+    ("words without names", b"age,dose,state\n41,0.5,sick\n", "csv", {**TABLE, "classes": None},
+     r'bad:2: column 3 \(state\): label "sick" found, a word: name the classes in model.classes'),
+    ("another byte", b"abcab\ncab!abc\n", "text", READER,
+     "bad:2: column 4: '!' is not among the model's symbols; add it to model.vocabulary, or convert the file"),
+    ("lines that end in CR LF", b"\x0ca\r\nabcab\r\ncab\r\n", "roles", READER,
+     "bad:2: column 6: byte 0x0d is not among the model's"),
+    ("text before the roles", b"abc\n\x0ca\nabcabc\n", "roles", READER, "bad:1: text before the first role"),
+    ("wrong type", npy("<f8", "(4, 3)", bytes(96)), "npy", ARRAY,
+     r'bad: numbers of type "<f8" found, allowed are \|u1 and <f4 .*np.ascontiguousarray\(x, dtype=np.float32\)'),
+    ("Fortran's order", npy("<f4", "(4, 3)", bytes(48), "True"), "npy", ARRAY,
+     "bad: an array in Fortran's order found, C's order"),
+    ("truncated array", npy("<f4", "(4, 3)", bytes(47)), "npy", ARRAY, "bad: truncated: 47 bytes of data found"),
+    ("not a number", npy("<f4", "(4, 3)", bytes(44) + struct.pack("<f", float("nan"))), "npy", ARRAY, "bad: nan found in row 3"),
+]
+
+
+def what_is_wrong_with_examples_is_said_with_its_place():
+    with Bad() as scene:
+        bad = scene.dir / "bad"
+        files = {"csv": {"train": str(bad), "label": "state"}, "roles": {"train": str(bad), "unroll": 4},
+                 "text": {"train": str(bad), "unroll": 4},
+                 "npy": {"train": {"features": str(bad), "labels": str(scene.write("labels", LABELS))}}}
+        for row, content, kind, model, sentence in FILE_ROWS:
+            scene.write("bad", content)
+            scene.task["model"] = {key: value for key, value in model.items() if value is not None}
+            scene.task["data"] = {"format": kind, **files[kind], "partition": {"kind": "iid", "clients": 1}}
+            refused(scene.coordinator(), DATA, sentence, f"coordinator, {row}")
+            process = scene.start("fedavg", "simulate", scene.task_path, "--run-dir", scene.run_dir, "--nodes", 2, "--quiet")
+            refused(process, DATA, sentence, f"simulate, {row}")
+            check(tree(scene.run_dir) is None, f"{row}: it left {scene.run_dir}")
 
 
 def a_command_line_that_is_wrong_is_answered_with_the_usage():
@@ -277,6 +336,26 @@ def a_check_tells_an_owner_whether_the_coordinator_welcomes_the_node():
                 "the coordinator refused this node: the roster does not give it the clients that it names", "others' clients")
 
 
+def a_node_whose_data_do_not_fit_the_task_stops_before_any_round():
+    with Bad() as scene:
+        scene.task["model"] = TABLE
+        scene.task["data"] = None
+        scene.coordinator().wait_event("start")
+        table = scene.write("ward.csv", b"age,dose,state\n41,0.5,sick\n62,0.5,Sick\n")
+        client = json.loads((scene.dir / "ward-0.yaml").read_text())
+        client["data"] = {"format": "csv", "train": str(table), "label": "state"}
+        (scene.dir / "ward-0.yaml").write_text(json.dumps(client))
+        sentence = r'ward.csv:3: column 3 \(state\): label "Sick" found, but model.classes allows only well, sick'
+        refused(scene.node("ward-0", "--check"), DATA, sentence, "check")
+        refused(scene.node("ward-0"), DATA, sentence, "another label")
+        table.write_bytes(b"age,state\n41,sick\n")
+        refused(scene.node("ward-0"), DATA, "ward.csv: 1 features an example found .*, but the model takes 2", "other columns")
+        check(scene.sent("ward-0") == [], "something was sent")
+        table.write_bytes(b"age,dose,state\n41,0.5,sick\n62,0.5,well\n")
+        good = scene.node("ward-0", "--check")
+        good.wait_exit(0)
+
+
 def root_is_refused_unless_allowed():
     if os.geteuid() != 0:
         return
@@ -289,8 +368,9 @@ def root_is_refused_unless_allowed():
 
 
 main(simulate_says_what_is_wrong_once, a_coordinator_says_what_is_wrong_and_leaves_nothing,
-     a_command_line_that_is_wrong_is_answered_with_the_usage, kernels_that_do_not_exist_are_refused,
-     what_is_wrong_with_a_file_is_said_with_its_line, a_key_file_that_is_not_a_secret_is_refused,
-     a_roster_with_a_mistake_is_refused, an_address_that_is_taken_is_named, a_run_directory_is_not_taken_from_its_owner,
+     what_is_wrong_with_examples_is_said_with_its_place, a_command_line_that_is_wrong_is_answered_with_the_usage,
+     kernels_that_do_not_exist_are_refused, what_is_wrong_with_a_file_is_said_with_its_line,
+     a_key_file_that_is_not_a_secret_is_refused, a_roster_with_a_mistake_is_refused, an_address_that_is_taken_is_named, a_run_directory_is_not_taken_from_its_owner,
      a_directory_that_cannot_be_written_is_named, a_node_says_what_is_wrong,
-     a_check_tells_an_owner_whether_the_coordinator_welcomes_the_node, root_is_refused_unless_allowed)
+     a_check_tells_an_owner_whether_the_coordinator_welcomes_the_node,
+     a_node_whose_data_do_not_fit_the_task_stops_before_any_round, root_is_refused_unless_allowed)
