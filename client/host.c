@@ -14,9 +14,12 @@
 
 #define NICENESS 10 /* of training: the owner's own work comes first, and so do messages */
 
-/* One client's update: wanted, being made, or made. */
+/* One client's update: wanted, being made, or made. What is wanted and not being made stands in one of two queues: to be
+ * trained, or to be reported. */
 struct update {
-    struct update *next;
+    struct update *next;      /* of all, in the order asked for */
+    struct update *in_bucket; /* of the same hash */
+    struct update *in_queue;
     uint64_t client;
     bool wanted; /* asked for in this attempt and not yet reported */
     bool training;
@@ -24,6 +27,17 @@ struct update {
     float *delta; /* NULL when it was given up to save memory */
     struct fed_sgd_report report;
     double seconds;
+};
+
+struct queue {
+    struct update *first, **last; /* last: where the next one goes */
+};
+
+/* All updates, found by client in a step or two however many there are. */
+struct updates {
+    struct update *first, **last;
+    struct update **buckets; /* (n_buckets, a power of two), owned */
+    size_t n, n_buckets;
 };
 
 struct training {
@@ -59,7 +73,8 @@ struct fed_host {
     struct training *trainings; /* (workers) */
     struct fed_image *image;    /* held: what is trained from */
     float learning_rate;
-    struct update *updates;        /* in the order asked for */
+    struct updates updates;
+    struct queue to_train, to_report;
     struct fed_host_update failed; /* reported by the next fed_host_finished; client = what failed, rc != 0 */
     size_t kept_bytes;
 };
@@ -104,6 +119,7 @@ int fed_host_new(struct fed_host **out, const struct fed_client_config *config, 
         return fed_error_set(err, FED_ENOMEM, "not enough memory");
     }
     host->config = config;
+    drop_updates(host, false); /* of which there are none: the lists begin */
     host->has_hook = hook != NULL;
     if (hook != NULL) {
         host->hook = *hook;
@@ -261,10 +277,75 @@ int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms,
 /* -- updates --------------------------------------------------------------------------------------------------------------
  */
 
-static struct update *find_update(struct fed_host *host, uint64_t client) {
-    struct update *u = host->updates;
+static struct update **bucket_of(const struct updates *all, uint64_t client) {
+    return &all->buckets[(client * UINT64_C(0x9e3779b97f4a7c15)) >> 32 & (all->n_buckets - 1)];
+}
+
+static struct update *find_update(const struct fed_host *host, uint64_t client) {
+    const struct updates *all = &host->updates;
+    struct update *u = all->n == 0 ? NULL : *bucket_of(all, client);
     while (u != NULL && u->client != client) {
-        u = u->next;
+        u = u->in_bucket;
+    }
+    return u;
+}
+
+static void put_in_bucket(struct updates *all, struct update *u) {
+    struct update **bucket = bucket_of(all, u->client);
+    u->in_bucket = *bucket;
+    *bucket = u;
+}
+
+static int reserve_buckets(struct updates *all) {
+    if (all->n < all->n_buckets) {
+        return FED_OK;
+    }
+    size_t n = all->n_buckets == 0 ? 16 : 2 * all->n_buckets;
+    struct update **buckets = calloc(n, sizeof *buckets);
+    if (buckets == NULL) {
+        return FED_ENOMEM;
+    }
+    free(all->buckets);
+    all->buckets = buckets;
+    all->n_buckets = n;
+    for (struct update *u = all->first; u != NULL; u = u->next) {
+        put_in_bucket(all, u);
+    }
+    return FED_OK;
+}
+
+/* There is a bucket for it. */
+static void append(struct updates *all, struct update *u) {
+    put_in_bucket(all, u);
+    *all->last = u;
+    all->last = &u->next;
+    u->next = NULL;
+    all->n++;
+}
+
+static int add_update(struct update **out, struct updates *all, uint64_t client) {
+    struct update *u = reserve_buckets(all) == FED_OK ? calloc(1, sizeof *u) : NULL;
+    if (u == NULL) {
+        return FED_ENOMEM;
+    }
+    u->client = client;
+    append(all, u);
+    *out = u;
+    return FED_OK;
+}
+
+static void queue_clear(struct queue *queue) { *queue = (struct queue){.first = NULL, .last = &queue->first}; }
+
+static void queue_push(struct queue *queue, struct update *u) {
+    u->in_queue = NULL;
+    *queue->last = u;
+    queue->last = &u->in_queue;
+}
+
+static struct update *queue_pop(struct queue *queue) {
+    struct update *u = queue->first;
+    if (u != NULL && (queue->first = u->in_queue) == NULL) {
+        queue->last = &queue->first;
     }
     return u;
 }
@@ -287,19 +368,26 @@ static void stop_training_of(struct fed_host *host, const struct update *u) {
     }
 }
 
+/* Nothing is wanted afterwards, so both queues are empty. */
 static void drop_updates(struct fed_host *host, bool keep) {
-    struct update **at = &host->updates;
-    while (*at != NULL) {
-        struct update *u = *at;
+    struct updates *all = &host->updates;
+    struct update *u = all->first;
+    queue_clear(&host->to_train);
+    queue_clear(&host->to_report);
+    *all = (struct updates){.last = &all->first, .buckets = all->buckets, .n_buckets = all->n_buckets};
+    if (all->buckets != NULL) {
+        memset(all->buckets, 0, all->n_buckets * sizeof *all->buckets);
+    }
+    for (struct update *next; u != NULL; u = next) {
+        next = u->next;
         u->wanted = false;
         if (keep && (u->made || u->training)) {
-            at = &u->next;
-            continue;
+            append(all, u);
+        } else {
+            stop_training_of(host, u);
+            forget_delta(host, u);
+            free(u);
         }
-        stop_training_of(host, u);
-        forget_delta(host, u);
-        *at = u->next;
-        free(u);
     }
 }
 
@@ -327,16 +415,11 @@ int fed_host_train(struct fed_host *host, uint64_t client) {
         return FED_ENOTFOUND;
     }
     struct update *u = find_update(host, client);
-    if (u == NULL) {
-        struct update **last = &host->updates;
-        while (*last != NULL) {
-            last = &(*last)->next;
-        }
-        u = *last = calloc(1, sizeof *u);
-        if (u == NULL) {
-            return FED_ENOMEM;
-        }
-        u->client = client;
+    if (u == NULL && add_update(&u, &host->updates, client) != FED_OK) {
+        return FED_ENOMEM;
+    }
+    if (!u->wanted && !u->training) {
+        queue_push(u->made ? &host->to_report : &host->to_train, u);
     }
     u->wanted = true;
     return FED_OK;
@@ -344,7 +427,7 @@ int fed_host_train(struct fed_host *host, uint64_t client) {
 
 void fed_host_release(struct fed_host *host, uint64_t client) {
     struct update *u = find_update(host, client);
-    if (u != NULL && host->kept_bytes > (host->config->limits.memory_mb << 20) / 2) {
+    if (u != NULL && !u->wanted && host->kept_bytes > (host->config->limits.memory_mb << 20) / 2) {
         forget_delta(host, u);
     }
 }
@@ -394,16 +477,13 @@ static int start_training(struct fed_host *host, struct training *t, struct upda
 }
 
 static void start_what_can_start(struct fed_host *host) {
-    struct update *u = host->updates;
-    for (uint32_t i = 0; i < host->config->workers; i++) {
+    for (uint32_t i = 0; i < host->config->workers && host->to_train.first != NULL; i++) {
         struct training *t = &host->trainings[i];
-        while (u != NULL && (!u->wanted || u->training || u->made)) {
-            u = u->next;
+        if (t->busy) {
+            continue;
         }
-        if (u == NULL) {
-            return;
-        }
-        if (!t->busy && start_training(host, t, u) != FED_OK) {
+        struct update *u = queue_pop(&host->to_train);
+        if (start_training(host, t, u) != FED_OK) {
             u->wanted = false;
             host->failed = (struct fed_host_update){.client = u->client, .rc = FED_ENOMEM};
             return;
@@ -435,6 +515,9 @@ static void settle(struct fed_host *host, struct training *t) {
         u->seconds = t->seconds;
         host->kept_bytes += host->model.n_params * sizeof(float);
         t->delta = NULL;
+        if (u->wanted) {
+            queue_push(&host->to_report, u);
+        }
         return;
     }
     free(t->delta);
@@ -448,15 +531,14 @@ static void settle(struct fed_host *host, struct training *t) {
 }
 
 static bool next_made(struct fed_host *host, struct fed_host_update *out) {
-    for (struct update *u = host->updates; u != NULL; u = u->next) {
-        if (u->wanted && u->made) {
-            u->wanted = false;
-            *out = (struct fed_host_update){
-                .client = u->client, .rc = FED_OK, .delta = u->delta, .report = u->report, .seconds = u->seconds};
-            return true;
-        }
+    struct update *u = queue_pop(&host->to_report);
+    if (u == NULL) {
+        return false;
     }
-    return false;
+    u->wanted = false;
+    *out = (struct fed_host_update){
+        .client = u->client, .rc = FED_OK, .delta = u->delta, .report = u->report, .seconds = u->seconds};
+    return true;
 }
 
 bool fed_host_finished(struct fed_host *host, struct fed_host_update *out) {
@@ -488,6 +570,7 @@ void fed_host_free(struct fed_host *host) {
     }
     fed_pool_free(host->pool);
     drop_updates(host, false);
+    free(host->updates.buckets);
     for (uint32_t i = 0; host->trainings != NULL && i < host->config->workers; i++) {
         fed_trainer_free(host->trainings[i].trainer);
         free(host->trainings[i].shard);
