@@ -79,6 +79,25 @@ struct fed_host {
     size_t kept_bytes;
 };
 
+/* -- queues ---------------------------------------------------------------------------------------------------------------
+ */
+
+static void queue_clear(struct queue *queue) { *queue = (struct queue){.first = NULL, .last = &queue->first}; }
+
+static void queue_push(struct queue *queue, struct update *u) {
+    u->in_queue = NULL;
+    *queue->last = u;
+    queue->last = &u->in_queue;
+}
+
+static struct update *queue_pop(struct queue *queue) {
+    struct update *u = queue->first;
+    if (u != NULL && (queue->first = u->in_queue) == NULL) {
+        queue->last = &queue->first;
+    }
+    return u;
+}
+
 /* -- start ----------------------------------------------------------------------------------------------------------------
  */
 
@@ -119,7 +138,9 @@ int fed_host_new(struct fed_host **out, const struct fed_client_config *config, 
         return fed_error_set(err, FED_ENOMEM, "not enough memory");
     }
     host->config = config;
-    drop_updates(host, false); /* of which there are none: the lists begin */
+    host->updates.last = &host->updates.first;
+    queue_clear(&host->to_train);
+    queue_clear(&host->to_report);
     host->has_hook = hook != NULL;
     if (hook != NULL) {
         host->hook = *hook;
@@ -332,22 +353,6 @@ static int add_update(struct update **out, struct updates *all, uint64_t client)
     append(all, u);
     *out = u;
     return FED_OK;
-}
-
-static void queue_clear(struct queue *queue) { *queue = (struct queue){.first = NULL, .last = &queue->first}; }
-
-static void queue_push(struct queue *queue, struct update *u) {
-    u->in_queue = NULL;
-    *queue->last = u;
-    queue->last = &u->in_queue;
-}
-
-static struct update *queue_pop(struct queue *queue) {
-    struct update *u = queue->first;
-    if (u != NULL && (queue->first = u->in_queue) == NULL) {
-        queue->last = &queue->first;
-    }
-    return u;
 }
 
 static void forget_delta(struct fed_host *host, struct update *u) {
