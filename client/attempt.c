@@ -72,6 +72,14 @@ static void say_unfit(const struct fed_session *s, const struct fed_host_update 
              FED_F64("allowed", (double)s->fixed.max_delta));
 }
 
+/* The coordinator need not hear of every client: of half of those it thinks are still to be trained, and of each of the last
+ * ones, so that there are always two for each worker. */
+static bool worth_saying(const struct fed_session *s) {
+    uint32_t done, total;
+    fed_parts_progress(s->parts, &done, &total);
+    return total - done < 2 * s->config->workers || total - done <= s->left_said / 2;
+}
+
 void fed_session_collect_updates(struct fed_session *s) {
     struct fed_host_update update;
     bool any = false;
@@ -94,7 +102,9 @@ void fed_session_collect_updates(struct fed_session *s) {
     }
     if (any && s->working) {
         finish_complete_parts(s);
-        fed_session_say_status(s);
+        if (worth_saying(s)) {
+            fed_session_say_status(s);
+        }
     }
 }
 

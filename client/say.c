@@ -55,6 +55,7 @@ void fed_session_say_status(struct fed_session *s) {
         status->round = s->terms.round;
         status->attempt = s->terms.attempt;
         fed_parts_progress(s->parts, &status->done, &status->total);
+        s->left_said = status->total - status->done;
         status->phase = s->download != NULL            ? FED_PHASE_DOWNLOAD
                         : status->done < status->total ? FED_PHASE_TRAIN
                                                        : FED_PHASE_UPLOAD;

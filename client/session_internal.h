@@ -50,6 +50,7 @@ struct fed_session {
     struct fed_terms terms;
     struct fed_download *download; /* NULL: the model is here */
     struct fed_part *parts;
+    uint32_t left_said; /* clients still to be trained, as STATUS last said */
     struct fed_lane *bulk;
     char handle[33], capability[33];
     uint64_t bulk_used_ms;
