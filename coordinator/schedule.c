@@ -6,10 +6,10 @@
  *   heap      the nodes that may be given something, least loaded on top: ready, with room, and not dry. A node is dry when
  *             nothing waits that it hosts; whatever comes back from another node makes every node worth another look.
  *
- * A node has room while it has fewer than 2 clients for each worker. Where clients are many it is given more at a time, so
- * that not each of them costs a message each way: up to an eighth of the work that waits, parted among all workers. That
- * shrinks as the work does, so the last clients are handed out two by two as before, and a node that is eight times slower
- * than the others is no later with what it was given ahead than they are with the rest.
+ * A node has room while it has fewer than 2 clients for each worker. Where clients are many, one that sends partial sums is
+ * given more at a time, so that not each of them costs a message each way: up to an eighth of the work that waits, parted
+ * among all workers. That shrinks as the work does, so the last clients are handed out two by two as before, and a node that
+ * is eight times slower than the others is no later with what it was given ahead than they are with the rest.
  *
  * A part is a list threaded through its picks, so that it costs no memory of its own; it is written out when it is said.
  * Parts that changed stand in a queue until fed_schedule_next has said them.
@@ -169,7 +169,8 @@ static void heap_remove(struct fed_schedule *schedule, uint32_t node) {
 
 /* Filled to its share, and again when a quarter of that is done: else every client done would be a message. */
 static bool has_room(const struct fed_schedule *schedule, struct node *node) {
-    uint64_t share = schedule->workers == 0 ? 0 : schedule->work_waiting / (SHARE * schedule->workers) * node->workers;
+    uint64_t share =
+        !node->sums || schedule->workers == 0 ? 0 : schedule->work_waiting / (SHARE * schedule->workers) * node->workers;
     uint64_t work = work_undone(node);
     bool few = undone(node) < (uint64_t)AHEAD * node->workers;
     node->filling = few || work < (node->filling ? share : share / 4 * 3);
