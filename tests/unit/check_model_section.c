@@ -1,5 +1,6 @@
 /* Models as people write them: every form of a right one, the sentence of every wrong one, and what of it travels. */
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,6 +312,38 @@ START_TEST(numbers_to_be_met_need_no_classes) {
 }
 END_TEST
 
+/* The blocks of the man page that begin with "model:", without the backslashes that scdoc wants. */
+START_TEST(the_examples_of_the_man_page_are_right) {
+    FILE *page = fopen(FED_VECTORS "/../../docs/man/fedavg-task.5.scd", "r");
+    char line[512], model[2048] = "";
+    size_t n_examples = 0;
+    bool inside = false;
+    ck_assert_ptr_nonnull(page);
+    while (fgets(line, sizeof line, page) != NULL) {
+        if (strcmp(line, "```\n") == 0) {
+            if (inside && strncmp(model, "model:", 6) == 0) {
+                struct fed_task task;
+                read_model(&task, model);
+                fed_task_fini(&task);
+                n_examples++;
+            }
+            inside = !inside;
+            model[0] = '\0';
+        } else if (inside) {
+            size_t n = strlen(model);
+            ck_assert_uint_lt(n + strlen(line), sizeof model);
+            for (const char *c = line; *c != '\0'; c++) {
+                c += *c == '\\';
+                model[n++] = *c;
+            }
+            model[n] = '\0';
+        }
+    }
+    fclose(page);
+    ck_assert_uint_eq(n_examples, 6);
+}
+END_TEST
+
 /* -- words ------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(all_bytes_but_zero_can_be_a_vocabulary) {
@@ -531,6 +564,7 @@ int main(void) {
     tcase_add_test(t, a_vocabulary_makes_the_preset_as_wide_as_it_is);
     tcase_add_test(t, classes_are_listed_by_line);
     tcase_add_test(t, numbers_to_be_met_need_no_classes);
+    tcase_add_test(t, the_examples_of_the_man_page_are_right);
     tcase_add_test(t, all_bytes_but_zero_can_be_a_vocabulary);
     tcase_add_test(t, what_is_not_utf8_is_no_vocabulary);
     tcase_add_test(t, classes_end_where_their_room_does);
