@@ -19,6 +19,7 @@ fed_house(edge)
 fed_house(status)
 fed_house(learns)
 fed_house(formats)
+fed_house(tables)
 fed_house(blas)
 
 add_executable(reversed_node ${FED_HOUSE_DIR}/reversed_node.c)

@@ -32,7 +32,7 @@ LIBC = ctypes.CDLL(None)
 START_KEYS = {"event", "build", "libraries", "kernels", "reproducible", "cpu", "run_id", "task_digest"}
 ROUND_KEYS = {"event", "round", "attempt", "clients", "loss", "accuracy", "seconds", "train_seconds", "bytes_down",
               "bytes_up", "model"}
-DONE_KEYS = {"event", "rounds", "accuracy", "target_round", "seconds", "model", "peak_rss_mb"}
+DONE_KEYS = {"event", "rounds", "accuracy", "loss", "target_round", "seconds", "model", "peak_rss_mb"}
 
 
 class Failed(Exception):
