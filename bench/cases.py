@@ -82,6 +82,8 @@ def read_text(path):
     """The file's newlines and printable ASCII; without a file the plays, if they are there, else this project's documents."""
     folder = os.path.join(ROOT, "data/shakespeare")
     if path is not None:
+        if not os.path.isfile(path):
+            sys.exit(f"bench: {path}: no such file (--text)")
         paths = [path]
     elif os.path.isdir(folder):
         paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".txt")]
