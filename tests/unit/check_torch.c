@@ -104,6 +104,15 @@ static const struct net {
      {.learning_rate = 0.5f},
      &small,
      false},
+    {"series", /* a sequence whose steps all go into one prediction */
+     {.input = {.steps = 5, .channels = 3},
+      .loss = FED_BINARY_CROSS_ENTROPY,
+      .n_layers = 3,
+      .layers = {PLAIN(FED_LSTM, 6), PLAIN(FED_FLATTEN, 0), DENSE(1, FED_LINEAR)}},
+     0.5f,
+     {.learning_rate = 0.5f, .weight_decay = 0x1p-7f},
+     &small,
+     false},
     {"steps", /* a sequence of vectors, numbers to be met at each step */
      {.input = {.steps = 5, .channels = 3},
       .loss = FED_MEAN_SQUARED_ERROR,

@@ -91,6 +91,8 @@ NETS = [
                 dense(5)], "scale": 0.5, "lr": 0.25, "momentum": 0.5, "weight_decay": 2.0**-8},
     {"name": "letters", "input": (6,), "symbols": 7,
      "layers": [{"kind": "embed", "units": 3}, lstm(5), lstm(4), dense(7)], "scale": 0.25, "lr": 0.5},
+    {"name": "series", "input": (5, 3), "layers": [lstm(6), FLATTEN, dense(1)], "loss": BINARY, "scale": 0.5, "lr": 0.5,
+     "weight_decay": 2.0**-7},
     {"name": "steps", "input": (5, 3), "layers": [lstm(6), dense(2)], "loss": SQUARES, "scale": 1.0, "lr": 0.25,
      "momentum": 0.75},
     {"name": "mnist_cnn", "input": (28, 28, 1), "layers": CNN, "scale": 2.0**-4, "lr": 0.125, "plan": LARGE},
@@ -208,7 +210,7 @@ class Net(torch.nn.Module):
 def make_shards(net, plan):
     g, shards, symbols = Generator(1), [], net.get("symbols", 0)
     units, kind = net["layers"][-1]["units"], net.get("loss", CLASSES)
-    steps = net["input"][0] if symbols or len(net["input"]) == 2 else 1
+    steps = net["input"][0] if (symbols or len(net["input"]) == 2) and FLATTEN not in net["layers"] else 1
     for n in plan.examples:
         examples, labels = [], []
         for _ in range(n):
