@@ -40,11 +40,12 @@ static void table_fini(struct table *table) {
 
 static int table_init(struct table *out, const char *name, const struct fed_dataset *data,
                       const struct fed_partition *partition) {
-    struct table table = {.name = name, .n_clients = partition->n_clients, .n_labels = data->n_classes};
-    size_t row = table.n_labels * sizeof *table.counts;
-    table.counts = calloc(table.n_clients, row); /* labels are bytes: a row cannot overflow, and calloc checks the rest */
+    struct table table = {.name = name, .n_clients = partition->n_clients};
+    table.n_labels = data->n_classes > 0 ? fed_dataset_labels(data) : 0;
+    size_t row = (table.n_labels + 1) * sizeof *table.counts; /* never none, which calloc might answer with NULL */
+    table.counts = calloc(table.n_clients, row);
     table.sizes = calloc(table.n_clients, sizeof *table.sizes);
-    table.totals = calloc(table.n_labels, sizeof *table.totals);
+    table.totals = calloc(table.n_labels + 1, sizeof *table.totals);
     uint32_t *rows = calloc(fed_partition_largest(partition), sizeof *rows);
     if (table.counts == NULL || table.sizes == NULL || table.totals == NULL || rows == NULL) {
         table_fini(&table);
@@ -54,7 +55,7 @@ static int table_init(struct table *out, const char *name, const struct fed_data
     for (uint32_t k = 0; k < table.n_clients; k++) {
         size_t n = fed_partition_size(partition, k);
         fed_partition_rows(partition, k, rows);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n && table.n_labels > 0; i++) {
             uint32_t label = fed_dataset_label(data, rows[i]);
             table.counts[(size_t)k * table.n_labels + label]++;
             table.totals[label]++;
@@ -131,9 +132,11 @@ static int print_summary(const struct table *table) {
         values[k] = labels_of(table, k);
         distance += distance_of(table, k);
     }
-    print_spread("labels a client:", values, table->n_clients);
-    printf("%-18s %.3f mean total variation from all clients' labels (0 = like everybody)\n",
-           "skew:", distance / table->n_clients);
+    if (table->n_labels > 0) {
+        print_spread("labels a client:", values, table->n_clients);
+        printf("%-18s %.3f mean total variation from all clients' labels (0 = like everybody)\n",
+               "skew:", distance / table->n_clients);
+    }
     free(values);
     return 0;
 }
@@ -142,8 +145,11 @@ static void print_head(const struct fed_task *task, const struct table *table, c
     char hex[FED_DIGEST_HEX];
     const struct fed_partition_spec *spec = &task->partition;
     fed_hex(hex, digest, FED_DIGEST_BYTES);
-    printf("%s: %llu examples of %u labels over %u clients, %s", table->name, (unsigned long long)table->n_examples,
-           table->n_labels, table->n_clients, fed_partition_kind_name(spec->kind));
+    printf("%s: %llu examples", task->name, (unsigned long long)table->n_examples);
+    if (table->n_labels > 0) {
+        printf(" of %u labels", table->n_labels);
+    }
+    printf(" over %u clients, %s", table->n_clients, fed_partition_kind_name(spec->kind));
     if (spec->kind == FED_PARTITION_SHARDS) {
         printf(" (%u a client)", spec->shards_per_client);
     } else if (spec->kind == FED_PARTITION_DIRICHLET) {

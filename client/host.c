@@ -113,6 +113,10 @@ static int load_data(struct fed_host *host, struct fed_error *err) {
         return rc;
     }
     host->has_data = true;
+    if (host->dataset.n_dropped > 0 || host->dataset.n_too_short > 0) {
+        FED_INFO("data", "left out", FED_U64("characters", host->dataset.n_dropped),
+                 FED_U64("roles_too_short", host->dataset.n_too_short));
+    }
     rc = fed_partition_make(&host->partition, &host->dataset, &config->partition, config->seed, err);
     if (rc != FED_OK) {
         return rc;

@@ -41,6 +41,9 @@ static int load_partition(struct fed_coordinator *c, struct fed_error *err) {
     if (rc == FED_OK) {
         rc = fed_partition_make(&c->partition, &train, &task->partition, task->seed, err);
     }
+    if (rc == FED_OK && (train.n_dropped > 0 || train.n_too_short > 0)) {
+        FED_INFO("data", "left out", FED_U64("characters", train.n_dropped), FED_U64("roles_too_short", train.n_too_short));
+    }
     c->has_partition = rc == FED_OK;
     fed_dataset_fini(&train);
     return rc;

@@ -370,7 +370,7 @@ def root_is_refused_unless_allowed():
 main(simulate_says_what_is_wrong_once, a_coordinator_says_what_is_wrong_and_leaves_nothing,
      what_is_wrong_with_examples_is_said_with_its_place, a_command_line_that_is_wrong_is_answered_with_the_usage,
      kernels_that_do_not_exist_are_refused, what_is_wrong_with_a_file_is_said_with_its_line,
-     a_key_file_that_is_not_a_secret_is_refused, a_roster_with_a_mistake_is_refused, an_address_that_is_taken_is_named, a_run_directory_is_not_taken_from_its_owner,
-     a_directory_that_cannot_be_written_is_named, a_node_says_what_is_wrong,
+     a_key_file_that_is_not_a_secret_is_refused, a_roster_with_a_mistake_is_refused, an_address_that_is_taken_is_named,
+     a_run_directory_is_not_taken_from_its_owner, a_directory_that_cannot_be_written_is_named, a_node_says_what_is_wrong,
      a_check_tells_an_owner_whether_the_coordinator_welcomes_the_node,
      a_node_whose_data_do_not_fit_the_task_stops_before_any_round, root_is_refused_unless_allowed)
