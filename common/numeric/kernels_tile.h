@@ -1,123 +1,178 @@
 /* The tiles of a vector kernel set. A set defines its vector before including this file, once:
- *   vec, LANES, vec_zero(), vec_load(p), vec_store(p, v), vec_broadcast(p), vec_fma(a, b, c)
- *   ROWS, EACH_ROW_COUNT(X)   most batch rows of a forward tile, and X(1) ... X(ROWS)
- *   UPDATE_ROWS, EACH_UPDATE_ROW_COUNT(X), UPDATE_DEPTH
- *   CHAINS                    accumulators of an input-gradient tile
+ *   vec, LANES                 a vector of LANES floats: 4, 8, 16 or 32
+ *   vec_zero(), vec_load(p), vec_store(p, v), vec_broadcast(p), vec_fma(a, b, c)    p aligned, but for the broadcast
+ *   vec_fours(p, step)         LANES / 4 groups of four neighbours: group i from p + i * step, unaligned
+ *   vec_zip_low(a, b), vec_zip_high(a, b), vec_zip2_low(a, b), vec_zip2_high(a, b)
+ *                              within each group of four: a0 b0 a1 b1, a2 b2 a3 b3, a0 a1 b0 b1, a2 a3 b2 b3
+ *   HEIGHT, EACH_HEIGHT(X)     chains of a tile along its long side, and X(1) ... X(HEIGHT)
  *
- * Blocking. A strip is two vectors of neighbouring outputs (one at the right edge, where a second would be empty).
- * - forward: ROWS x strip accumulators stay in registers while k runs over the whole chain, so a weight is loaded once for
- *   ROWS rows and an input once for two vectors.
- * - update: the g of UPDATE_ROWS rows x strip stay in registers while the weights pass by, UPDATE_DEPTH rows k at a time,
- *   for their chains are as short as the batch and only many of them fill the pipeline. Weights are taken in blocks that
- *   stay in the first cache while all batch rows are added to them.
- * - input gradient: outputs k lie a whole row of weights apart, so lanes run across the batch instead: dz is transposed to
- *   [j][lane] and every w[k][j] is broadcast, for CHAINS chains at once.
- * Rows are dealt evenly: 16 rows with tiles of at most 10 are 8 + 8. No choice made here can change a bit of a result. */
+ * Blocking. There is one tile: HEIGHT chains of a strip of two vectors of neighbouring outputs (one at the right edge,
+ * where a second would be empty), all in registers. Per step of the chains it loads the two vectors once for all its
+ * height and broadcasts each of HEIGHT numbers once for both vectors: 2 HEIGHT multiply-adds for HEIGHT + 2 loads, and
+ * enough chains to hide the latency of each. Sides are dealt evenly: 16 rows are tiles of 8 + 8, not of 14 + 2.
+ * - forward: the height is rows, chains run along k; a step takes the weights of k and one input of each row. Rows go in
+ *   blocks whose inputs stay in the second cache while a strip of weights after the other passes: large weights come from
+ *   memory once.
+ * - update: the height is inputs k, chains run along rows, from the weights and back; a step takes the g of a row and
+ *   HEIGHT of its inputs. Rows go in blocks, each through all weights: the g of a block and strip are first put together,
+ *   so that they stay in the first cache while the inputs pass, however far apart they stand. That a chain goes to memory
+ *   and on from there between two blocks changes no bit of it.
+ * - input gradient: weights are turned over, a block of a panel at a time, into a buffer in the first cache; from there
+ *   on it is a forward product.
+ *
+ * No choice made here can change a bit of a result. */
 #ifndef FED_COMMON_NUMERIC_KERNELS_TILE_H
 #define FED_COMMON_NUMERIC_KERNELS_TILE_H
 
 #include "common/numeric/kernels_internal.h"
-#include "common/numeric/transpose.h"
 
 #define TILE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
 #define STRIP (2 * LANES)
-#define UPDATE_BLOCK 128   /* weights: 128 rows x 32 floats = 16 KiB */
-#define GRADIENT_BLOCK 256 /* outputs j whose dz is transposed at a time */
+#define WEIGHTS_HELD ((size_t)5 << 16) /* floats that stay in the second cache: 1.25 MiB */
+#define INPUTS_HELD ((size_t)1 << 18)  /* the same of inputs, where weights do not */
+#define UPDATE_BLOCK 120
+#define WEIGHT_ROWS 128
+#define TURNED_ROWS 128 /* of weights turned over at a time: 16 KiB */
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-/* The rows of the first of the fewest tiles of at most `most` rows that hold `rows`. */
-static size_t deal_rows(size_t rows, size_t most) {
-    size_t tiles = (rows + most - 1) / most;
-    return (rows + tiles - 1) / tiles;
+/* The first of the fewest parts of at most `most` that n falls into, when it is dealt evenly; 0 of 0. */
+static size_t even_part(size_t n, size_t most) {
+    size_t parts = (n + most - 1) / most;
+    return parts == 0 ? 0 : (n + parts - 1) / parts;
 }
 
-/* One k of a tile: a weight is loaded once for all rows, an input once for two vectors. */
-TILE void forward_input(const int rows, const int vecs, vec chain[ROWS][2], const float *x, size_t x_stride,
-                        const float *w) {
+/* n dealt evenly into the fewest parts of at most `most`: tall parts of height + 1, then short parts of height. */
+struct deal {
+    size_t height, tall, low;
+};
+
+static struct deal deal(size_t n, size_t most) {
+    size_t parts = (n + most - 1) / most;
+    return (struct deal){n / parts, n % parts, parts - n % parts};
+}
+
+/* What the tiles of a forward product have in common. */
+struct product {
+    const struct fed_inputs *in;
+    size_t run;            /* inputs of a run */
+    size_t x_step, z_step; /* from row to row */
+    size_t panel;          /* floats of a panel */
+    bool more;
+};
+
+TILE void forward_step(const int rows, const int vecs, vec chain[HEIGHT][2], const float *x, size_t x_step, const float *w) {
     vec weight[2];
     UNROLL for (int v = 0; v < vecs; v++) { weight[v] = vec_load(w + v * LANES); }
     UNROLL for (int b = 0; b < rows; b++) {
-        vec input = vec_broadcast(x + b * x_stride);
+        vec input = vec_broadcast(x + b * x_step);
         UNROLL for (int v = 0; v < vecs; v++) { chain[b][v] = vec_fma(input, weight[v], chain[b][v]); }
     }
 }
 
-TILE void forward_tile(const int rows, const int vecs, float *z, size_t z_stride, const float *x, size_t x_stride,
-                       const float *w, const struct fed_inputs *in, size_t run, bool more) {
-    vec chain[ROWS][2];
+TILE void forward_tile(const int rows, const int vecs, const struct product *p, float *z, const float *x, const float *w) {
+    const struct fed_inputs *in = p->in;
+    size_t x_step = p->x_step, z_step = p->z_step;
+    vec chain[HEIGHT][2];
     UNROLL for (int b = 0; b < rows; b++) {
-        UNROLL for (int v = 0; v < vecs; v++) { chain[b][v] = more ? vec_load(z + b * z_stride + v * LANES) : vec_zero(); }
+        UNROLL for (int v = 0; v < vecs; v++) { chain[b][v] = p->more ? vec_load(z + b * z_step + v * LANES) : vec_zero(); }
     }
     if (in->columns != NULL) {
         for (size_t i = 0; i < in->n_columns; i++) {
             size_t k = in->columns[i];
-            forward_input(rows, vecs, chain, x + k, x_stride, w + k * FED_PANEL);
+            forward_step(rows, vecs, chain, x + k, x_step, w + k * FED_PANEL);
         }
     } else {
         for (size_t r = 0; r < in->runs; r++, x += in->run_step) {
-            for (size_t k = 0; k < run; k++, w += FED_PANEL) {
-                forward_input(rows, vecs, chain, x + k, x_stride, w);
+            for (size_t k = 0; k < p->run; k++, w += FED_PANEL) {
+                forward_step(rows, vecs, chain, x + k, x_step, w);
             }
         }
     }
     UNROLL for (int b = 0; b < rows; b++) {
-        UNROLL for (int v = 0; v < vecs; v++) { vec_store(z + b * z_stride + v * LANES, chain[b][v]); }
+        UNROLL for (int v = 0; v < vecs; v++) { vec_store(z + b * z_step + v * LANES, chain[b][v]); }
     }
 }
 
-TILE void forward_strip(const int vecs, size_t rows, float *z, size_t z_stride, const float *x, size_t x_stride,
-                        const float *w, const struct fed_inputs *in, size_t run, bool more) {
+/* `count` tiles, one below the other. */
+TILE void forward_tiles(const int vecs, size_t rows, size_t count, const struct product *p, float *z, const float *x,
+                        const float *w) {
     switch (rows) {
 #define CASE(n)                                                                                                             \
-    case n: forward_tile(n, vecs, z, z_stride, x, x_stride, w, in, run, more); break;
-        EACH_ROW_COUNT(CASE)
+    case n:                                                                                                                 \
+        for (size_t i = 0; i < count; i++) {                                                                                \
+            forward_tile(n, vecs, p, z + i * n * p->z_step, x + i * n * p->x_step, w);                                      \
+        }                                                                                                                   \
+        break;
+        EACH_HEIGHT(CASE)
 #undef CASE
     }
 }
 
+/* Rows that stand at one distance, in one strip. */
+static void forward_strip(const struct product *p, bool wide, float *z, const float *x, size_t rows, const float *w) {
+    struct deal tiles = deal(rows, HEIGHT);
+    size_t taller = tiles.tall * (tiles.height + 1);
+    if (wide) {
+        forward_tiles(2, tiles.height + 1, tiles.tall, p, z, x, w);
+        forward_tiles(2, tiles.height, tiles.low, p, z + taller * p->z_step, x + taller * p->x_step, w);
+    } else {
+        forward_tiles(1, tiles.height + 1, tiles.tall, p, z, x, w);
+        forward_tiles(1, tiles.height, tiles.low, p, z + taller * p->z_step, x + taller * p->x_step, w);
+    }
+}
+
 /* Rows that stand at one distance. */
-static void forward_line(float *z, size_t z_stride, const float *x, size_t x_stride, size_t rows,
-                         const struct fed_inputs *in, const float *panels, size_t n_in, size_t n_out, bool more) {
-    size_t run = n_in / in->runs;
-    for (size_t b = 0, n; b < rows; b += n) {
-        n = deal_rows(rows - b, ROWS);
+static void forward_line(const struct product *p, float *z, const float *x, size_t rows, const float *panels, size_t n_out) {
+    size_t n_in = p->run * p->in->runs, most = n_in * n_out <= WEIGHTS_HELD ? HEIGHT : INPUTS_HELD / n_in + HEIGHT;
+    size_t block = even_part(rows, most);
+    for (size_t b = 0; b < rows; b += block) {
         for (size_t j = 0; j < n_out; j += STRIP) {
-            const float *w = panels + j / FED_PANEL * FED_PANEL * n_in + j % FED_PANEL;
-            float *to = z + b * z_stride + j;
-            if (n_out - j > LANES) {
-                forward_strip(2, n, to, z_stride, x + b * x_stride, x_stride, w, in, run, more);
-            } else {
-                forward_strip(1, n, to, z_stride, x + b * x_stride, x_stride, w, in, run, more);
-            }
+            forward_strip(p, n_out - j > LANES, z + b * p->z_step + j, x + b * p->x_step, smaller(block, rows - b),
+                          panels + j / FED_PANEL * p->panel + j % FED_PANEL);
+        }
+    }
+}
+
+/* Lines that follow each other as their rows do are one line. */
+static void join_lines(struct fed_rows *a, struct fed_rows *b) {
+    for (int d = 1; d >= 0; d--) {
+        if (a->counts[d] == 1 || (a->steps[d] == a->counts[2] * a->steps[2] && b->steps[d] == b->counts[2] * b->steps[2])) {
+            a->counts[2] *= a->counts[d];
+            b->counts[2] *= b->counts[d];
+            a->counts[d] = b->counts[d] = 1;
+        } else {
+            return;
         }
     }
 }
 
 static void forward(float *z, const struct fed_rows *z_rows, const struct fed_inputs *in, const float *panels, size_t n_in,
                     size_t n_out, bool more) {
-    for (size_t i = 0; i < z_rows->counts[0]; i++) {
-        for (size_t j = 0; j < z_rows->counts[1]; j++) {
-            forward_line(z + i * z_rows->steps[0] + j * z_rows->steps[1], z_rows->steps[2],
-                         in->x + i * in->rows.steps[0] + j * in->rows.steps[1], in->rows.steps[2], z_rows->counts[2], in,
-                         panels, n_in, n_out, more);
+    struct fed_rows to = *z_rows, from = in->rows;
+    join_lines(&to, &from);
+    struct product p = {in, n_in / in->runs, from.steps[2], to.steps[2], FED_PANEL * n_in, more};
+    for (size_t i = 0; i < to.counts[0]; i++) {
+        for (size_t j = 0; j < to.counts[1]; j++) {
+            forward_line(&p, z + i * to.steps[0] + j * to.steps[1], in->x + i * from.steps[0] + j * from.steps[1],
+                         to.counts[2], panels, n_out);
         }
     }
 }
 
 /* `depth` rows of weights, at columns[0..depth) or, without a list, the first ones. */
-TILE void update_weights(const int rows, const int vecs, const int depth, float *w, const float *x, size_t x_stride,
-                         vec g[UPDATE_ROWS][2], const uint32_t *columns) {
+TILE void update_step(const int rows, const int vecs, const int depth, float *w, const float *const x[],
+                      vec g[UPDATE_ROWS][2], size_t first, const uint32_t *columns) {
     size_t k[UPDATE_DEPTH];
     vec chain[UPDATE_DEPTH][2];
     UNROLL for (int d = 0; d < depth; d++) {
-        k[d] = columns != NULL ? columns[d] : (size_t)d;
+        k[d] = columns != NULL ? columns[first + d] : first + d;
         UNROLL for (int v = 0; v < vecs; v++) { chain[d][v] = vec_load(w + k[d] * FED_PANEL + v * LANES); }
     }
     UNROLL for (int b = 0; b < rows; b++) {
         UNROLL for (int d = 0; d < depth; d++) {
-            vec input = vec_broadcast(x + b * x_stride + k[d]);
+            vec input = vec_broadcast(x[b] + k[d]);
             UNROLL for (int v = 0; v < vecs; v++) { chain[d][v] = vec_fma(input, g[b][v], chain[d][v]); }
         }
     }
@@ -126,65 +181,91 @@ TILE void update_weights(const int rows, const int vecs, const int depth, float 
     }
 }
 
-TILE void update_tile(const int rows, const int vecs, float *w, const float *x, size_t x_stride, const float *g,
-                      size_t g_stride, const uint32_t *columns, size_t n_columns) {
+TILE void update_tile(const int rows, const int vecs, float *w, const float *x, const size_t *x_at, const float *g,
+                      const size_t *g_at, const uint32_t *columns, size_t n) {
     vec held[UPDATE_ROWS][2];
+    const float *from[UPDATE_ROWS];
     UNROLL for (int b = 0; b < rows; b++) {
-        UNROLL for (int v = 0; v < vecs; v++) { held[b][v] = vec_load(g + b * g_stride + v * LANES); }
+        from[b] = x + x_at[b];
+        UNROLL for (int v = 0; v < vecs; v++) { held[b][v] = vec_load(g + g_at[b] + v * LANES); }
     }
+    size_t i = 0;
     if (columns != NULL) {
-        size_t i = 0;
-        for (; i + UPDATE_DEPTH <= n_columns; i += UPDATE_DEPTH) {
-            update_weights(rows, vecs, UPDATE_DEPTH, w, x, x_stride, held, columns + i);
+        for (; i + UPDATE_DEPTH <= n; i += UPDATE_DEPTH) {
+            update_step(rows, vecs, UPDATE_DEPTH, w, from, held, i, columns);
         }
-        for (; i < n_columns; i++) {
-            update_weights(rows, vecs, 1, w, x, x_stride, held, columns + i);
+        for (; i < n; i++) {
+            update_step(rows, vecs, 1, w, from, held, i, columns);
         }
     } else {
-        size_t i = 0;
-        for (; i + UPDATE_DEPTH <= n_columns; i += UPDATE_DEPTH) {
-            update_weights(rows, vecs, UPDATE_DEPTH, w + i * FED_PANEL, x + i, x_stride, held, NULL);
+        for (; i + UPDATE_DEPTH <= n; i += UPDATE_DEPTH) {
+            update_step(rows, vecs, UPDATE_DEPTH, w, from, held, i, NULL);
         }
-        for (; i < n_columns; i++) {
-            update_weights(rows, vecs, 1, w + i * FED_PANEL, x + i, x_stride, held, NULL);
+        for (; i < n; i++) {
+            update_step(rows, vecs, 1, w, from, held, i, NULL);
         }
     }
 }
 
-TILE void update_strip(const int vecs, size_t rows, float *w, const float *x, size_t x_stride, const float *g,
-                       size_t g_stride, const uint32_t *columns, size_t n_columns) {
+TILE void update_group(const int vecs, size_t rows, float *w, const float *x, const size_t *x_at, const float *g,
+                       const size_t *g_at, const uint32_t *columns, size_t n) {
     switch (rows) {
-#define CASE(n)                                                                                                             \
-    case n: update_tile(n, vecs, w, x, x_stride, g, g_stride, columns, n_columns); break;
+#define CASE(r)                                                                                                             \
+    case r: update_tile(r, vecs, w, x, x_at, g, g_at, columns, n); break;
         EACH_UPDATE_ROW_COUNT(CASE)
 #undef CASE
     }
 }
 
-/* All batch rows into one block of weights. */
-static void update_block(float *w, const float *x, size_t x_stride, const float *g, size_t g_stride, size_t rows, bool wide,
-                         const uint32_t *columns, size_t n_columns) {
-    for (size_t b = 0, n; b < rows; b += n) {
-        n = deal_rows(rows - b, UPDATE_ROWS);
+/* Rows of one block: how many, how many at a time, and where they stand. */
+struct update_block {
+    size_t rows, group, x_at[UPDATE_BLOCK], g_at[UPDATE_BLOCK];
+};
+
+/* All rows into n inputs of one run (w, x: of its first), or n columns of a list; `wide`: two vectors. */
+static void update_weights(const struct update_block *block, bool wide, float *w, const float *x, const float *g,
+                           const uint32_t *columns, size_t n) {
+    for (size_t b = 0; b < block->rows; b += block->group) {
+        size_t rows = smaller(block->group, block->rows - b);
         if (wide) {
-            update_strip(2, n, w, x + b * x_stride, x_stride, g + b * g_stride, g_stride, columns, n_columns);
+            update_group(2, rows, w, x, block->x_at + b, g, block->g_at + b, columns, n);
         } else {
-            update_strip(1, n, w, x + b * x_stride, x_stride, g + b * g_stride, g_stride, columns, n_columns);
+            update_group(1, rows, w, x, block->x_at + b, g, block->g_at + b, columns, n);
         }
     }
 }
 
-/* Rows that stand at one distance, inputs that stand in one run. */
-static void update_line(float *panels, const float *x, size_t x_stride, const float *g, size_t g_stride, size_t rows,
-                        size_t panel_floats, size_t n_out, const uint32_t *columns, size_t n_columns) {
+/* Where rows first .. first + n - 1 stand. */
+static void list_rows(size_t *at, const struct fed_rows *rows, size_t first, size_t n) {
+    size_t l = first % rows->counts[2], j = first / rows->counts[2] % rows->counts[1],
+           i = first / rows->counts[2] / rows->counts[1];
+    for (size_t b = 0; b < n; b++) {
+        at[b] = i * rows->steps[0] + j * rows->steps[1] + l * rows->steps[2];
+        if (++l == rows->counts[2]) {
+            l = 0;
+            if (++j == rows->counts[1]) {
+                j = 0;
+                i++;
+            }
+        }
+    }
+}
+
+static void update_rows(const struct update_block *block, float *panels, const struct fed_inputs *in, const float *g,
+                        size_t n_in, size_t n_out) {
+    size_t run = n_in / in->runs, n = in->columns != NULL ? in->n_columns : run;
     for (size_t j = 0; j < n_out; j += STRIP) {
-        float *w = panels + j / FED_PANEL * panel_floats + j % FED_PANEL;
-        for (size_t i = 0; i < n_columns; i += UPDATE_BLOCK) {
-            size_t n = smaller(UPDATE_BLOCK, n_columns - i);
-            if (columns != NULL) {
-                update_block(w, x, x_stride, g + j, g_stride, rows, n_out - j > LANES, columns + i, n);
-            } else {
-                update_block(w + i * FED_PANEL, x + i, x_stride, g + j, g_stride, rows, n_out - j > LANES, NULL, n);
+        bool wide = n_out - j > LANES;
+        for (size_t r = 0; r < in->runs; r++) {
+            float *w = panels + j / FED_PANEL * FED_PANEL * n_in + j % FED_PANEL + r * run * FED_PANEL;
+            const float *x = in->x + r * in->run_step;
+            for (size_t k = 0; k < n; k += WEIGHT_ROWS) {
+                size_t some = smaller(WEIGHT_ROWS, n - k);
+                if (in->columns != NULL) {
+                    update_weights(block, wide, w, x, g + j, in->columns + k, some);
+                } else {
+                    update_weights(block, wide, w + k * FED_PANEL, x + k, g + j, NULL, some);
+                }
             }
         }
     }
@@ -192,93 +273,62 @@ static void update_line(float *panels, const float *x, size_t x_stride, const fl
 
 static void update(float *panels, const struct fed_inputs *in, const float *g, const struct fed_rows *g_rows, size_t n_in,
                    size_t n_out) {
-    size_t run = n_in / in->runs, n = in->columns != NULL ? in->n_columns : run;
-    for (size_t i = 0; i < g_rows->counts[0]; i++) {
-        for (size_t j = 0; j < g_rows->counts[1]; j++) {
-            const float *x = in->x + i * in->rows.steps[0] + j * in->rows.steps[1];
-            for (size_t r = 0; r < in->runs; r++) {
-                update_line(panels + r * run * FED_PANEL, x + r * in->run_step, in->rows.steps[2],
-                            g + i * g_rows->steps[0] + j * g_rows->steps[1], g_rows->steps[2], g_rows->counts[2],
-                            FED_PANEL * n_in, n_out, in->columns, n);
-            }
-        }
+    size_t all = g_rows->counts[0] * g_rows->counts[1] * g_rows->counts[2];
+    struct update_block block = {.group = even_part(all, UPDATE_ROWS)};
+    size_t most = n_in * n_out <= WEIGHTS_HELD ? 4 * block.group : UPDATE_BLOCK / block.group * block.group;
+    for (size_t b = 0; b < all; b += block.rows) {
+        block.rows = smaller(most, all - b);
+        list_rows(block.x_at, &in->rows, b, block.rows);
+        list_rows(block.g_at, g_rows, b, block.rows);
+        update_rows(&block, panels, in, g, n_in, n_out);
     }
 }
 
-/* A block of outputs, as the chains of the inputs see it. */
-struct gradient_block {
-    const float *dz;     /* [j][lanes] */
-    const float *w;      /* row k = 0 of the block's first panel */
-    size_t panel_floats; /* from a panel to the next */
-    size_t n_out;        /* outputs in the block */
-    size_t rows;         /* lanes in use */
-    bool first;          /* chains start at +0; else they continue from dx */
-    float *dx;           /* of the block's first batch row */
-    size_t dx_stride;
-};
-
-/* Chains of inputs k .. k + n - 1, for vecs * LANES batch rows. */
-TILE void gradient_tile(const int n, const int vecs, const struct gradient_block *block, size_t k) {
-    float lanes[CHAINS * LANES] __attribute__((aligned(64)));
-    vec chain[CHAINS][2];
-    if (!block->first) {
-        memset(lanes, 0, sizeof lanes);
-        fed_transpose(lanes, vecs * LANES, block->dx + k, block->dx_stride, block->rows, n);
+/* A square of LANES weights a side, in rows of a panel, turned over. */
+static void turn_square(float *out, const float *in) {
+    for (size_t q = 0; q < LANES; q += 4) {
+        vec a = vec_fours(in + q, 4 * FED_PANEL), b = vec_fours(in + FED_PANEL + q, 4 * FED_PANEL);
+        vec c = vec_fours(in + 2 * FED_PANEL + q, 4 * FED_PANEL), d = vec_fours(in + 3 * FED_PANEL + q, 4 * FED_PANEL);
+        vec ab_low = vec_zip_low(a, b), ab_high = vec_zip_high(a, b), cd_low = vec_zip_low(c, d),
+            cd_high = vec_zip_high(c, d);
+        vec_store(out + q * FED_PANEL, vec_zip2_low(ab_low, cd_low));
+        vec_store(out + (q + 1) * FED_PANEL, vec_zip2_high(ab_low, cd_low));
+        vec_store(out + (q + 2) * FED_PANEL, vec_zip2_low(ab_high, cd_high));
+        vec_store(out + (q + 3) * FED_PANEL, vec_zip2_high(ab_high, cd_high));
     }
-    UNROLL for (int t = 0; t < n; t++) {
-        UNROLL for (int v = 0; v < vecs; v++) {
-            chain[t][v] = block->first ? vec_zero() : vec_load(lanes + (t * vecs + v) * LANES);
-        }
-    }
-    const float *dz = block->dz;
-    const float *panel = block->w + k * FED_PANEL;
-    for (size_t j0 = 0; j0 < block->n_out; j0 += FED_PANEL, panel += block->panel_floats) {
-        size_t width = smaller(FED_PANEL, block->n_out - j0);
-        for (size_t j = 0; j < width; j++, dz += vecs * LANES) {
-            vec gradient[2];
-            UNROLL for (int v = 0; v < vecs; v++) { gradient[v] = vec_load(dz + v * LANES); }
-            UNROLL for (int t = 0; t < n; t++) {
-                vec weight = vec_broadcast(panel + t * FED_PANEL + j);
-                UNROLL for (int v = 0; v < vecs; v++) { chain[t][v] = vec_fma(gradient[v], weight, chain[t][v]); }
-            }
-        }
-    }
-    UNROLL for (int t = 0; t < n; t++) {
-        UNROLL for (int v = 0; v < vecs; v++) { vec_store(lanes + (t * vecs + v) * LANES, chain[t][v]); }
-    }
-    fed_transpose(block->dx + k, block->dx_stride, lanes, vecs * LANES, n, block->rows);
 }
 
-TILE void gradient_block(const int vecs, const struct gradient_block *block, size_t n_in) {
-    size_t k = 0;
-    for (; k + CHAINS / vecs <= n_in; k += CHAINS / vecs) {
-        gradient_tile(CHAINS / vecs, vecs, block, k);
-    }
-    for (; k + 4 <= n_in; k += 4) {
-        gradient_tile(4, vecs, block, k);
-    }
-    for (; k < n_in; k++) {
-        gradient_tile(1, vecs, block, k);
+/* turned[j][k] = w[k][j], j < n_out rounded up to LANES; k < n_in <= FED_PANEL, zeros beyond up to a panel. */
+static void turn(float *turned, const float *panels, size_t panel, size_t n_in, size_t n_out) {
+    float edge[LANES * FED_PANEL] __attribute__((aligned(64)));
+    for (size_t j = 0; j < n_out; j += LANES) {
+        const float *w = panels + j / FED_PANEL * panel + j % FED_PANEL;
+        for (size_t k = 0; k < n_in; k += LANES, w += LANES * FED_PANEL) {
+            float *out = turned + j * FED_PANEL + k;
+            if (k + LANES <= n_in) {
+                turn_square(out, w);
+            } else {
+                memset(edge, 0, sizeof edge);
+                for (size_t i = k; i < n_in; i++) {
+                    memcpy(edge + (i - k) * FED_PANEL, w + (i - k) * FED_PANEL, LANES * sizeof *w);
+                }
+                turn_square(out, edge);
+            }
+        }
     }
 }
 
 static void input_gradient(float *dx, size_t dx_stride, const float *dz, size_t dz_stride, size_t rows, const float *panels,
                            size_t n_in, size_t n_out, bool more) {
-    float transposed[GRADIENT_BLOCK * STRIP] __attribute__((aligned(64)));
-    for (size_t b = 0, n; b < rows; b += n) {
-        n = deal_rows(rows - b, STRIP);
-        for (size_t j = 0; j < n_out; j += GRADIENT_BLOCK) {
-            struct gradient_block block = {
-                transposed, panels + j * n_in, FED_PANEL * n_in,   smaller(GRADIENT_BLOCK, n_out - j),
-                n,          j == 0 && !more,   dx + b * dx_stride, dx_stride};
-            size_t lanes = n > LANES ? STRIP : LANES;
-            memset(transposed, 0, block.n_out * lanes * sizeof *transposed);
-            fed_transpose(transposed, lanes, dz + b * dz_stride + j, dz_stride, n, block.n_out);
-            if (n > LANES) {
-                gradient_block(2, &block, n_in);
-            } else {
-                gradient_block(1, &block, n_in);
-            }
+    float turned[TURNED_ROWS * FED_PANEL] __attribute__((aligned(64)));
+    for (size_t k = 0; k < n_in; k += FED_PANEL) {
+        size_t width = smaller(FED_PANEL, n_in - k);
+        for (size_t j = 0; j < n_out; j += TURNED_ROWS) {
+            size_t n = smaller(TURNED_ROWS, n_out - j);
+            struct fed_inputs in = {.runs = 1};
+            struct product p = {&in, n, dz_stride, dx_stride, 0, more || j > 0};
+            turn(turned, panels + j * n_in + k * FED_PANEL, FED_PANEL * n_in, width, n);
+            forward_line(&p, dx + k, dz + j, rows, turned, width);
         }
     }
 }

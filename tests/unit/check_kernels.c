@@ -1,5 +1,5 @@
 /* Every kernel set against the canon written down once more, element by element, over many shapes: the same bits, nothing
- * written where nothing belongs. */
+ * written where nothing belongs, nothing read beyond (a sanitizer sees it). */
 #include <check.h>
 #include <math.h>
 #include <stdint.h>
@@ -11,16 +11,6 @@
 static const char *const set_names[] = {"portable", "avx2", "avx512"};
 #define N_SETS (sizeof set_names / sizeof *set_names)
 
-/* One problem: shapes, the list of columns, and operands both in kernel layout and as plain matrices. */
-struct problem {
-    size_t rows, n_in, n_out, in_stride, out_stride, n_columns;
-    uint32_t *columns; /* NULL: all */
-    float *x;          /* (rows + 1, in_stride); one row more than told, to see it left alone */
-    float *g;          /* (rows + 1, out_stride) */
-    float *w;          /* (n_in, n_out) */
-    float *panels;
-};
-
 static uint32_t state = 1;
 
 static uint32_t next_u32(void) {
@@ -28,50 +18,100 @@ static uint32_t next_u32(void) {
     return state >> 8;
 }
 
+static size_t pick(size_t least, size_t most) { return least + next_u32() % (most - least + 1); }
+
 static float next_float(void) { return (float)((int32_t)next_u32() - (1 << 23)) * 0x1p-23f; }
 
 static size_t padded(size_t n) { return (n + FED_PANEL - 1) / FED_PANEL * FED_PANEL; }
 
-static float *zeros(size_t n) {
-    float *a = aligned_alloc(64, padded(n) * sizeof *a);
+/* Not a multiple of a page or a vector: a sanitizer sees what is read beyond. */
+static float *floats(size_t n) {
+    float *a = aligned_alloc(64, n * sizeof *a);
     ck_assert_ptr_nonnull(a);
-    memset(a, 0, padded(n) * sizeof *a);
     return a;
+}
+
+/* Outputs stand between stretches of this; what is written there is seen. */
+#define GAP -12345.5f
+
+static size_t n_rows(const struct fed_rows *rows) { return rows->counts[0] * rows->counts[1] * rows->counts[2]; }
+
+static size_t row_at(const struct fed_rows *rows, size_t row) {
+    size_t in_line = rows->counts[2], in_image = rows->counts[1] * in_line;
+    return row / in_image * rows->steps[0] + row % in_image / in_line * rows->steps[1] + row % in_line * rows->steps[2];
+}
+
+/* Floats from the first row to the end of the last one. */
+static size_t extent(const struct fed_rows *rows, size_t width) { return row_at(rows, n_rows(rows) - 1) + width; }
+
+/* A product: inputs (rows of `runs` runs), weights, and rows of outputs or of their gradients. */
+struct problem {
+    size_t n_in, n_out;
+    struct fed_inputs in;
+    struct fed_rows out;
+    float *x, *g, *w, *panels; /* w: (n_in, n_out), the same weights as the panels */
+    uint32_t *columns;
+    bool more;
+};
+
+static size_t x_at(const struct problem *p, size_t row, size_t k) {
+    size_t run = p->n_in / p->in.runs;
+    return row_at(&p->in.rows, row) + k / run * p->in.run_step + k % run;
 }
 
 static float *panel_at(float *panels, size_t n_in, size_t k, size_t j) {
     return panels + (j / FED_PANEL * n_in + k) * FED_PANEL + j % FED_PANEL;
 }
 
-static void pose(struct problem *p, size_t rows, size_t n_in, size_t n_out, bool listed) {
-    *p =
-        (struct problem){.rows = rows, .n_in = n_in, .n_out = n_out, .in_stride = padded(n_in), .out_stride = padded(n_out)};
-    p->x = zeros((rows + 1) * p->in_stride);
-    p->g = zeros((rows + 1) * p->out_stride);
-    p->w = zeros(n_in * n_out);
-    p->panels = zeros(n_in * p->out_stride);
-    p->columns = calloc(n_in, sizeof *p->columns);
-    for (size_t k = 0; k < n_in; k++) {
-        bool lives = !listed || next_u32() % 3 != 0;
-        if (lives) {
-            p->columns[p->n_columns++] = (uint32_t)k;
-        }
-        for (size_t b = 0; lives && b < rows; b++) {
-            p->x[b * p->in_stride + k] = next_float();
-        }
-        for (size_t j = 0; j < n_out; j++) {
-            p->w[k * n_out + j] = *panel_at(p->panels, n_in, k, j) = next_float();
+/* Rows of outputs one after the other, with a gap of whole panels here and there. */
+static struct fed_rows rows_of_outputs(const struct fed_rows *in, size_t n_out) {
+    size_t row = padded(n_out) + FED_PANEL * pick(0, 1), line = in->counts[2] * row + FED_PANEL * pick(0, 1);
+    return (struct fed_rows){{in->counts[0], in->counts[1], in->counts[2]},
+                             {in->counts[1] * line + FED_PANEL * pick(0, 1), line, row}};
+}
+
+/* rows: the nest of the inputs' rows. */
+static void pose(struct problem *p, struct fed_rows rows, size_t runs, size_t run_step, size_t n_in, size_t n_out) {
+    size_t shift = pick(0, 3); /* inputs need no alignment */
+    *p = (struct problem){.n_in = n_in, .n_out = n_out, .in = {.rows = rows, .runs = runs, .run_step = run_step}};
+    p->out = rows_of_outputs(&rows, n_out);
+    size_t n_x = extent(&rows, (runs - 1) * run_step + n_in / runs), n_g = extent(&p->out, padded(n_out));
+    p->x = floats(n_x + shift);
+    p->in.x = p->x + shift;
+    for (size_t i = 0; i < n_x; i++) {
+        p->x[shift + i] = next_float();
+    }
+    p->g = floats(n_g);
+    for (size_t i = 0; i < n_g; i++) {
+        p->g[i] = GAP;
+    }
+    for (size_t row = 0; row < n_rows(&rows); row++) {
+        for (size_t j = 0; j < padded(n_out); j++) {
+            p->g[row_at(&p->out, row) + j] = j < n_out ? 0.1f * next_float() : 0.0f;
         }
     }
-    for (size_t b = 0; b < rows; b++) {
-        for (size_t j = 0; j < n_out; j++) {
-            p->g[b * p->out_stride + j] = 0.1f * next_float();
+    p->w = floats(n_in * n_out);
+    p->panels = floats(n_in * padded(n_out));
+    memset(p->panels, 0, n_in * padded(n_out) * sizeof *p->panels);
+    for (size_t i = 0; i < n_in * n_out; i++) {
+        p->w[i] = *panel_at(p->panels, n_in, i / n_out, i % n_out) = next_float();
+    }
+}
+
+static void pose_plain(struct problem *p, size_t rows, size_t n_in, size_t n_out) {
+    pose(p, fed_rows_plain(rows, n_in + pick(0, 5)), 1, 0, n_in, n_out);
+}
+
+/* Two thirds of the columns, the others left out though they are not zero. */
+static void list_columns(struct problem *p) {
+    p->columns = malloc(p->n_in * sizeof *p->columns);
+    ck_assert_ptr_nonnull(p->columns);
+    for (size_t k = 0; k < p->n_in; k++) {
+        if (next_u32() % 3 != 0) {
+            p->columns[p->in.n_columns++] = (uint32_t)k;
         }
     }
-    if (!listed) {
-        free(p->columns);
-        p->columns = NULL;
-    }
+    p->in.columns = p->columns;
 }
 
 static void drop(struct problem *p) {
@@ -82,45 +122,64 @@ static void drop(struct problem *p) {
     free(p->columns);
 }
 
-static size_t column(const struct problem *p, size_t i) { return p->columns != NULL ? p->columns[i] : i; }
+static size_t n_taking_part(const struct problem *p) { return p->columns != NULL ? p->in.n_columns : p->n_in; }
+
+static size_t taking_part(const struct problem *p, size_t i) { return p->columns != NULL ? p->columns[i] : i; }
+
+/* A chain as the canon has it, and its true value in double: the one must be near the other. */
+struct chain {
+    float value;
+    double truth, size;
+};
+
+static struct chain chain_from(float start) { return (struct chain){start, start, fabs((double)start)}; }
+
+static void link(struct chain *c, float a, float b) {
+    c->value = fmaf(a, b, c->value);
+    c->truth += (double)a * (double)b;
+    c->size += fabs((double)a * (double)b);
+}
+
+static float end_of(const struct chain *c) {
+    ck_assert_double_le(fabs((double)c->value - c->truth), 1e-4 * c->size);
+    return c->value;
+}
+
+/* What stands in the outputs before: g, to go on from. */
+static float *outputs_before(const struct problem *p) {
+    size_t n = extent(&p->out, padded(p->n_out));
+    float *z = floats(n);
+    memcpy(z, p->g, n * sizeof *z);
+    return z;
+}
 
 static float *expect_forward(const struct problem *p) {
-    float *z = zeros((p->rows + 1) * p->out_stride);
-    for (size_t b = 0; b < p->rows; b++) {
+    float *z = outputs_before(p);
+    for (size_t row = 0; row < n_rows(&p->out); row++) {
         for (size_t j = 0; j < p->n_out; j++) {
-            float chain = 0;
-            for (size_t i = 0; i < p->n_columns; i++) {
-                chain = fmaf(p->x[b * p->in_stride + column(p, i)], p->w[column(p, i) * p->n_out + j], chain);
+            float *to = z + row_at(&p->out, row) + j;
+            struct chain chain = chain_from(p->more ? *to : 0.0f);
+            for (size_t i = 0; i < n_taking_part(p); i++) {
+                size_t k = taking_part(p, i);
+                link(&chain, p->in.x[x_at(p, row, k)], p->w[k * p->n_out + j]);
             }
-            z[b * p->out_stride + j] = chain;
+            *to = end_of(&chain);
         }
     }
     return z;
 }
 
-static float *expect_input_gradient(const struct problem *p) {
-    float *dx = zeros((p->rows + 1) * p->in_stride);
-    for (size_t b = 0; b < p->rows; b++) {
-        for (size_t k = 0; k < p->n_in; k++) {
-            float chain = 0;
-            for (size_t j = 0; j < p->n_out; j++) {
-                chain = fmaf(p->g[b * p->out_stride + j], p->w[k * p->n_out + j], chain);
-            }
-            dx[b * p->in_stride + k] = chain;
-        }
-    }
-    return dx;
-}
-
 static float *expect_update(const struct problem *p) {
-    float *panels = zeros(p->n_in * p->out_stride);
-    memcpy(panels, p->panels, p->n_in * p->out_stride * sizeof *panels);
-    for (size_t i = 0; i < p->n_columns; i++) {
+    float *panels = floats(p->n_in * padded(p->n_out));
+    memcpy(panels, p->panels, p->n_in * padded(p->n_out) * sizeof *panels);
+    for (size_t i = 0; i < n_taking_part(p); i++) {
         for (size_t j = 0; j < p->n_out; j++) {
-            float *w = panel_at(panels, p->n_in, column(p, i), j);
-            for (size_t b = 0; b < p->rows; b++) {
-                *w = fmaf(p->x[b * p->in_stride + column(p, i)], p->g[b * p->out_stride + j], *w);
+            size_t k = taking_part(p, i);
+            struct chain chain = chain_from(p->w[k * p->n_out + j]);
+            for (size_t row = 0; row < n_rows(&p->out); row++) {
+                link(&chain, p->in.x[x_at(p, row, k)], p->g[row_at(&p->out, row) + j]);
             }
+            *panel_at(panels, p->n_in, k, j) = end_of(&chain);
         }
     }
     return panels;
@@ -128,97 +187,182 @@ static float *expect_update(const struct problem *p) {
 
 static void compare(const struct problem *p, const char *set, const char *what, const float *got, const float *want,
                     size_t n) {
-    ck_assert_msg(memcmp(got, want, n * sizeof *got) == 0, "%s %s differs: %zu rows, %zu -> %zu, %s", set, what, p->rows,
-                  p->n_in, p->n_out, p->columns != NULL ? "listed" : "all columns");
+    const size_t *rows = p->in.rows.counts;
+    ck_assert_msg(memcmp(got, want, n * sizeof *got) == 0, "%s: %s differs: %zu x %zu x %zu rows, %zu runs, %zu -> %zu%s%s",
+                  set, what, rows[0], rows[1], rows[2], p->in.runs, p->n_in, p->n_out, p->columns != NULL ? ", listed" : "",
+                  p->more ? ", more" : "");
 }
 
-static void solve(const struct problem *p) {
-    float *want_z = expect_forward(p), *want_dx = expect_input_gradient(p), *want_panels = expect_update(p);
-    size_t n_z = (p->rows + 1) * p->out_stride, n_x = (p->rows + 1) * p->in_stride, n_w = p->n_in * p->out_stride;
+/* Every set solves it to the bits of the canon; then it is dropped. */
+static void solve(struct problem *p) {
+    float *want_z = expect_forward(p), *want_panels = expect_update(p);
+    size_t n_z = extent(&p->out, padded(p->n_out)), n_w = p->n_in * padded(p->n_out);
     for (size_t s = 0; s < N_SETS; s++) {
         const struct fed_kernels *kernels = fed_kernels_by_name(set_names[s]);
         if (kernels == NULL) {
             continue;
         }
-        float *z = zeros(n_z), *dx = zeros(n_x), *panels = zeros(n_w);
+        float *z = outputs_before(p), *panels = floats(n_w);
         memcpy(panels, p->panels, n_w * sizeof *panels);
-        kernels->forward(z, p->out_stride, p->x, p->in_stride, p->rows, panels, p->n_in, p->n_out, p->columns, p->n_columns);
+        kernels->forward(z, &p->out, &p->in, panels, p->n_in, p->n_out, p->more);
         compare(p, kernels->name, "forward", z, want_z, n_z);
-        kernels->input_gradient(dx, p->in_stride, p->g, p->out_stride, p->rows, panels, p->n_in, p->n_out);
-        compare(p, kernels->name, "input gradient", dx, want_dx, n_x);
-        kernels->update(panels, p->x, p->in_stride, p->g, p->out_stride, p->rows, p->n_in, p->n_out, p->columns,
-                        p->n_columns);
+        kernels->update(panels, &p->in, p->g, &p->out, p->n_in, p->n_out);
         compare(p, kernels->name, "update", panels, want_panels, n_w);
         free(z);
-        free(dx);
         free(panels);
     }
     free(want_z);
-    free(want_dx);
     free(want_panels);
+    drop(p);
 }
 
-static void solve_shape(size_t rows, size_t n_in, size_t n_out, bool listed) {
+static void solve_plain(size_t rows, size_t n_in, size_t n_out, bool listed, bool more) {
     struct problem p;
-    pose(&p, rows, n_in, n_out, listed);
+    pose_plain(&p, rows, n_in, n_out);
+    if (listed) {
+        list_columns(&p);
+    }
+    p.more = more;
     solve(&p);
-    drop(&p);
 }
 
 START_TEST(all_sets_give_the_canonical_bits_for_every_width) {
     for (size_t n_out = 1; n_out <= 70; n_out++) {
-        solve_shape(1 + n_out % 21, 1 + n_out * 7 % 61, n_out, n_out % 2 == 0);
+        solve_plain(1 + n_out % 21, 1 + n_out * 7 % 61, n_out, n_out % 2 == 0, n_out % 3 == 0);
     }
 }
 END_TEST
 
 START_TEST(all_sets_give_the_canonical_bits_for_every_batch) {
     for (size_t rows = 1; rows <= 64; rows++) {
-        solve_shape(rows, 29 + rows % 5, 10 + rows % 40, rows % 2 == 0);
+        solve_plain(rows, 29 + rows % 5, 10 + rows % 40, rows % 2 == 0, rows % 3 == 0);
     }
 }
 END_TEST
 
 START_TEST(all_sets_give_the_canonical_bits_for_any_depth) {
     for (int i = 0; i < 40; i++) {
-        solve_shape(1 + next_u32() % 24, 1 + next_u32() % 800, 1 + next_u32() % 70, i % 2 == 0);
+        solve_plain(pick(1, 24), pick(1, 800), pick(1, 70), i % 2 == 0, i % 3 == 0);
     }
-    solve_shape(10, 784, 200, true);
+    solve_plain(10, 784, 200, true, false);
+}
+END_TEST
+
+START_TEST(rows_and_weights_beyond_the_caches_give_the_canonical_bits) {
+    solve_plain(333, 40, 70, false, true);
+    solve_plain(131, 660, 500, false, false);
+}
+END_TEST
+
+/* Windows of `side` lines over images with a border, as a convolution takes them. */
+static void solve_images(size_t images, size_t lines, size_t pixels, size_t channels, size_t side, size_t stride,
+                         size_t n_out) {
+    size_t line = ((pixels - 1) * stride + side) * channels, image = ((lines - 1) * stride + side) * line;
+    struct fed_rows rows = {{images, lines, pixels}, {image, stride * line, stride * channels}};
+    struct problem p;
+    pose(&p, rows, side, line, side * side * channels, n_out);
+    p.more = next_u32() % 2 == 0;
+    solve(&p);
+}
+
+START_TEST(windows_of_images_give_the_canonical_bits) {
+    for (int i = 0; i < 40; i++) {
+        solve_images(pick(1, 3), pick(1, 9), pick(1, 30), pick(1, 6), 1 + 2 * pick(0, 2), pick(1, 2), pick(1, 70));
+    }
+    solve_images(2, 14, 14, 32, 5, 1, 64);
+}
+END_TEST
+
+/* Steps of a sequence, neighbours or with a gap between. */
+START_TEST(steps_of_sequences_give_the_canonical_bits) {
+    for (int i = 0; i < 30; i++) {
+        size_t steps = pick(1, 12), rows = pick(1, 12), n_in = pick(1, 70), row = n_in + pick(0, 3);
+        struct problem p;
+        pose(&p, (struct fed_rows){{1, steps, rows}, {0, rows * row + pick(0, 1) * 7, row}}, 1, 0, n_in, pick(1, 130));
+        p.more = i % 2 == 0;
+        solve(&p);
+    }
+}
+END_TEST
+
+/* dx of plain rows, the gradients being the problem's g. */
+static void solve_input_gradient(size_t rows, size_t n_in, size_t n_out, bool more) {
+    struct problem p;
+    pose_plain(&p, rows, n_in, n_out);
+    size_t step = padded(n_in) + FED_PANEL, n = rows * step;
+    float *before = floats(n), *want = floats(n), *dx = floats(n);
+    for (size_t i = 0; i < n; i++) {
+        before[i] = i % step < n_in ? next_float() : i % step < padded(n_in) ? 0.0f : GAP;
+    }
+    memcpy(want, before, n * sizeof *want);
+    for (size_t i = 0; i < rows * n_in; i++) {
+        size_t b = i / n_in, k = i % n_in;
+        struct chain chain = chain_from(more ? before[b * step + k] : 0.0f);
+        for (size_t j = 0; j < n_out; j++) {
+            link(&chain, p.g[b * p.out.steps[2] + j], p.w[k * n_out + j]);
+        }
+        want[b * step + k] = end_of(&chain);
+    }
+    for (size_t s = 0; s < N_SETS; s++) {
+        const struct fed_kernels *kernels = fed_kernels_by_name(set_names[s]);
+        if (kernels != NULL) {
+            memcpy(dx, before, n * sizeof *dx);
+            kernels->input_gradient(dx, step, p.g, p.out.steps[2], rows, p.panels, n_in, n_out, more);
+            compare(&p, kernels->name, "input gradient", dx, want, n);
+        }
+    }
+    free(before);
+    free(want);
+    free(dx);
+    drop(&p);
+}
+
+START_TEST(input_gradients_have_the_canonical_bits) {
+    for (size_t n = 1; n <= 70; n++) {
+        solve_input_gradient(1 + n % 31, n, 1 + n * 11 % 67, n % 2 == 0);
+        solve_input_gradient(1 + n % 13, 1 + n * 7 % 61, n, n % 3 == 0);
+    }
 }
 END_TEST
 
 START_TEST(input_gradient_chains_run_on_over_wide_layers) {
-    solve_shape(3, 37, 257, false);
-    solve_shape(17, 50, 600, false);
+    solve_input_gradient(3, 37, 257, false);
+    solve_input_gradient(17, 50, 600, false);
+    solve_input_gradient(17, 50, 600, true);
 }
 END_TEST
 
 START_TEST(an_empty_column_list_is_a_zero_product) {
     for (size_t s = 0; s < N_SETS; s++) {
         const struct fed_kernels *kernels = fed_kernels_by_name(set_names[s]);
-        if (kernels != NULL) {
-            struct problem p;
-            pose(&p, 3, 20, 5, true);
-            float *z = zeros(3 * p.out_stride), *before = zeros(20 * p.out_stride);
-            memset(z, 1, 3 * p.out_stride * sizeof *z);
-            memcpy(before, p.panels, 20 * p.out_stride * sizeof *before);
-            kernels->forward(z, p.out_stride, p.x, p.in_stride, 3, p.panels, 20, 5, p.columns, 0);
-            kernels->update(p.panels, p.x, p.in_stride, p.g, p.out_stride, 3, 20, 5, p.columns, 0);
-            for (size_t j = 0; j < 5; j++) {
-                ck_assert(z[j] == 0 && z[2 * p.out_stride + j] == 0);
-            }
-            ck_assert_mem_eq(p.panels, before, 20 * p.out_stride * sizeof *before);
-            free(z);
-            free(before);
-            drop(&p);
+        if (kernels == NULL) {
+            continue;
         }
+        struct problem p;
+        pose_plain(&p, 3, 20, 5);
+        uint32_t none = 0;
+        p.in.columns = &none;
+        float *z = outputs_before(&p), *before = floats(20 * FED_PANEL);
+        memcpy(before, p.panels, 20 * FED_PANEL * sizeof *before);
+        kernels->forward(z, &p.out, &p.in, p.panels, 20, 5, false);
+        kernels->update(p.panels, &p.in, p.g, &p.out, 20, 5);
+        for (size_t i = 0; i < 15; i++) {
+            ck_assert(z[row_at(&p.out, i / 5) + i % 5] == 0);
+        }
+        ck_assert_mem_eq(p.panels, before, 20 * FED_PANEL * sizeof *before);
+        kernels->forward(z, &p.out, &p.in, p.panels, 20, 5, true);
+        ck_assert(z[0] == 0);
+        free(z);
+        free(before);
+        drop(&p);
     }
 }
 END_TEST
 
 START_TEST(live_columns_are_those_with_any_value_but_zero) {
     enum { ROWS = 5, STRIDE = 96 };
-    float *x = zeros(ROWS * STRIDE);
+    float *x = floats(ROWS * STRIDE);
+    memset(x, 0, ROWS * STRIDE * sizeof *x);
     uint32_t columns[STRIDE];
     for (size_t k = 0; k < STRIDE; k++) {
         x[k % ROWS * STRIDE + k] = k % 7 == 0 ? -0.0f : k % 3 == 0 ? 0.0f : k % 5 == 0 ? 0x1p-149f : next_float();
@@ -278,6 +422,10 @@ int main(void) {
     tcase_add_test(canon, all_sets_give_the_canonical_bits_for_every_width);
     tcase_add_test(canon, all_sets_give_the_canonical_bits_for_every_batch);
     tcase_add_test(canon, all_sets_give_the_canonical_bits_for_any_depth);
+    tcase_add_test(canon, rows_and_weights_beyond_the_caches_give_the_canonical_bits);
+    tcase_add_test(canon, windows_of_images_give_the_canonical_bits);
+    tcase_add_test(canon, steps_of_sequences_give_the_canonical_bits);
+    tcase_add_test(canon, input_gradients_have_the_canonical_bits);
     tcase_add_test(canon, input_gradient_chains_run_on_over_wide_layers);
     tcase_add_test(canon, an_empty_column_list_is_a_zero_product);
     tcase_add_test(canon, live_columns_are_those_with_any_value_but_zero);
