@@ -15,8 +15,8 @@ typedef __m256 vec;
 #define vec_zip2_low(a, b) _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
 #define vec_zip2_high(a, b) _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
 
-#define HEIGHT 6
-#define EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define ROWS 6
+#define EACH_ROW_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #define UPDATE_ROWS 5
 #define UPDATE_DEPTH 2
 #define EACH_UPDATE_ROW_COUNT(X) X(1) X(2) X(3) X(4) X(5)

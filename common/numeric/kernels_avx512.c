@@ -21,8 +21,8 @@ static inline vec vec_fours(const float *p, int step) {
     return _mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * step), 3);
 }
 
-#define HEIGHT 14
-#define EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#define ROWS 14
+#define EACH_ROW_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #define UPDATE_ROWS 10
 #define UPDATE_DEPTH 4
 #define EACH_UPDATE_ROW_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10)

@@ -1,26 +1,25 @@
 /* The tiles of a vector kernel set. A set defines its vector before including this file, once:
- *   vec, LANES                 a vector of LANES floats: 4, 8, 16 or 32
+ *   vec, LANES                  a vector of LANES floats: 4, 8, 16 or 32
  *   vec_zero(), vec_load(p), vec_store(p, v), vec_broadcast(p), vec_fma(a, b, c)    p aligned, but for the broadcast
- *   vec_fours(p, step)         LANES / 4 groups of four neighbours: group i from p + i * step, unaligned
+ *   vec_fours(p, step)          LANES / 4 groups of four neighbours: group i from p + i * step on, unaligned
  *   vec_zip_low(a, b), vec_zip_high(a, b), vec_zip2_low(a, b), vec_zip2_high(a, b)
- *                              within each group of four: a0 b0 a1 b1, a2 b2 a3 b3, a0 a1 b0 b1, a2 a3 b2 b3
- *   HEIGHT, EACH_HEIGHT(X)     chains of a tile along its long side, and X(1) ... X(HEIGHT)
+ *                               within each group of four: a0 b0 a1 b1, a2 b2 a3 b3, a0 a1 b0 b1, a2 a3 b2 b3
+ *   ROWS, EACH_ROW_COUNT(X)     most rows of a forward tile, and X(1) ... X(ROWS)
+ *   UPDATE_ROWS, EACH_UPDATE_ROW_COUNT(X), UPDATE_DEPTH
+ *                               the same of an update tile, and how many rows of weights it works on at a time
  *
- * Blocking. There is one tile: HEIGHT chains of a strip of two vectors of neighbouring outputs (one at the right edge,
- * where a second would be empty), all in registers. Per step of the chains it loads the two vectors once for all its
- * height and broadcasts each of HEIGHT numbers once for both vectors: 2 HEIGHT multiply-adds for HEIGHT + 2 loads, and
- * enough chains to hide the latency of each. Sides are dealt evenly: 16 rows are tiles of 8 + 8, not of 14 + 2.
- * - forward: the height is rows, chains run along k; a step takes the weights of k and one input of each row. Rows go in
- *   blocks whose inputs stay in the second cache while a strip of weights after the other passes: large weights come from
- *   memory once.
- * - update: the height is inputs k, chains run along rows, from the weights and back; a step takes the g of a row and
- *   HEIGHT of its inputs. Rows go in blocks, each through all weights: the g of a block and strip are first put together,
- *   so that they stay in the first cache while the inputs pass, however far apart they stand. That a chain goes to memory
- *   and on from there between two blocks changes no bit of it.
- * - input gradient: weights are turned over, a block of a panel at a time, into a buffer in the first cache; from there
- *   on it is a forward product.
- *
- * No choice made here can change a bit of a result. */
+ * Blocking. A strip is two vectors of neighbouring outputs (one at the right edge, where a second would be empty).
+ * - forward: ROWS x strip chains stay in registers while k runs over all inputs, so a weight is loaded once for ROWS rows
+ *   and an input once for two vectors. Where the weights fit the second cache, each tile of rows passes them all; larger
+ *   ones come from memory strip by strip, once for a block of rows whose inputs fit instead.
+ * - update: the g of UPDATE_ROWS rows x strip stay in registers while weights pass by, UPDATE_DEPTH rows k at a time, to be
+ *   loaded, to take UPDATE_ROWS links of their chains and to be stored. Weights are taken in pieces that stay in the first
+ *   cache while all rows of a block are added to them. (Chains of weights in registers, with the rows passing by, are as
+ *   fast for images and slower for all else: loads come in bursts, and inputs k of a distant row are few at a time.)
+ * - input gradient: weights are turned over, a piece of a panel at a time, into a buffer in the first cache; from there on
+ *   it is a forward product.
+ * Rows are dealt evenly: 16 rows are tiles of 8 + 8, not of 14 + 2. That a chain goes to memory between two pieces and on
+ * from there, like every other choice made here, changes no bit of a result. */
 #ifndef FED_COMMON_NUMERIC_KERNELS_TILE_H
 #define FED_COMMON_NUMERIC_KERNELS_TILE_H
 
@@ -31,9 +30,9 @@
 #define STRIP (2 * LANES)
 #define WEIGHTS_HELD ((size_t)5 << 16) /* floats that stay in the second cache: 1.25 MiB */
 #define INPUTS_HELD ((size_t)1 << 18)  /* the same of inputs, where weights do not */
-#define UPDATE_BLOCK 120
-#define WEIGHT_ROWS 128
-#define TURNED_ROWS 128 /* of weights turned over at a time: 16 KiB */
+#define WEIGHT_ROWS 128                /* of an update's piece, x 32 floats: 16 KiB */
+#define UPDATE_BLOCK 120               /* rows of an update at a time */
+#define TURNED_ROWS 128                /* of a piece of weights turned over, x 32 floats */
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -41,16 +40,6 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t even_part(size_t n, size_t most) {
     size_t parts = (n + most - 1) / most;
     return parts == 0 ? 0 : (n + parts - 1) / parts;
-}
-
-/* n dealt evenly into the fewest parts of at most `most`: tall parts of height + 1, then short parts of height. */
-struct deal {
-    size_t height, tall, low;
-};
-
-static struct deal deal(size_t n, size_t most) {
-    size_t parts = (n + most - 1) / most;
-    return (struct deal){n / parts, n % parts, parts - n % parts};
 }
 
 /* What the tiles of a forward product have in common. */
@@ -62,7 +51,7 @@ struct product {
     bool more;
 };
 
-TILE void forward_step(const int rows, const int vecs, vec chain[HEIGHT][2], const float *x, size_t x_step, const float *w) {
+TILE void forward_step(const int rows, const int vecs, vec chain[ROWS][2], const float *x, size_t x_step, const float *w) {
     vec weight[2];
     UNROLL for (int v = 0; v < vecs; v++) { weight[v] = vec_load(w + v * LANES); }
     UNROLL for (int b = 0; b < rows; b++) {
@@ -74,7 +63,7 @@ TILE void forward_step(const int rows, const int vecs, vec chain[HEIGHT][2], con
 TILE void forward_tile(const int rows, const int vecs, const struct product *p, float *z, const float *x, const float *w) {
     const struct fed_inputs *in = p->in;
     size_t x_step = p->x_step, z_step = p->z_step;
-    vec chain[HEIGHT][2];
+    vec chain[ROWS][2];
     UNROLL for (int b = 0; b < rows; b++) {
         UNROLL for (int v = 0; v < vecs; v++) { chain[b][v] = p->more ? vec_load(z + b * z_step + v * LANES) : vec_zero(); }
     }
@@ -95,42 +84,29 @@ TILE void forward_tile(const int rows, const int vecs, const struct product *p, 
     }
 }
 
-/* `count` tiles, one below the other. */
-TILE void forward_tiles(const int vecs, size_t rows, size_t count, const struct product *p, float *z, const float *x,
-                        const float *w) {
+TILE void forward_rows(const int vecs, size_t rows, const struct product *p, float *z, const float *x, const float *w) {
     switch (rows) {
 #define CASE(n)                                                                                                             \
-    case n:                                                                                                                 \
-        for (size_t i = 0; i < count; i++) {                                                                                \
-            forward_tile(n, vecs, p, z + i * n * p->z_step, x + i * n * p->x_step, w);                                      \
-        }                                                                                                                   \
-        break;
-        EACH_HEIGHT(CASE)
+    case n: forward_tile(n, vecs, p, z, x, w); break;
+        EACH_ROW_COUNT(CASE)
 #undef CASE
-    }
-}
-
-/* Rows that stand at one distance, in one strip. */
-static void forward_strip(const struct product *p, bool wide, float *z, const float *x, size_t rows, const float *w) {
-    struct deal tiles = deal(rows, HEIGHT);
-    size_t taller = tiles.tall * (tiles.height + 1);
-    if (wide) {
-        forward_tiles(2, tiles.height + 1, tiles.tall, p, z, x, w);
-        forward_tiles(2, tiles.height, tiles.low, p, z + taller * p->z_step, x + taller * p->x_step, w);
-    } else {
-        forward_tiles(1, tiles.height + 1, tiles.tall, p, z, x, w);
-        forward_tiles(1, tiles.height, tiles.low, p, z + taller * p->z_step, x + taller * p->x_step, w);
     }
 }
 
 /* Rows that stand at one distance. */
 static void forward_line(const struct product *p, float *z, const float *x, size_t rows, const float *panels, size_t n_out) {
-    size_t n_in = p->run * p->in->runs, most = n_in * n_out <= WEIGHTS_HELD ? HEIGHT : INPUTS_HELD / n_in + HEIGHT;
-    size_t block = even_part(rows, most);
-    for (size_t b = 0; b < rows; b += block) {
+    size_t n_in = p->run * p->in->runs, tile = even_part(rows, ROWS);
+    size_t block = n_in * n_out <= WEIGHTS_HELD ? tile : tile * (INPUTS_HELD / (n_in * tile) + 1);
+    for (size_t b0 = 0; b0 < rows; b0 += block) {
         for (size_t j = 0; j < n_out; j += STRIP) {
-            forward_strip(p, n_out - j > LANES, z + b * p->z_step + j, x + b * p->x_step, smaller(block, rows - b),
-                          panels + j / FED_PANEL * p->panel + j % FED_PANEL);
+            const float *w = panels + j / FED_PANEL * p->panel + j % FED_PANEL;
+            for (size_t b = b0; b < smaller(b0 + block, rows); b += tile) {
+                if (n_out - j > LANES) {
+                    forward_rows(2, smaller(tile, rows - b), p, z + b * p->z_step + j, x + b * p->x_step, w);
+                } else {
+                    forward_rows(1, smaller(tile, rows - b), p, z + b * p->z_step + j, x + b * p->x_step, w);
+                }
+            }
         }
     }
 }
@@ -207,8 +183,8 @@ TILE void update_tile(const int rows, const int vecs, float *w, const float *x, 
     }
 }
 
-TILE void update_group(const int vecs, size_t rows, float *w, const float *x, const size_t *x_at, const float *g,
-                       const size_t *g_at, const uint32_t *columns, size_t n) {
+TILE void update_rows(const int vecs, size_t rows, float *w, const float *x, const size_t *x_at, const float *g,
+                      const size_t *g_at, const uint32_t *columns, size_t n) {
     switch (rows) {
 #define CASE(r)                                                                                                             \
     case r: update_tile(r, vecs, w, x, x_at, g, g_at, columns, n); break;
@@ -228,9 +204,9 @@ static void update_weights(const struct update_block *block, bool wide, float *w
     for (size_t b = 0; b < block->rows; b += block->group) {
         size_t rows = smaller(block->group, block->rows - b);
         if (wide) {
-            update_group(2, rows, w, x, block->x_at + b, g, block->g_at + b, columns, n);
+            update_rows(2, rows, w, x, block->x_at + b, g, block->g_at + b, columns, n);
         } else {
-            update_group(1, rows, w, x, block->x_at + b, g, block->g_at + b, columns, n);
+            update_rows(1, rows, w, x, block->x_at + b, g, block->g_at + b, columns, n);
         }
     }
 }
@@ -251,8 +227,8 @@ static void list_rows(size_t *at, const struct fed_rows *rows, size_t first, siz
     }
 }
 
-static void update_rows(const struct update_block *block, float *panels, const struct fed_inputs *in, const float *g,
-                        size_t n_in, size_t n_out) {
+static void update_from_block(const struct update_block *block, float *panels, const struct fed_inputs *in, const float *g,
+                              size_t n_in, size_t n_out) {
     size_t run = n_in / in->runs, n = in->columns != NULL ? in->n_columns : run;
     for (size_t j = 0; j < n_out; j += STRIP) {
         bool wide = n_out - j > LANES;
@@ -280,7 +256,7 @@ static void update(float *panels, const struct fed_inputs *in, const float *g, c
         block.rows = smaller(most, all - b);
         list_rows(block.x_at, &in->rows, b, block.rows);
         list_rows(block.g_at, g_rows, b, block.rows);
-        update_rows(&block, panels, in, g, n_in, n_out);
+        update_from_block(&block, panels, in, g, n_in, n_out);
     }
 }
 
