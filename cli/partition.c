@@ -1,274 +1,165 @@
 /* fedavg partition: what each client of a task gets to see, before anything is trained on it. */
 #include <getopt.h>
-#include <math.h>
-#include <stdint.h>
-#include <stdio.h>
+#include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
-#include "common/base/file.h"
-#include "common/config/task.h"
-#include "common/data/dataset.h"
-#include "common/data/partition.h"
+#include "cli/split_svg.h"
+#include "cli/split_text.h"
+#include "cli/split_view.h"
+#include "common/model/model.h"
 #include "common/seal/digest.h"
 #include "common/seal/keys.h"
 
-static const char usage[] = "fedavg partition TASK.yaml [--set KEY=VALUE]... [--svg FILE]\n"
+static const char usage[] = "fedavg partition TASK.yaml [--set KEY=VALUE]... [--svg FILE] [--json]\n"
                             "  shows how many examples of each label every client gets; --svg draws it\n";
 
-#define SHOWN_CLIENTS 20
-#define DRAWN_CLIENTS 1000
+#define JSON_CLIENTS 1000
 
-/* counts[k * n_labels + l]: examples of label l that client k has. */
-struct table {
-    const char *name;
-    uint32_t n_clients, n_labels;
-    uint32_t *counts; /* owned */
-    uint32_t *sizes;  /* (n_clients), owned */
-    uint64_t *totals; /* (n_labels), owned */
-    uint64_t n_examples;
+struct options {
+    const char *task, *svg;
+    bool json;
+    const char **sets; /* owned */
+    size_t n_sets;
 };
 
-/* -- counting ---------------------------------------------------------------------------------------------------------- */
+/* -- JSON -------------------------------------------------------------------------------------------------------------- */
 
-static void table_fini(struct table *table) {
-    free(table->counts);
-    free(table->sizes);
-    free(table->totals);
+static json_t *spread_json(const struct fed_spread *spread) {
+    return json_pack("{s:I, s:I, s:I}", "min", (json_int_t)spread->least, "median", (json_int_t)spread->median, "max",
+                     (json_int_t)spread->most);
 }
 
-static int table_init(struct table *out, const char *name, const struct fed_dataset *data,
-                      const struct fed_partition *partition) {
-    struct table table = {.name = name, .n_clients = partition->n_clients};
-    table.n_labels = data->n_classes > 0 ? fed_dataset_labels(data) : 0;
-    size_t row = (table.n_labels + 1) * sizeof *table.counts; /* never none, which calloc might answer with NULL */
-    table.counts = calloc(table.n_clients, row);
-    table.sizes = calloc(table.n_clients, sizeof *table.sizes);
-    table.totals = calloc(table.n_labels + 1, sizeof *table.totals);
-    uint32_t *rows = calloc(fed_partition_largest(partition), sizeof *rows);
-    if (table.counts == NULL || table.sizes == NULL || table.totals == NULL || rows == NULL) {
-        table_fini(&table);
-        free(rows);
-        return FED_ENOMEM;
+/* {"client": 7, "examples": 600, "labels": [0, 12, ...]}; without labels only size, and a group's name where it is one. */
+static json_t *client_json(const struct fed_split_view *view, uint32_t client, const uint32_t *counts) {
+    json_t *row = json_pack("{s:I, s:I}", "client", (json_int_t)client, "examples",
+                            (json_int_t)fed_partition_size(view->partition, client));
+    if (view->task->partition.kind == FED_PARTITION_NATURAL) {
+        json_object_set_new(row, "group", json_string(fed_dataset_group_name(view->data, client)));
     }
-    for (uint32_t k = 0; k < table.n_clients; k++) {
-        size_t n = fed_partition_size(partition, k);
-        fed_partition_rows(partition, k, rows);
-        for (size_t i = 0; i < n && table.n_labels > 0; i++) {
-            uint32_t label = fed_dataset_label(data, rows[i]);
-            table.counts[(size_t)k * table.n_labels + label]++;
-            table.totals[label]++;
+    if (counts != NULL) {
+        json_t *labels = json_array();
+        for (uint32_t l = 0; l < view->n_labels; l++) {
+            json_array_append_new(labels, json_integer(counts[l]));
         }
-        table.sizes[k] = (uint32_t)n;
-        table.n_examples += n;
+        json_object_set_new(row, "labels", labels);
     }
-    free(rows);
-    *out = table;
-    return 0;
+    return row;
 }
 
-static const uint32_t *row_of(const struct table *table, uint32_t k) { return table->counts + (size_t)k * table->n_labels; }
-
-static uint32_t labels_of(const struct table *table, uint32_t k) {
-    uint32_t n = 0;
-    for (uint32_t l = 0; l < table->n_labels; l++) {
-        n += row_of(table, k)[l] > 0;
+static json_t *clients_json(const struct fed_split_view *view) {
+    json_t *rows = json_array();
+    uint32_t all = view->n_labels > 0 ? view->n_seen : view->n_clients, n = all < JSON_CLIENTS ? all : JSON_CLIENTS;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t place = fed_split_view_place(i, n, all);
+        const uint32_t *counts = view->n_labels > 0 ? view->counts + (size_t)place * view->n_labels : NULL;
+        json_array_append_new(rows, client_json(view, counts != NULL ? view->seen[place] : place, counts));
     }
-    return n;
+    return rows;
 }
 
-/* Total variation: the share of a client's examples that would have to change label to look like everybody's. */
-static double distance_of(const struct table *table, uint32_t k) {
-    double sum = 0;
-    for (uint32_t l = 0; l < table->n_labels; l++) {
-        double here = (double)row_of(table, k)[l] / table->sizes[k];
-        sum += fabs(here - (double)table->totals[l] / (double)table->n_examples);
-    }
-    return sum / 2;
-}
-
-/* -- the table as text ------------------------------------------------------------------------------------------------- */
-
-static void print_clients(const struct table *table) {
-    printf("client    size");
-    for (uint32_t l = 0; l < table->n_labels; l++) {
-        printf(" %6u", l);
-    }
-    printf("\n");
-    for (uint32_t k = 0; k < table->n_clients && k < SHOWN_CLIENTS; k++) {
-        printf("%6u %7u", k, table->sizes[k]);
-        for (uint32_t l = 0; l < table->n_labels; l++) {
-            uint32_t n = row_of(table, k)[l];
-            n > 0 ? printf(" %6u", n) : printf("      .");
-        }
-        printf("\n");
-    }
-    if (table->n_clients > SHOWN_CLIENTS) {
-        printf("   ... and %u more clients\n", table->n_clients - SHOWN_CLIENTS);
-    }
-}
-
-static int ascending(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts the values. */
-static void print_spread(const char *what, uint32_t *values, uint32_t n) {
-    qsort(values, n, sizeof *values, ascending);
-    printf("%-18s min %u, median %u, max %u\n", what, values[0], values[n / 2], values[n - 1]);
-}
-
-static int print_summary(const struct table *table) {
-    uint32_t *values = calloc(table->n_clients, sizeof *values);
-    if (values == NULL) {
-        return FED_ENOMEM;
-    }
-    double distance = 0;
-    memcpy(values, table->sizes, table->n_clients * sizeof *values);
-    print_spread("examples a client:", values, table->n_clients);
-    for (uint32_t k = 0; k < table->n_clients; k++) {
-        values[k] = labels_of(table, k);
-        distance += distance_of(table, k);
-    }
-    if (table->n_labels > 0) {
-        print_spread("labels a client:", values, table->n_clients);
-        printf("%-18s %.3f mean total variation from all clients' labels (0 = like everybody)\n",
-               "skew:", distance / table->n_clients);
-    }
-    free(values);
-    return 0;
-}
-
-static void print_head(const struct fed_task *task, const struct table *table, const uint8_t digest[FED_DIGEST_BYTES]) {
+static int print_json(const struct fed_split_view *view, struct fed_error *err) {
     char hex[FED_DIGEST_HEX];
-    const struct fed_partition_spec *spec = &task->partition;
-    fed_hex(hex, digest, FED_DIGEST_BYTES);
-    printf("%s: %llu examples", task->name, (unsigned long long)table->n_examples);
-    if (table->n_labels > 0) {
-        printf(" of %u labels", table->n_labels);
+    fed_hex(hex, view->partition->digest, FED_DIGEST_BYTES);
+    json_t *root = json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:o, s:o}", "event", "partition", "name",
+                             view->task->name, "kind", fed_partition_kind_name(view->task->partition.kind), "seed",
+                             (json_int_t)view->task->seed, "digest", hex, "examples", (json_int_t)view->data->n_examples,
+                             "clients", (json_int_t)view->n_clients, "labels", (json_int_t)view->n_labels,
+                             "examples_a_client", spread_json(&view->sizes), "shown", clients_json(view));
+    if (root != NULL && view->n_labels > 0) {
+        json_object_set_new(root, "labels_a_client", spread_json(&view->labels));
+        json_object_set_new(root, "skew", json_real(view->skew));
+        json_object_set_new(root, "looked_into", json_integer(view->n_seen));
     }
-    printf(" over %u clients, %s", table->n_clients, fed_partition_kind_name(spec->kind));
-    if (spec->kind == FED_PARTITION_SHARDS) {
-        printf(" (%u a client)", spec->shards_per_client);
-    } else if (spec->kind == FED_PARTITION_DIRICHLET) {
-        printf(" (alpha %g)", spec->alpha);
-    }
-    printf(", seed %llu\ndigest of data and split: %s\n\n", (unsigned long long)task->seed, hex);
-}
-
-/* -- the table as a picture -------------------------------------------------------------------------------------------- */
-
-#define LEFT 70
-#define TOP 60
-#define CELL_WIDTH 34
-
-static void draw_cells(FILE *out, const struct table *table, uint32_t n_drawn, unsigned height) {
-    unsigned every = n_drawn <= 20 ? 1 : n_drawn <= 200 ? 10 : 100;
-    for (uint32_t k = 0; k < n_drawn; k++) {
-        unsigned y = TOP + k * height;
-        if (k % every == 0) {
-            fprintf(out, "<text x=\"%d\" y=\"%u\" text-anchor=\"end\">%u</text>\n", LEFT - 6, y + 9, k);
-        }
-        for (uint32_t l = 0; l < table->n_labels; l++) {
-            uint32_t n = row_of(table, k)[l];
-            if (n > 0) {
-                fprintf(out,
-                        "<rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%u\" fill=\"#1f5fa8\" "
-                        "fill-opacity=\"%.3f\"><title>client %u, "
-                        "label %u: %u of %u</title></rect>\n",
-                        LEFT + l * CELL_WIDTH, y, CELL_WIDTH - 2, height > 3 ? height - 1 : height,
-                        0.1 + 0.9 * n / table->sizes[k], k, l, n, table->sizes[k]);
-            }
-        }
-    }
-}
-
-static void draw(FILE *out, const struct table *table) {
-    uint32_t n_drawn = table->n_clients < DRAWN_CLIENTS ? table->n_clients : DRAWN_CLIENTS;
-    unsigned height = n_drawn <= 50 ? 14 : n_drawn <= 200 ? 6 : 2;
-    fprintf(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" font-family=\"sans-serif\" font-size=\"11\">\n"
-        "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
-        "<text x=\"%d\" y=\"20\" font-size=\"14\">%s: labels of each client</text>\n"
-        "<text x=\"%d\" y=\"36\">%u of %u clients; the darker, the larger the label's share of the client</text>\n",
-        LEFT + table->n_labels * CELL_WIDTH + 20 < 480 ? 480 : LEFT + table->n_labels * CELL_WIDTH + 20,
-        TOP + n_drawn * height + 20, LEFT, table->name, LEFT, n_drawn, table->n_clients);
-    for (uint32_t l = 0; l < table->n_labels; l++) {
-        fprintf(out, "<text x=\"%u\" y=\"%d\" text-anchor=\"middle\">%u</text>\n", LEFT + l * CELL_WIDTH + CELL_WIDTH / 2,
-                TOP - 6, l);
-    }
-    draw_cells(out, table, n_drawn, height);
-    fprintf(out, "</svg>\n");
-}
-
-static int write_svg(const struct table *table, const char *path, struct fed_error *err) {
-    char *text = NULL;
-    size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
-    if (out == NULL) {
+    char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    if (text == NULL) {
         return fed_error_set(err, FED_ENOMEM, "out of memory");
     }
-    draw(out, table);
-    int code = fclose(out) == 0 ? 0 : fed_error_set(err, FED_ENOMEM, "out of memory");
-    if (code == 0) {
-        struct iovec part = {text, n};
-        code = fed_file_replace(path, &part, 1, 0644, err);
-    }
+    puts(text);
     free(text);
-    return code;
+    return FED_OK;
 }
 
 /* -- the command ------------------------------------------------------------------------------------------------------- */
 
-static int show(const struct fed_task *task, const char *svg, struct fed_error *err) {
-    struct fed_dataset data = {0};
-    struct fed_partition partition = {0};
-    struct table table = {0};
+static bool wants_colours(void) {
+    const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) && term != NULL && strcmp(term, "dumb") != 0 && (no_colour == NULL || no_colour[0] == '\0');
+}
+
+static int show(const struct fed_split_view *view, const struct options *options, struct fed_error *err) {
+    int rc = FED_OK;
+    if (options->json) {
+        rc = print_json(view, err);
+    } else {
+        fed_split_text_print(stdout, view, wants_colours());
+    }
+    return rc == FED_OK && options->svg != NULL ? fed_split_svg_write(view, options->svg, err) : rc;
+}
+
+/* As the coordinator does, so that it refuses the same. */
+static int load(struct fed_dataset *data, const struct fed_task *task, struct fed_error *err) {
+    struct fed_model model;
     if (task->partition.kind == FED_PARTITION_NONE) {
         return fed_error_set(err, FED_ECONFIG, "%s: data.partition: missing, so there is nothing to show", task->path);
     }
-    int code = fed_dataset_load(&data, &task->data, FED_DATA_TRAIN, err);
-    if (code != 0) {
-        return code;
+    int rc = fed_model_init(&model, &task->model, err);
+    if (rc == FED_OK) {
+        rc = fed_dataset_load(data, &task->data, FED_DATA_TRAIN, err);
     }
-    code = fed_partition_make(&partition, &data, &task->partition, task->seed, err);
-    if (code == 0 && table_init(&table, task->name, &data, &partition) != 0) {
-        code = fed_error_set(err, FED_ENOMEM, "out of memory");
+    return rc == FED_OK ? fed_dataset_fit(data, &model, err) : rc;
+}
+
+static int run(const struct options *options, struct fed_error *err) {
+    struct fed_task task = {0};
+    struct fed_dataset data = {0};
+    struct fed_partition partition = {0};
+    struct fed_split_view view = {0};
+    int rc = fed_seal_setup(err);
+    if (rc == FED_OK) {
+        rc = fed_task_load(&task, options->task, options->sets, options->n_sets, err);
     }
-    if (code == 0) {
-        print_head(task, &table, partition.digest);
-        print_clients(&table);
-        printf("\n");
-        code = print_summary(&table);
+    if (rc != FED_OK) {
+        return rc;
     }
-    if (code == 0 && svg != NULL) {
-        code = write_svg(&table, svg, err);
+    rc = load(&data, &task, err);
+    if (rc == FED_OK) {
+        rc = fed_partition_make(&partition, &data, &task.partition, task.seed, err);
     }
-    table_fini(&table);
+    if (rc == FED_OK && (rc = fed_split_view_init(&view, &task, &data, &partition)) != FED_OK) {
+        fed_error_set(err, rc, "out of memory");
+    }
+    if (rc == FED_OK) {
+        rc = show(&view, options, err);
+    }
+    fed_split_view_fini(&view);
     fed_partition_fini(&partition);
     fed_dataset_fini(&data);
-    return code;
+    fed_task_fini(&task);
+    return rc;
 }
 
 int fed_cli_partition(int argc, char **argv) {
-    static const struct option options[] = {
-        {"set", required_argument, NULL, 's'}, {"svg", required_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option names[] = {{"set", required_argument, NULL, 's'},
+                                          {"svg", required_argument, NULL, 'v'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
     struct fed_error err = {.text = ""};
-    struct fed_task task;
-    const char *svg = NULL;
-    size_t n_sets = 0;
+    struct options options = {.sets = calloc((size_t)argc, sizeof *options.sets)};
     int exit_code;
-    const char **sets = calloc((size_t)argc, sizeof *sets);
-    if (sets == NULL) {
+    if (options.sets == NULL) {
         return fed_cli_fail(argv[0], FED_ENOMEM, &err);
     }
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
-        case 's': sets[n_sets++] = optarg; break;
-        case 'v': svg = optarg; break;
+        case 's': options.sets[options.n_sets++] = optarg; break;
+        case 'v': options.svg = optarg; break;
+        case 'j': options.json = true; break;
         default: exit_code = c == 'h' ? fed_cli_help(usage) : fed_cli_misused(usage); goto out;
         }
     }
@@ -276,16 +167,10 @@ int fed_cli_partition(int argc, char **argv) {
         exit_code = fed_cli_misused(usage);
         goto out;
     }
-    int code = fed_seal_setup(&err);
-    if (code == 0) {
-        code = fed_task_load(&task, argv[optind], sets, n_sets, &err);
-    }
-    if (code == 0) {
-        code = show(&task, svg, &err);
-        fed_task_fini(&task);
-    }
-    exit_code = code == 0 ? 0 : fed_cli_fail(argv[0], code, &err);
+    options.task = argv[optind];
+    int rc = run(&options, &err);
+    exit_code = rc == FED_OK ? 0 : fed_cli_fail(argv[0], rc, &err);
 out:
-    free(sets);
+    free(options.sets);
     return exit_code;
 }
