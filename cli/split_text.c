@@ -20,7 +20,7 @@ static void print_head(FILE *out, const struct fed_split_view *view) {
     if (view->n_labels > 0) {
         fprintf(out, " of %" PRIu32 " labels", view->n_labels);
     }
-    fprintf(out, ", %" PRIu32 " clients, %s", view->n_clients, fed_partition_kind_name(spec->kind));
+    fprintf(out, " over %" PRIu32 " clients, %s", view->n_clients, fed_partition_kind_name(spec->kind));
     if (spec->kind == FED_PARTITION_SHARDS) {
         fprintf(out, " (%" PRIu32 " a client)", spec->shards_per_client);
     } else if (fed_partition_takes_alpha(spec->kind)) {
@@ -119,7 +119,7 @@ static void print_largest(FILE *out, const struct fed_split_view *view) {
 }
 
 static void print_spread(FILE *out, const char *what, const struct fed_spread *spread) {
-    fprintf(out, "%-19s min %zu, median %zu, max %zu\n", what, spread->least, spread->median, spread->most);
+    fprintf(out, "%-18s min %zu, median %zu, max %zu\n", what, spread->least, spread->median, spread->most);
 }
 
 static void print_figures(FILE *out, const struct fed_split_view *view) {
@@ -128,7 +128,7 @@ static void print_figures(FILE *out, const struct fed_split_view *view) {
         return;
     }
     print_spread(out, "labels a client:", &view->labels);
-    fprintf(out, "%-19s %.3f, the mean total variation between a client's labels and everybody's: 0 alike, 1 apart\n",
+    fprintf(out, "%-18s %.3f (0 alike, 1 apart: the mean total variation between a client's labels and everybody's)\n",
             "skew:", view->skew);
     if (view->n_seen < view->n_clients) {
         fprintf(out, "labels and skew are those of %" PRIu32 " of %" PRIu32 " clients, evenly spaced\n", view->n_seen,

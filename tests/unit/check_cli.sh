@@ -82,7 +82,8 @@ runs 0 '12 examples of 3 labels over 3 clients, shards (1 a client)' partition t
 grep -q '^examples a client: min 4, median 4, max 4$' out || fail 'wrong sizes'
 grep -q '^labels a client: *min 1, median 1, max 1$' out || fail 'wrong labels'
 grep -q '^skew: *0.667 ' out || fail 'wrong skew: every client has one label of three'
-[[ $(grep -c '<rect x' map.svg) == 3 ]] || fail 'map.svg does not show three cells'
+[[ $(grep -c '<rect x' map.svg) == 6 ]] || fail 'map.svg does not show three cells and three sizes'
+runs 0 '"skew":0.66666666666666663' partition task.yaml --json
 runs 2 'goes only with kind: shards' partition task.yaml --set data.partition.kind=iid
 runs 0 'over 4 clients, iid' partition task.yaml --set data.partition.kind=iid \
     --set data.partition.shards_per_client=null --set data.partition.clients=4

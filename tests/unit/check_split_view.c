@@ -119,7 +119,7 @@ START_TEST(text_says_what_is_a_sample_and_is_coloured_only_when_told) {
     char *plain = printed(false), *coloured = printed(true);
     ck_assert_ptr_nonnull(strstr(plain, "20 of 20000 clients, evenly spaced"));
     ck_assert_ptr_nonnull(strstr(plain, "labels and skew are those of 10000 of 20000 clients"));
-    ck_assert_ptr_nonnull(strstr(plain, "examples a client:  min 20, median 20, max 20\n"));
+    ck_assert_ptr_nonnull(strstr(plain, "examples a client: min 20, median 20, max 20\n"));
     ck_assert_ptr_null(strchr(plain, '\033'));
     ck_assert_ptr_nonnull(strstr(coloured, "\033[48;5;"));
     free(plain);
