@@ -25,8 +25,14 @@
 
 #include "common/numeric/kernels_internal.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TILE static /* one function for all shapes: with a check of each access, a body for each takes minutes to compile   \
+                     */
+#define UNROLL
+#else
 #define TILE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
+#endif
 #define STRIP (2 * LANES)
 #define WEIGHTS_HELD ((size_t)5 << 16) /* floats that stay in the second cache: 1.25 MiB */
 #define INPUTS_HELD ((size_t)1 << 18)  /* the same of inputs, where weights do not */

@@ -102,12 +102,12 @@ static void pose_plain(struct problem *p, size_t rows, size_t n_in, size_t n_out
     pose(p, fed_rows_plain(rows, n_in + pick(0, 5)), 1, 0, n_in, n_out);
 }
 
-/* Two thirds of the columns, the others left out though they are not zero. */
-static void list_columns(struct problem *p) {
+/* `share` of 24 columns, the others left out though they are not zero. */
+static void list_columns(struct problem *p, uint32_t share) {
     p->columns = malloc(p->n_in * sizeof *p->columns);
     ck_assert_ptr_nonnull(p->columns);
     for (size_t k = 0; k < p->n_in; k++) {
-        if (next_u32() % 3 != 0) {
+        if (next_u32() % 24 < share) {
             p->columns[p->in.n_columns++] = (uint32_t)k;
         }
     }
@@ -220,7 +220,7 @@ static void solve_plain(size_t rows, size_t n_in, size_t n_out, bool listed, boo
     struct problem p;
     pose_plain(&p, rows, n_in, n_out);
     if (listed) {
-        list_columns(&p);
+        list_columns(&p, 16);
     }
     p.more = more;
     solve(&p);
@@ -241,7 +241,7 @@ START_TEST(all_sets_give_the_canonical_bits_for_every_batch) {
 END_TEST
 
 START_TEST(all_sets_give_the_canonical_bits_for_any_depth) {
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 16; i++) {
         solve_plain(pick(1, 24), pick(1, 800), pick(1, 70), i % 2 == 0, i % 3 == 0);
     }
     solve_plain(10, 784, 200, true, false);
@@ -249,8 +249,11 @@ START_TEST(all_sets_give_the_canonical_bits_for_any_depth) {
 END_TEST
 
 START_TEST(rows_and_weights_beyond_the_caches_give_the_canonical_bits) {
-    solve_plain(333, 40, 70, false, true);
-    solve_plain(131, 660, 500, false, false);
+    struct problem p;
+    pose_plain(&p, 300, 1100, 300);
+    list_columns(&p, 1);
+    solve(&p);
+    solve_plain(200, 40, 70, false, true);
 }
 END_TEST
 
@@ -266,10 +269,10 @@ static void solve_images(size_t images, size_t lines, size_t pixels, size_t chan
 }
 
 START_TEST(windows_of_images_give_the_canonical_bits) {
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 25; i++) {
         solve_images(pick(1, 3), pick(1, 9), pick(1, 30), pick(1, 6), 1 + 2 * pick(0, 2), pick(1, 2), pick(1, 70));
     }
-    solve_images(2, 14, 14, 32, 5, 1, 64);
+    solve_images(1, 4, 14, 32, 5, 1, 64);
 }
 END_TEST
 
@@ -411,6 +414,7 @@ START_TEST(without_a_wish_the_widest_set_of_this_processor_runs) {
     ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
     const char *best = fed_kernels_by_name("avx512") != NULL ? "avx512"
                        : fed_kernels_by_name("avx2") != NULL ? "avx2"
+                       : fed_kernels_by_name("neon") != NULL ? "neon"
                                                              : "portable";
     ck_assert_str_eq(kernels->name, best);
 }
