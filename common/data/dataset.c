@@ -140,7 +140,7 @@ static int load_npy(struct fed_dataset *d, const char *features, const char *lab
     return FED_OK;
 }
 
-/* For qsort, which has no other way in: the words that are being put in order. */
+/* For qsort_r: numbers of words, by the words' bytes. */
 static int compare_words(const void *a, const void *b, void *context) {
     const struct fed_words *words = context;
     return strcmp(fed_words_text(words, *(const uint32_t *)a), fed_words_text(words, *(const uint32_t *)b));

@@ -33,8 +33,8 @@ struct fed_dataset {
 
 enum fed_data_part { FED_DATA_TRAIN, FED_DATA_TEST };
 
-/* Reads what the source names. FED_EDATA with a sentence naming the file, the place in it, what was found and what helps.
- * FED_ENOMEM. */
+/* Reads what the source names; its texts are borrowed, for sentences. FED_EDATA with a sentence naming the file, the place
+ * in it, what was found and what helps. FED_ENOMEM. */
 int fed_dataset_load(struct fed_dataset *out, const struct fed_data_source *source, enum fed_data_part part,
                      struct fed_error *err) FED_MUST_CHECK;
 /* Examples in memory, borrowed: features (n_examples, n_features), labels (n_examples). For tests and benchmarks.

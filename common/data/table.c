@@ -102,6 +102,20 @@ static int take_names(struct loader *l, const struct fed_csv_cell *cells, size_t
     return FED_OK;
 }
 
+/* A line of names that is an example, for all one can tell: numbers only, and the label is not found among them by name. */
+static int refuse_example(const struct loader *l, const struct fed_csv_cell *cells, size_t n_cells, struct fed_error *err) {
+    float ignored;
+    bool numbers = l->header && fed_words_find(&l->names, l->label, strlen(l->label)) == UINT32_MAX;
+    for (size_t i = 0; i < n_cells && numbers; i++) {
+        numbers = fed_number_parse(&ignored, cells[i].text, cells[i].n) == FED_OK;
+    }
+    return !numbers ? FED_OK
+                    : fed_error_set(err, FED_EDATA,
+                                    "%s:%zu: numbers found where the names of columns are expected; if the first line is an "
+                                    "example: data.header: no",
+                                    l->path, cells[0].line);
+}
+
 /* The first row: how many columns there are, what they are called, which of them are not features. */
 static int take_columns(struct loader *l, const struct fed_csv_cell *cells, size_t n_cells, struct fed_error *err) {
     size_t line = cells[0].line;
@@ -112,6 +126,9 @@ static int take_columns(struct loader *l, const struct fed_csv_cell *cells, size
     l->n_columns = n_cells;
     l->group_at = NO_COLUMN;
     int rc = l->header ? take_names(l, cells, n_cells, err) : FED_OK;
+    if (rc == FED_OK) {
+        rc = refuse_example(l, cells, n_cells, err);
+    }
     if (rc == FED_OK) {
         rc = find_column(&l->label_at, l, "label", l->label, line, err);
     }

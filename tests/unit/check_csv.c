@@ -91,6 +91,15 @@ START_TEST(the_same_data_in_other_clothes_have_the_same_digest) {
 }
 END_TEST
 
+START_TEST(names_of_columns_may_be_numbers) {
+    struct fed_dataset d = load("0,1,2\n5,6,1\n7,8,0\n", "2", "0", true); /* by name, not the second one */
+    ck_assert_uint_eq(d.n_examples, 2);
+    ck_assert_uint_eq(fed_dataset_label(&d, 0), 1);
+    ck_assert_str_eq(fed_dataset_group_name(&d, 1), "7");
+    fed_dataset_fini(&d);
+}
+END_TEST
+
 START_TEST(labels_mean_what_the_model_asks_for) {
     static const uint32_t rows[] = {0, 1, 2};
     struct fed_dataset d = load("2,0.5\n0,1.5\n7,2.5\n", "1", NULL, false);
@@ -166,6 +175,8 @@ static const struct {
     {"a,b,y\n1,2,x\n", "z", "f.csv:1: data.label: there is no column \"z\" among the 3 found: a, b, y"},
     {"a,b,y\n1,2,x\n", "4", "f.csv:1: data.label: there is no column \"4\" among the 3 found: a, b, y"},
     {"a,b,y\n1,2,x\n", "0", "f.csv:1: data.label: there is no column \"0\""},
+    {"1,2,0\n3,4,1\n", "3",
+     "f.csv:1: numbers found where the names of columns are expected; if the first line is an example: data.header: no"},
     {"y\n1\n", "y", "f.csv:1: no column of features beside label and group (1 found, separated by commas)"},
     {"a;y\n1;2\n", "1", "f.csv:1: no column of features beside label and group (1 found, separated by commas)"},
     /* nothing */
@@ -391,6 +402,7 @@ int main(void) {
     tcase_add_checked_fixture(t, world_begin, world_end);
     tcase_add_test(t, columns_become_features_labels_and_groups);
     tcase_add_test(t, the_same_data_in_other_clothes_have_the_same_digest);
+    tcase_add_test(t, names_of_columns_may_be_numbers);
     tcase_add_test(t, labels_mean_what_the_model_asks_for);
     tcase_add_test(t, partitions_see_whole_numbers_as_they_are_and_words_in_their_order);
     tcase_add_loop_test(t, what_is_wrong_is_named_with_its_line_and_column, 0, sizeof wrong / sizeof *wrong);
