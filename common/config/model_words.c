@@ -85,7 +85,7 @@ int fed_model_words_add_class(struct fed_model_spec *spec, const char *name, str
     size_t n = strlen(name), used = strlen(spec->classes);
     for (const char *c = name; *c != '\0';) {
         uint32_t value = next_code_point(&c);
-        if (value == NOT_UTF8 || value < ' ' || value == 0x7f) {
+        if (value == NOT_UTF8 || value < ' ' || (value >= 0x7f && value < 0xa0)) { /* C0, DEL, C1 */
             return fed_error_set(err, FED_ECONFIG, "expected one line of text without control characters");
         }
     }

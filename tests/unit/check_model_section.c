@@ -398,6 +398,18 @@ START_TEST(classes_end_where_their_room_does) {
 }
 END_TEST
 
+START_TEST(no_class_has_what_a_terminal_obeys) {
+    static const char *const names[] = {"a\nb", "\x1b[2J", "a\x7f", "a\xc2\x80", "a\xc2\x9b", "\xff"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct fed_model_spec spec = {.n_symbols = 0};
+        struct fed_error err;
+        ck_assert_int_eq(fed_model_words_add_class(&spec, names[i], &err), FED_ECONFIG);
+        ck_assert_str_eq(err.text, "expected one line of text without control characters");
+        ck_assert_str_eq(spec.classes, "");
+    }
+}
+END_TEST
+
 START_TEST(a_class_may_begin_like_another) {
     struct fed_model_spec spec = {.n_symbols = 0};
     ck_assert_int_eq(fed_model_words_add_class(&spec, "abc", NULL), 0);
@@ -568,6 +580,7 @@ int main(void) {
     tcase_add_test(t, all_bytes_but_zero_can_be_a_vocabulary);
     tcase_add_test(t, what_is_not_utf8_is_no_vocabulary);
     tcase_add_test(t, classes_end_where_their_room_does);
+    tcase_add_test(t, no_class_has_what_a_terminal_obeys);
     tcase_add_test(t, a_class_may_begin_like_another);
     tcase_add_loop_test(t, both_sides_make_the_same_model, 0, N(travellers));
     tcase_add_test(t, a_text_model_is_spelled_once);
