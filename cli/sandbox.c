@@ -17,6 +17,7 @@
 #define SOCKET_PATH_MAX 107
 #define DIR_PREFIX "simulate."
 #define LOCK_NAME "lock"
+#define MEMORY_LEAST_MB 256
 #define SOCKET_NAME_MAX sizeof "/control"
 
 void fed_sandbox_path(char out[FED_SANDBOX_PATH], const struct fed_sandbox *sandbox, const char *name) {
@@ -170,6 +171,14 @@ static int data_json(json_t **out, const struct fed_task *task, struct fed_error
     return FED_OK;
 }
 
+/* An equal share of this machine: nodes keep the updates of a round in case that it is repeated, half of this at most, and a
+ * cohort of many large updates must not fill the machine. */
+static json_int_t memory_mb(const struct fed_sandbox *sandbox) {
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    json_int_t all = pages > 0 && page > 0 ? (json_int_t)pages / 1024 * page / 1024 : 0, share = all / sandbox->n_nodes;
+    return share > MEMORY_LEAST_MB ? share : MEMORY_LEAST_MB;
+}
+
 /* JSON is YAML, and quotes every path as it must be quoted. */
 static int write_client(const struct fed_sandbox *sandbox, const struct fed_task *task, uint32_t node, uint32_t threads,
                         const char *coordinator_line, struct fed_error *err) {
@@ -188,7 +197,7 @@ static int write_client(const struct fed_sandbox *sandbox, const struct fed_task
                                (json_int_t)threads, "seed", (json_int_t)task->seed, "data", data, "clients", "first", 0,
                                "count", (json_int_t)task->partition.clients, "limits", "max_epochs", (json_int_t)1000000,
                                "max_model_mb", (json_int_t)1048576, "max_train_s", (json_int_t)86400, "memory_mb",
-                               (json_int_t)1048576, "state_dir", "none");
+                               memory_mb(sandbox), "state_dir", "none");
     char *text = client != NULL ? json_dumps(client, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(client);
     if (text == NULL) {

@@ -17,7 +17,31 @@ static void free_part(struct fed_part *part) {
     free(part->header);
     free(part->wanted);
     free(part->sum);
+    free(part->clients);
+    free(part->fate);
+    free(part->weights);
+    free(part->losses);
     free(part);
+}
+
+/* NULL: no memory. */
+static struct fed_part *new_part(uint32_t id, enum fed_encoding encoding) {
+    struct fed_part *part = calloc(1, sizeof *part);
+    if (part == NULL) {
+        return NULL;
+    }
+    part->id = id;
+    part->encoding = encoding;
+    part->room = encoding == FED_ENCODING_F32 ? 1 : FED_CLIENTS_MAX;
+    part->clients = calloc(part->room, sizeof *part->clients);
+    part->fate = calloc(part->room, sizeof *part->fate);
+    part->weights = calloc(part->room, sizeof *part->weights);
+    part->losses = calloc(part->room, sizeof *part->losses);
+    if (part->clients == NULL || part->fate == NULL || part->weights == NULL || part->losses == NULL) {
+        free_part(part);
+        return NULL;
+    }
+    return part;
 }
 
 void fed_parts_free(struct fed_part **list) {
@@ -39,12 +63,12 @@ static bool holds(const struct fed_part *part, uint64_t client) {
 
 /* The list as we have it is where the new one begins, or something of it was given back meanwhile. */
 static int take_clients(struct fed_part *part, const struct fed_msg_round *round) {
-    size_t room = part->encoding == FED_ENCODING_F32 ? 1 : FED_CLIENTS_MAX, before = part->n_clients;
+    size_t before = part->n_clients;
     for (size_t i = 0; i < round->n_clients; i++) {
         if ((i < before && part->clients[i] == round->clients[i]) || holds(part, round->clients[i])) {
             continue;
         }
-        if (part->n_clients == room) {
+        if (part->n_clients == part->room) {
             part->n_clients = before;
             return FED_EWIRE;
         }
@@ -57,12 +81,10 @@ static int take_clients(struct fed_part *part, const struct fed_msg_round *round
 int fed_parts_update(struct fed_part **out, struct fed_part **list, const struct fed_msg_round *round, size_t *first_fresh) {
     struct fed_part *part = fed_parts_find(*list, round->part);
     if (part == NULL) {
-        part = calloc(1, sizeof *part);
+        part = new_part(round->part, round->encoding);
         if (part == NULL) {
             return FED_ENOMEM;
         }
-        part->id = round->part;
-        part->encoding = round->encoding;
         struct fed_part **last = list;
         while (*last != NULL) {
             last = &(*last)->next;

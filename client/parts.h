@@ -26,11 +26,11 @@ struct fed_part {
     enum fed_part_state state;
     enum fed_encoding encoding;
     bool closed;
-    size_t n_clients, n_trained, n_declined;
-    uint64_t clients[FED_CLIENTS_MAX];
-    enum fed_client_fate fate[FED_CLIENTS_MAX];
-    uint32_t weights[FED_CLIENTS_MAX];
-    float losses[FED_CLIENTS_MAX];
+    size_t n_clients, n_trained, n_declined, room; /* room: 1 for f32, FED_CLIENTS_MAX for i64 */
+    uint64_t *clients;                             /* (room), owned, as the three below */
+    enum fed_client_fate *fate;
+    uint32_t *weights;
+    float *losses;
     double train_seconds;
     int64_t *sum;       /* i64: (n_params), owned */
     const float *delta; /* f32: (n_params), borrowed from the host */

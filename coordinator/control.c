@@ -164,7 +164,7 @@ static void repeat_round(struct fed_coordinator *c, size_t node) {
     c->nodes.nodes[node].missed = false;
     for (uint32_t p = 0; p < fed_schedule_parts(c->schedule, node); p++) {
         struct fed_assignment part;
-        if (fed_schedule_part(&part, c->schedule, node, p) == FED_OK) {
+        if (fed_schedule_part(&part, c->schedule, node, p) == FED_OK && !part.delivered) {
             say_round(c, &part);
         }
     }

@@ -425,6 +425,7 @@ static void write_out(struct fed_assignment *out, const struct fed_schedule *sch
                                    .part = name.part,
                                    .sums = part->sums,
                                    .closed = part->state != PART_OPEN,
+                                   .delivered = part->state == PART_DELIVERED,
                                    .clients = schedule->said,
                                    .n_clients = n};
 }

@@ -62,7 +62,7 @@ struct fed_assignment {
     size_t node;
     uint32_t part;
     bool sums; /* a partial sum is asked for: the part may hold several clients */
-    bool closed;
+    bool closed, delivered;
     const uint64_t *clients;
     size_t n_clients;
 };
