@@ -32,9 +32,14 @@ static void print_head(FILE *out, const struct fed_split_view *view) {
     fprintf(out, ", seed %" PRIu64 "\ndigest of data and split: %s\n\n", view->task->seed, hex);
 }
 
-/* The group's name where clients are groups. */
-static const char *name_of(const struct fed_split_view *view, uint32_t client) {
-    return view->task->partition.kind == FED_PARTITION_NATURAL ? fed_dataset_group_name(view->data, client) : "";
+/* The group's name where clients are groups. It is data: what a terminal would obey is shown as a question mark. */
+static void print_name(FILE *out, const struct fed_split_view *view, uint32_t client) {
+    bool named = view->task->partition.kind == FED_PARTITION_NATURAL;
+    fputs(named ? "  " : "", out);
+    for (const char *c = named ? fed_dataset_group_name(view->data, client) : ""; *c != '\0'; c++) {
+        fputc((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c, out);
+    }
+    fputc('\n', out);
 }
 
 static void print_table(FILE *out, const struct fed_split_view *view) {
@@ -51,8 +56,7 @@ static void print_table(FILE *out, const struct fed_split_view *view) {
         for (uint32_t l = 0; l < n_labels; l++) {
             row[l] > 0 ? fprintf(out, " %6" PRIu32, row[l]) : fprintf(out, "      .");
         }
-        const char *name = name_of(view, client);
-        fprintf(out, "%s%s\n", name[0] != '\0' ? "  " : "", name);
+        print_name(out, view, client);
     }
     if (n < view->n_clients) {
         fprintf(out, "%10s %" PRIu32 " of %" PRIu32 " clients, evenly spaced\n", "", n, view->n_clients);
@@ -110,7 +114,8 @@ static void print_largest(FILE *out, const struct fed_split_view *view) {
     fprintf(out, "%10s %9s\n", "client", "examples");
     for (uint32_t i = 0; i < view->n_clients && i < TABLE_CLIENTS; i++) {
         uint32_t client = view->ranked[i];
-        fprintf(out, "%10" PRIu32 " %9zu  %s\n", client, fed_partition_size(view->partition, client), name_of(view, client));
+        fprintf(out, "%10" PRIu32 " %9zu", client, fed_partition_size(view->partition, client));
+        print_name(out, view, client);
     }
     if (view->n_clients > TABLE_CLIENTS) {
         fprintf(out, "%10s and %" PRIu32 " smaller clients\n", "", view->n_clients - TABLE_CLIENTS);

@@ -67,7 +67,7 @@ def texts_of_roles_are_learnt_role_by_role():
         result = run(scene, "roles", model, data, rounds=8, epochs=3, learning_rate=1)
         check(result.rounds[0]["clients"] == 2, f"two roles are two clients: {result.rounds[0]}")
         split = scene.command("partition", scene.dir / "roles.yaml")
-        check("roles: 94 examples over 2 clients, natural, seed 3" in split and "labels" not in split, f"partition says {split}")
+        check("roles: 94 examples over 2 clients, natural, seed 3" in split and "labels a client" not in split, f"partition says {split}")
         check(result.done["accuracy"] > 0.6, f"accuracy {result.done['accuracy']} a character, where chance is 0.3")
 
 
