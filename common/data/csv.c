@@ -125,7 +125,7 @@ static int read_lines(struct reader *r, struct csv_parser *parser, const uint8_t
 }
 
 static int refuse_zeros(const uint8_t *bytes, size_t n, const char *path, struct fed_error *err) {
-    const uint8_t *zero = n > 0 ? memchr(bytes, 0, n) : NULL;
+    const uint8_t *zero = memchr(bytes, 0, n);
     return zero == NULL
                ? FED_OK
                : fed_error_set(err, FED_EDATA, "%s: a zero byte at offset %zu: no text; if it is UTF-16, save it as UTF-8",
@@ -138,8 +138,8 @@ int fed_csv_read(const uint8_t *bytes, size_t n, const char *path,
     static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
     struct reader reader = {.take = take, .context = context, .err = err};
     struct csv_parser parser;
-    int rc = refuse_zeros(bytes, n, path, err);
-    if (rc != FED_OK) {
+    int rc = n > 0 ? refuse_zeros(bytes, n, path, err) : FED_OK;
+    if (rc != FED_OK || n == 0) {
         return rc;
     }
     if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI) != 0) {

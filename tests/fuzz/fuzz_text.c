@@ -17,7 +17,8 @@ static void check_windows(const struct fed_text *text, bool roles) {
             MUST(window == fed_text_window(text, i - 1) + UNROLL);
         }
         for (size_t k = 0; k <= UNROLL && roles; k++) {
-            MUST(window[k] != '\f' || window[k - 1] != '\n');
+            const uint8_t *character = window + k;
+            MUST(character[0] != '\f' || character[-1] != '\n');
         }
     }
 }
