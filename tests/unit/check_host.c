@@ -215,6 +215,48 @@ START_TEST(a_repeated_attempt_trains_nobody_twice) {
 }
 END_TEST
 
+static int train_at_once(void *context, float *delta, struct fed_sgd_report *report, const float *params, size_t n_params,
+                         uint64_t client, const atomic_bool *cancel) {
+    (void)params;
+    (void)cancel;
+    atomic_fetch_add((atomic_int *)context, 1);
+    memset(delta, 0, n_params * sizeof *delta);
+    *report = (struct fed_sgd_report){.n_examples = client};
+    return FED_OK;
+}
+
+/* Enough for the index to grow many times, and for a search through a list to be seen in the time. */
+START_TEST(thousands_of_clients_are_each_trained_and_reported_once_and_kept) {
+    enum { MANY = 20000 };
+    static bool seen[MANY];
+    atomic_int trained = 0;
+    const struct fed_host_hook hook = {&trained, train_at_once};
+    struct fed_error err = {""};
+    config.n_clients = MANY;
+    config.workers = 2;
+    task_of(1, 2);
+    ck_assert_msg(fed_host_new(&host, &config, &hook, &err) == FED_OK, "%s", err.text);
+    ck_assert_int_eq(fed_host_set_task(host, &terms, NULL, &err), FED_OK);
+    for (int attempt = 1; attempt <= 2; attempt++) {
+        begin(4, 1);
+        memset(seen, 0, sizeof seen);
+        for (uint64_t i = 0; i < MANY; i++) {
+            want(FIRST + i * 7919 % MANY); /* each once, in no order */
+        }
+        for (int i = 0; i < MANY; i++) {
+            struct fed_host_update update = next_update();
+            ck_assert_int_eq(update.rc, FED_OK);
+            ck_assert_uint_eq(update.report.n_examples, update.client);
+            ck_assert(!seen[update.client - FIRST]);
+            seen[update.client - FIRST] = true;
+        }
+        expect_nothing();
+        fed_host_end(host, true);
+        ck_assert_int_eq(atomic_load(&trained), MANY);
+    }
+}
+END_TEST
+
 START_TEST(another_round_model_or_rate_trains_anew) {
     open_host(true);
     int n = 0;
@@ -622,6 +664,7 @@ int main(void) {
     TCase *tests = tcase_create("host");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_repeated_attempt_trains_nobody_twice);
+    tcase_add_test(tests, thousands_of_clients_are_each_trained_and_reported_once_and_kept);
     tcase_add_test(tests, another_round_model_or_rate_trains_anew);
     tcase_add_test(tests, a_training_under_way_serves_the_next_attempt);
     tcase_add_test(tests, what_is_not_wanted_any_more_is_cancelled_and_leaves_nothing);
