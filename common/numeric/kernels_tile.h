@@ -25,9 +25,18 @@
 
 #include "common/numeric/kernels_internal.h"
 
+/* Sanitized, tiles are one function for all shapes: with a check of each access, a body for each takes minutes to compile.
+ */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TILE static /* one function for all shapes: with a check of each access, a body for each takes minutes to compile   \
-                     */
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+#ifdef SANITIZED
+#define TILE static
 #define UNROLL
 #else
 #define TILE static inline __attribute__((always_inline))
