@@ -62,16 +62,18 @@ static inline float fed_poly_expf(float x) {
     return p * fed_poly_power_of_two(half) * fed_poly_power_of_two(n - half);
 }
 
-/* tanh |x| = -e / (2 + e) with e = e^(-2 |x|) - 1 = 2^n (e^r - 1) + (2^n - 1), exact to the last place near 0 as well. */
+/* tanh |x| = -e / (2 + e) with e = e^(-2 |x|) - 1 = 2^n (e^r - 1) + (2^n - 1), exact to the last place near 0 as well. From
+ * |x| = 10 on e rounds to -1 and the quotient is 1. (What a condition chooses is computed before it: of two computations gcc
+ * does not do both unless told so, and then finds no vectors.) */
 static inline float fed_poly_tanhf(float x) {
     float magnitude = fed_poly_float(fed_poly_bits(x) & 0x7fffffffu);
-    float y = magnitude > 10.0f ? -20.0f : -2.0f * magnitude;
+    float y = -2.0f * magnitude;
+    y = y < -20.0f ? -20.0f : y;
     int32_t n;
     float r = fed_poly_reduce(y, &n);
     float scale = fed_poly_power_of_two(n);
     float e = fmaf(fed_poly_expm1_ratio(r) * r, scale, scale - 1.0f);
     float t = -e / (2.0f + e);
-    t = magnitude >= 10.0f ? 1.0f : t;
     return fed_poly_float(fed_poly_bits(t) | (fed_poly_bits(x) & 0x80000000u));
 }
 

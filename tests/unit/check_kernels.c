@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/numeric/kernels.h"
+#include "common/numeric/poly.h"
 
 static const char *const set_names[] = {"portable", "neon", "avx2", "avx512"};
 #define N_SETS (sizeof set_names / sizeof *set_names)
@@ -390,6 +391,73 @@ START_TEST(live_columns_are_those_with_any_value_but_zero) {
 }
 END_TEST
 
+enum { MOST_UNITS = 70 };
+
+/* What a cell keeps of one row; a spare float at each end is to be left alone. */
+struct cell {
+    float gates[4 * MOST_UNITS + 1], cell[MOST_UNITS + 1], tanh_cell[MOST_UNITS + 1], hidden[MOST_UNITS + 1];
+};
+
+static void expect_cell(struct cell *c, const float *before, size_t units) {
+    float *i = c->gates, *f = i + units, *g = f + units, *o = g + units;
+    for (size_t u = 0; u < units; u++) {
+        i[u] = fed_sigmoidf(i[u]);
+        f[u] = fed_sigmoidf(f[u]);
+        g[u] = fed_tanhf(g[u]);
+        o[u] = fed_sigmoidf(o[u]);
+        c->cell[u] = fmaf(f[u], before != NULL ? before[u] : 0.0f, i[u] * g[u]);
+        c->tanh_cell[u] = fed_tanhf(c->cell[u]);
+        c->hidden[u] = o[u] * c->tanh_cell[u];
+    }
+}
+
+/* From the derivatives of sigmoid, s (1 - s), and of tanh, (1 - t) (1 + t). */
+static void expect_cell_gradient(float *gates, float *d_cell, const float *d_hidden, const float *tanh_cell,
+                                 const float *before, size_t units) {
+    for (size_t u = 0; u < units; u++) {
+        float i = gates[u], f = gates[units + u], g = gates[2 * units + u], o = gates[3 * units + u], t = tanh_cell[u];
+        float d_c = fmaf(d_hidden[u] * o, (1.0f - t) * (1.0f + t), d_cell[u]), d_o = d_hidden[u] * t;
+        gates[u] = (d_c * g) * (i * (1.0f - i));
+        gates[units + u] = (d_c * (before != NULL ? before[u] : 0.0f)) * (f * (1.0f - f));
+        gates[2 * units + u] = (d_c * i) * ((1.0f - g) * (1.0f + g));
+        gates[3 * units + u] = d_o * (o * (1.0f - o));
+        d_cell[u] = d_c * f;
+    }
+}
+
+static void solve_cell(const struct fed_kernels *kernels, size_t units, bool first) {
+    float before[MOST_UNITS], d_hidden[MOST_UNITS], d_cell[MOST_UNITS + 1], want_d_cell[MOST_UNITS + 1];
+    struct cell want = {.hidden = {0}}, got;
+    for (size_t u = 0; u < 4 * units; u++) {
+        want.gates[u] = 6 * next_float();
+    }
+    for (size_t u = 0; u < units; u++) {
+        before[u] = 2 * next_float();
+        d_hidden[u] = next_float();
+        d_cell[u] = want_d_cell[u] = next_float();
+    }
+    d_cell[units] = want_d_cell[units] = want.gates[4 * units] = want.cell[units] = GAP;
+    got = want;
+    expect_cell(&want, first ? NULL : before, units);
+    kernels->lstm_cell(got.gates, got.cell, got.tanh_cell, got.hidden, first ? NULL : before, units);
+    ck_assert_msg(memcmp(&got, &want, sizeof got) == 0, "%s: a cell of %zu units differs", kernels->name, units);
+    expect_cell_gradient(want.gates, want_d_cell, d_hidden, want.tanh_cell, first ? NULL : before, units);
+    kernels->lstm_cell_gradient(got.gates, d_cell, d_hidden, got.tanh_cell, first ? NULL : before, units);
+    ck_assert_msg(memcmp(&got, &want, sizeof got) == 0 && memcmp(d_cell, want_d_cell, (units + 1) * sizeof *d_cell) == 0,
+                  "%s: the gradient of a cell of %zu units differs", kernels->name, units);
+}
+
+START_TEST(cells_of_an_lstm_have_the_same_bits_in_all_sets) {
+    for (size_t s = 0; s < N_SETS; s++) {
+        const struct fed_kernels *kernels = fed_kernels_by_name(set_names[s]);
+        for (size_t units = 1; kernels != NULL && units <= MOST_UNITS; units++) {
+            solve_cell(kernels, units, false);
+            solve_cell(kernels, units, true);
+        }
+    }
+}
+END_TEST
+
 START_TEST(the_environment_chooses_and_a_wrong_name_is_refused) {
     const struct fed_kernels *kernels = NULL;
     struct fed_error err = {""};
@@ -432,6 +500,7 @@ int main(void) {
     tcase_add_test(canon, input_gradients_have_the_canonical_bits);
     tcase_add_test(canon, input_gradient_chains_run_on_over_wide_layers);
     tcase_add_test(canon, an_empty_column_list_is_a_zero_product);
+    tcase_add_test(canon, cells_of_an_lstm_have_the_same_bits_in_all_sets);
     tcase_add_test(canon, live_columns_are_those_with_any_value_but_zero);
     suite_add_tcase(suite, canon);
     TCase *choice = tcase_create("choice");
