@@ -26,7 +26,8 @@ enum fed_math { FED_MATH_EXACT, FED_MATH_BLAS };
 const char *fed_math_name(enum fed_math math); /* exact, blas: words of the task file */
 
 /* Where rows stand: row (i, j, l) at start + i * steps[0] + j * steps[1] + l * steps[2] floats, i < counts[0] and so on; in
- * ascending order of (i, j, l). Dense: {1, 1, rows}. Convolution: images, lines, pixels of a line. */
+ * ascending order of (i, j, l); every count at least 1. Dense: {1, 1, rows}. Convolution: images, lines, pixels of a line.
+ */
 struct fed_rows {
     size_t counts[3], steps[3];
 };

@@ -19,24 +19,25 @@
  * - input gradient: weights are turned over, a piece of a panel at a time, into a buffer in the first cache; from there on
  *   it is a forward product.
  * Rows are dealt evenly: 16 rows are tiles of 8 + 8, not of 14 + 2. That a chain goes to memory between two pieces and on
- * from there, like every other choice made here, changes no bit of a result. */
+ * from there, like every other choice made here, changes no bit of a result.
+ *
+ * What the canon costs, measured on AVX-512 against a loop of multiply-adds alone: nothing to speak of for wide layers (85
+ * to 95 % of it, chains enough to hide their latency); a layer of ten outputs, one vector wide, stays at 40 to 50 %. */
 #ifndef FED_COMMON_NUMERIC_KERNELS_TILE_H
 #define FED_COMMON_NUMERIC_KERNELS_TILE_H
 
 #include "common/numeric/kernels_internal.h"
 
-/* Sanitized, tiles are one function for all shapes: with a check of each access, a body for each takes minutes to compile.
- */
+/* Under a sanitizer, which checks each access, one body serves all shapes: a body for each takes minutes to compile. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
+#define TILE static __attribute__((noinline, noclone))
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
+#define TILE static __attribute__((noinline))
 #endif
 #endif
 
-#ifdef SANITIZED
-#define TILE static
+#ifdef TILE
 #define UNROLL
 #else
 #define TILE static inline __attribute__((always_inline))
