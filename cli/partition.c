@@ -33,12 +33,19 @@ static json_t *spread_json(const struct fed_spread *spread) {
                      (json_int_t)spread->most);
 }
 
+/* JSON is UTF-8; a name that is not stands there as a table shows it. */
+static json_t *group_json(const struct fed_split_view *view, uint32_t group) {
+    char shown[FED_GROUP_SHOWN];
+    json_t *name = json_string(fed_dataset_group_name(view->data, group));
+    return name != NULL ? name : json_string(fed_dataset_show_group(shown, view->data, group));
+}
+
 /* {"client": 7, "examples": 600, "labels": [0, 12, ...]}; without labels only size, and a group's name where it is one. */
 static json_t *client_json(const struct fed_split_view *view, uint32_t client, const uint32_t *counts) {
     json_t *row = json_pack("{s:I, s:I}", "client", (json_int_t)client, "examples",
                             (json_int_t)fed_partition_size(view->partition, client));
     if (view->task->partition.kind == FED_PARTITION_NATURAL) {
-        json_object_set_new(row, "group", json_string(fed_dataset_group_name(view->data, client)));
+        json_object_set_new(row, "group", group_json(view, client));
     }
     if (counts != NULL) {
         json_t *labels = json_array();

@@ -32,12 +32,11 @@ static void print_head(FILE *out, const struct fed_split_view *view) {
     fprintf(out, ", seed %" PRIu64 "\ndigest of data and split: %s\n\n", view->task->seed, hex);
 }
 
-/* The group's name where clients are groups. It is data: what a terminal would obey is shown as a question mark. */
+/* The group's name where clients are groups. */
 static void print_name(FILE *out, const struct fed_split_view *view, uint32_t client) {
-    bool named = view->task->partition.kind == FED_PARTITION_NATURAL;
-    fputs(named ? "  " : "", out);
-    for (const char *c = named ? fed_dataset_group_name(view->data, client) : ""; *c != '\0'; c++) {
-        fputc((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c, out);
+    char name[FED_GROUP_SHOWN];
+    if (view->task->partition.kind == FED_PARTITION_NATURAL) {
+        fprintf(out, "  %s", fed_dataset_show_group(name, view->data, client));
     }
     fputc('\n', out);
 }

@@ -147,7 +147,7 @@ static int compare(struct fed_split_view *view) {
 int fed_split_view_init(struct fed_split_view *out, const struct fed_task *task, const struct fed_dataset *data,
                         const struct fed_partition *partition) {
     struct fed_split_view view = {.task = task, .data = data, .partition = partition, .n_clients = partition->n_clients};
-    view.n_labels = data->n_classes == 0 ? 0 : fed_dataset_labels(data);
+    view.n_labels = fed_dataset_labels(data);
     int rc = rank(&view);
     if (rc == FED_OK && view.n_labels > 0) {
         rc = weigh_everybody(&view);

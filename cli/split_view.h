@@ -20,7 +20,7 @@ struct fed_split_view {
     const struct fed_task *task; /* borrowed, as the two below */
     const struct fed_dataset *data;
     const struct fed_partition *partition;
-    uint32_t n_clients, n_labels; /* n_labels 0: texts, or numbers to be met */
+    uint32_t n_clients, n_labels; /* n_labels 0: there are none to sort by */
     double *everybody;            /* (n_labels) each label's share of the data */
     uint32_t n_seen;
     uint32_t *seen;                  /* (n_seen) clients that were looked into, ascending */

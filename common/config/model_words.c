@@ -4,37 +4,14 @@
 #include <stdint.h>
 #include <string.h>
 
-#define NOT_UTF8 UINT32_MAX
-
-/* The code point at *text, which moves on. NOT_UTF8: also overlong forms and surrogates. */
-static uint32_t next_code_point(const char **text) {
-    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-    const uint8_t *c = (const uint8_t *)*text;
-    unsigned more = *c < 0x80                 ? 0
-                    : *c >= 0xc0 && *c < 0xe0 ? 1
-                    : *c >= 0xe0 && *c < 0xf0 ? 2
-                    : *c >= 0xf0 && *c < 0xf8 ? 3
-                                              : 4;
-    if (more > 3) {
-        return NOT_UTF8;
-    }
-    uint32_t value = more == 0 ? *c : *c & (0x3fu >> more);
-    for (unsigned i = 1; i <= more; i++) {
-        if ((c[i] & 0xc0) != 0x80) { /* the terminating zero as well */
-            return NOT_UTF8;
-        }
-        value = value << 6 | (c[i] & 0x3fu);
-    }
-    *text += 1 + more;
-    return value < least[more] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000) ? NOT_UTF8 : value;
-}
+#include "common/base/utf8.h"
 
 int fed_model_words_symbols(struct fed_model_spec *spec, const char *text, struct fed_error *err) {
     uint8_t symbols[FED_MAX_SYMBOLS + 1] = {0};
     uint32_t n = 0;
     while (*text != '\0') {
-        uint32_t c = next_code_point(&text);
-        if (c == NOT_UTF8) {
+        uint32_t c = fed_utf8_next(&text);
+        if (c == FED_UTF8_WRONG) {
             return fed_error_set(err, FED_ECONFIG, "character %u is not UTF-8", n + 1);
         }
         if (c > 0xff) {
@@ -84,8 +61,8 @@ static bool has_class(const char *classes, const char *name, size_t n) {
 int fed_model_words_add_class(struct fed_model_spec *spec, const char *name, struct fed_error *err) {
     size_t n = strlen(name), used = strlen(spec->classes);
     for (const char *c = name; *c != '\0';) {
-        uint32_t value = next_code_point(&c);
-        if (value == NOT_UTF8 || value < ' ' || (value >= 0x7f && value < 0xa0)) { /* C0, DEL, C1 */
+        uint32_t value = fed_utf8_next(&c);
+        if (value == FED_UTF8_WRONG || fed_utf8_is_control(value)) {
             return fed_error_set(err, FED_ECONFIG, "expected one line of text without control characters");
         }
     }

@@ -82,10 +82,11 @@ static int no_space(unsigned char c) {
 
 /* Bytes of the line that starts here, its end included: LF, CR LF, or CR alone. */
 static size_t line_length(const uint8_t *bytes, size_t n) {
-    const uint8_t *end = memchr(bytes, '\n', n);
-    size_t length = end != NULL ? (size_t)(end - bytes) + 1 : n;
-    const uint8_t *cr = memchr(bytes, '\r', length);
-    return cr != NULL && (cr + 1 == bytes + n || cr[1] != '\n') ? (size_t)(cr - bytes) + 1 : length;
+    size_t i = 0;
+    while (i < n && bytes[i] != '\n' && bytes[i] != '\r') {
+        i++;
+    }
+    return i + (i < n) + (i + 1 < n && bytes[i] == '\r' && bytes[i + 1] == '\n');
 }
 
 static int wrong_quotes(const struct reader *r, const char *path) {

@@ -280,7 +280,7 @@ void fed_dataset_fini(struct fed_dataset *dataset) {
 
 uint32_t fed_dataset_label(const struct fed_dataset *dataset, size_t example) {
     const struct fed_dataset_storage *s = dataset->storage;
-    if (dataset->n_classes == 0 || s->n_labels != 1) {
+    if (fed_dataset_labels(dataset) == 0) {
         return 0;
     }
     uint32_t stored = fed_dataset_stored(s, example);
@@ -288,7 +288,7 @@ uint32_t fed_dataset_label(const struct fed_dataset *dataset, size_t example) {
 }
 
 uint32_t fed_dataset_labels(const struct fed_dataset *dataset) {
-    return dataset->n_classes == 0 || dataset->storage->n_labels != 1 ? 1 : dataset->n_classes;
+    return dataset->storage->n_labels == 1 ? dataset->n_classes : 0;
 }
 
 uint32_t fed_dataset_group(const struct fed_dataset *dataset, size_t example) {
@@ -301,6 +301,12 @@ const char *fed_dataset_group_name(const struct fed_dataset *dataset, uint32_t g
     const struct fed_dataset_storage *s = dataset->storage;
     assert(group < dataset->n_groups);
     return fed_words_text(s->table.groups != NULL ? &s->table.group_names : &s->text.roles, group);
+}
+
+const char *fed_dataset_show_group(char out[FED_GROUP_SHOWN], const struct fed_dataset *dataset, uint32_t group) {
+    _Static_assert(FED_GROUP_SHOWN == FED_SHOWN, "a name is shown as in sentences");
+    const char *name = fed_dataset_group_name(dataset, group);
+    return fed_words_show(out, name, strlen(name));
 }
 
 /* -- batches ------------------------------------------------------------------------------------------------------------ */

@@ -49,12 +49,17 @@ void fed_dataset_fini(struct fed_dataset *dataset);
 int fed_dataset_fit(struct fed_dataset *dataset, const struct fed_model *model, struct fed_error *err) FED_MUST_CHECK;
 
 /* What partitions sort by: the label as the data has it (words count in the order of their bytes); 0 for texts and for
- * numbers to be met. Below fed_dataset_labels(). */
+ * numbers to be met, and where an example has several. */
 uint32_t fed_dataset_label(const struct fed_dataset *dataset, size_t example);
+/* All labels are below; 0: there are none to sort by. */
 uint32_t fed_dataset_labels(const struct fed_dataset *dataset);
 /* example's group, below n_groups, in the order in which groups begin in the data; and a group's name. */
 uint32_t fed_dataset_group(const struct fed_dataset *dataset, size_t example);
 const char *fed_dataset_group_name(const struct fed_dataset *dataset, uint32_t group);
+/* The name as people see it: at most 40 bytes of it, UTF-8 without control characters, which stand there as "?". Returns
+ * out. */
+#define FED_GROUP_SHOWN 48
+const char *fed_dataset_show_group(char out[FED_GROUP_SHOWN], const struct fed_dataset *dataset, uint32_t group);
 
 /* Copies the examples `rows` (n) into the batch. The dataset fits the model of the batch's network. */
 void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows, size_t n, const struct fed_batch *batch);

@@ -55,14 +55,24 @@ static bool take(struct cursor *at, const char *text) {
     return true;
 }
 
-/* A string without escapes, in quotes of either kind. */
+static bool is_printable(const char *text, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] < ' ' || text[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A string of printable ASCII without escapes, in quotes of either kind. */
 static bool take_string(char out[SHOWN], struct cursor *at) {
     skip_blanks(at);
     if (at->c == at->end || (*at->c != '\'' && *at->c != '"')) {
         return false;
     }
     const char *start = at->c + 1, *stop = memchr(start, *at->c, (size_t)(at->end - start));
-    if (stop == NULL || stop - start >= SHOWN || memchr(start, '\\', (size_t)(stop - start)) != NULL) {
+    if (stop == NULL || stop - start >= SHOWN || !is_printable(start, (size_t)(stop - start)) ||
+        memchr(start, '\\', (size_t)(stop - start)) != NULL) {
         return false;
     }
     snprintf(out, SHOWN, "%.*s", (int)(stop - start), start);

@@ -93,11 +93,11 @@ static int check_spec(const struct fed_partition_spec *spec, const struct fed_da
     if (n < 1 || n > MAX_EXAMPLES) {
         return fed_error_set(err, FED_ECONFIG, "data: %zu examples found, 1 to %zu can be parted", n, MAX_EXAMPLES);
     }
-    if ((spec->kind == FED_PARTITION_SHARDS || spec->kind == FED_PARTITION_DIRICHLET) && dataset->n_classes == 0) {
+    if ((spec->kind == FED_PARTITION_SHARDS || spec->kind == FED_PARTITION_DIRICHLET) && fed_dataset_labels(dataset) == 0) {
         return fed_error_set(
             err, FED_ECONFIG,
-            "data.partition.kind: %s goes by labels, which this data does not have; iid, quantity or natural "
-            "is allowed",
+            "data.partition.kind: %s goes by labels, words or whole numbers from 0 on, one an example, which this data "
+            "does not have; iid, quantity or natural is allowed",
             fed_partition_kind_name(spec->kind));
     }
     if (fed_partition_takes_alpha(spec->kind) && !(spec->alpha >= MIN_ALPHA && spec->alpha <= MAX_ALPHA)) {

@@ -82,11 +82,11 @@ static int take_name(uint32_t *out, struct fed_text *text, const uint8_t *bytes,
     if (fed_words_add(out, &text->roles, (const char *)bytes + 1, n - 1, line) != FED_OK) {
         return fed_error_set(err, FED_ENOMEM, "%s: out of memory", path);
     }
-    return *out == known
-               ? FED_OK
-               : fed_error_set(err, FED_EDATA,
-                               "%s:%zu: the role \"%s\" again, as in line %zu; a role's text stands in one place", path,
-                               line, fed_words_show(shown, (const char *)bytes + 1, n - 1), text->roles.words[*out].line);
+    return *out == known ? FED_OK
+                         : fed_error_set(err, FED_EDATA,
+                                         "%s:%zu: the role \"%s\" again, as in line %zu; a role's text stands in one place",
+                                         path, line, fed_words_show(shown, fed_words_text(&text->roles, *out), n - 1),
+                                         text->roles.words[*out].line);
 }
 
 static int find_roles(struct fed_text *text, enum fed_text_part part, const char *path, struct fed_error *err) {
@@ -121,12 +121,23 @@ static int find_roles(struct fed_text *text, enum fed_text_part part, const char
     return rc == FED_ENOMEM ? fed_error_set(err, rc, "%s: out of memory", path) : rc;
 }
 
-static int check_windows(const struct fed_text *text, const char *path, struct fed_error *err) {
-    if (text->n_windows == 0) {
+static int refuse_short(const struct fed_text *text, enum fed_text_part part, const char *path, struct fed_error *err) {
+    uint32_t n_roles = text->n_stretches + text->n_too_short, takes = text->unroll + 1;
+    if (part == FED_TEXT_WHOLE) {
         return fed_error_set(err, FED_EDATA,
-                             "%s: no window: %zu characters found in %" PRIu32 " text(s) and %" PRIu32
-                             " role(s) too short; one window takes %" PRIu32 " (data.unroll and one more)",
-                             path, text->n_dropped, text->n_stretches, text->n_too_short, text->unroll + 1);
+                             "%s: %zu characters found, one window takes %" PRIu32 " (data.unroll and one more)", path,
+                             text->n_map, takes);
+    }
+    return fed_error_set(err, FED_EDATA,
+                         "%s: %" PRIu32 " role(s) found, none with the %" PRIu32
+                         " characters of a window (data.unroll and one more) in its lines to %s",
+                         path, n_roles, takes,
+                         part == FED_TEXT_ROLES_TRAIN ? "train on, the first 80 %" : "test on, the last 20 %");
+}
+
+static int check_windows(const struct fed_text *text, enum fed_text_part part, const char *path, struct fed_error *err) {
+    if (text->n_windows == 0) {
+        return refuse_short(text, part, path, err);
     }
     return text->n_windows <= UINT32_MAX ? FED_OK
                                          : fed_error_set(err, FED_EDATA, "%s: %zu windows, at most %" PRIu32 " are allowed",
@@ -145,7 +156,7 @@ int fed_text_load(struct fed_text *out, const char *path, enum fed_text_part par
         rc = fed_error_set(err, rc, "%s: out of memory", path);
     }
     if (rc == FED_OK) {
-        rc = check_windows(&text, path, err);
+        rc = check_windows(&text, part, path, err);
     }
     if (rc != FED_OK) {
         fed_text_fini(&text);

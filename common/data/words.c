@@ -1,7 +1,12 @@
 #include "common/data/words.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/base/utf8.h"
+
+#define SHOWN_MOST 40 /* bytes */
 
 /* FNV-1a, whose low bits are good enough for a table that is at most two thirds full. */
 static size_t hash(const char *text, size_t n) {
@@ -43,8 +48,8 @@ static int grow_slots(struct fed_words *words) {
 static int make_room(struct fed_words *words, size_t n) {
     if (words->n == words->room) {
         uint32_t room = words->room == 0 ? 32 : 2 * words->room;
-        struct fed_word *grown = reallocarray(words->words, room, sizeof *grown);
-        if (room <= words->room || grown == NULL) {
+        struct fed_word *grown = room > words->room ? reallocarray(words->words, room, sizeof *grown) : NULL;
+        if (grown == NULL) {
             return FED_ENOMEM;
         }
         words->words = grown;
@@ -85,11 +90,21 @@ uint32_t fed_words_find(const struct fed_words *words, const char *text, size_t 
 }
 
 const char *fed_words_show(char out[FED_SHOWN], const char *text, size_t n) {
-    size_t shown = n < 40 ? n : 40;
-    for (size_t i = 0; i < shown; i++) {
-        out[i] = (uint8_t)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+    size_t used = 0;
+    const char *at = text, *end = text + n;
+    while (at < end) {
+        const char *next = at;
+        uint32_t c = fed_utf8_next(&next);
+        bool harmless = c != FED_UTF8_WRONG && !fed_utf8_is_control(c);
+        size_t bytes = harmless ? (size_t)(next - at) : 1;
+        if (used + bytes > SHOWN_MOST) {
+            break;
+        }
+        memcpy(out + used, harmless ? at : "?", bytes);
+        used += bytes;
+        at = next;
     }
-    strcpy(out + shown, shown < n ? "..." : "");
+    strcpy(out + used, at < end ? "..." : "");
     return out;
 }
 

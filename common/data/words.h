@@ -35,7 +35,8 @@ static inline const char *fed_words_text(const struct fed_words *words, uint32_t
 }
 
 #define FED_SHOWN 48
-/* As much of it as a sentence shows: 40 bytes, dots if there are more, control characters as "?". Returns out. */
+/* As much of it as a sentence shows: whole characters of up to 40 bytes, dots if there are more; control characters, and
+ * bytes that are not UTF-8, as "?". text: n characters, then a zero. Returns out. */
 const char *fed_words_show(char out[FED_SHOWN], const char *text, size_t n);
 
 #endif

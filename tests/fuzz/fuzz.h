@@ -2,6 +2,7 @@
 #ifndef FED_TESTS_FUZZ_FUZZ_H
 #define FED_TESTS_FUZZ_FUZZ_H
 
+#include <ctype.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,5 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
             abort();                                                                                                        \
         }                                                                                                                   \
     } while (0)
+
+/* Sentences end on terminals and in logs. */
+static inline void must_be_one_line(const char *text) {
+    for (; *text != '\0'; text++) {
+        MUST(!iscntrl((unsigned char)*text));
+    }
+}
 
 #endif

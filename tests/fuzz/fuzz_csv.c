@@ -8,9 +8,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     struct fed_table table;
+    struct fed_error err = {.text = ""};
     for (int kind = 0; kind < 4; kind++) {
-        int rc = fed_table_load(&table, fuzz_file(bytes, n), "1", (kind & 1) != 0 ? "2" : NULL, (kind & 2) != 0, NULL);
+        int rc = fed_table_load(&table, fuzz_file(bytes, n), "1", (kind & 1) != 0 ? "2" : NULL, (kind & 2) != 0, &err);
         MUST(rc == FED_OK || rc == FED_EDATA);
+        must_be_one_line(err.text);
         if (rc != FED_OK) {
             continue;
         }

@@ -6,9 +6,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     struct fed_npy npy;
+    struct fed_error err = {.text = ""};
     for (int use = FED_NPY_FEATURES; use <= FED_NPY_LABELS; use++) {
-        int rc = fed_npy_load(&npy, fuzz_file(bytes, n), (enum fed_npy_use)use, NULL);
+        int rc = fed_npy_load(&npy, fuzz_file(bytes, n), (enum fed_npy_use)use, &err);
         MUST(rc == FED_OK || rc == FED_EDATA);
+        must_be_one_line(err.text);
         if (rc == FED_OK) {
             size_t count = npy.n * npy.n_row;
             MUST(npy.data + count * fed_npy_size(npy.type) == npy.map + npy.n_map);

@@ -1,16 +1,9 @@
 /* Terms that decode make a model, are spelled as ours (they encode to what decodes again, to the same text), and differ in
  * nothing from themselves; what is refused is refused in printable words. */
-#include <ctype.h>
 #include <string.h>
 
 #include "common/config/terms.h"
 #include "tests/fuzz/fuzz.h"
-
-static void must_be_one_line(const char *text) {
-    for (; *text != '\0'; text++) {
-        MUST(!iscntrl((unsigned char)*text));
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     static struct fed_task_terms terms, again;

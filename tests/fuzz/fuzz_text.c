@@ -25,9 +25,11 @@ static void check_windows(const struct fed_text *text, bool roles) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     struct fed_text text;
+    struct fed_error err = {.text = ""};
     for (int part = FED_TEXT_WHOLE; part <= FED_TEXT_ROLES_TEST; part++) {
-        int rc = fed_text_load(&text, fuzz_file(bytes, n), (enum fed_text_part)part, UNROLL, NULL);
+        int rc = fed_text_load(&text, fuzz_file(bytes, n), (enum fed_text_part)part, UNROLL, &err);
         MUST(rc == FED_OK || rc == FED_EDATA);
+        must_be_one_line(err.text);
         if (rc == FED_OK) {
             check_windows(&text, part != FED_TEXT_WHOLE);
             fed_text_fini(&text);

@@ -115,7 +115,7 @@ START_TEST(numbers_to_be_met_may_be_several) {
     struct fed_dataset d;
     struct world_batch b;
     ck_assert_int_eq(try_load(&d, write_array("x.npy", 1, f4), write_array("y.npy", 2, f4)), FED_OK);
-    ck_assert(d.n_classes == 0 && fed_dataset_labels(&d) == 1 && fed_dataset_label(&d, 1) == 0);
+    ck_assert(d.n_classes == 0 && fed_dataset_labels(&d) == 0 && fed_dataset_label(&d, 1) == 0);
     gather(&b, &d, &three);
     ck_assert_mem_eq(b.targets, floats + 3, 12);
     ck_assert_mem_eq(b.targets + 3, floats, 12);
@@ -128,6 +128,17 @@ START_TEST(numbers_to_be_met_may_be_several) {
     ck_assert_int_eq(try_load(&d, write_array("x.npy", 1, f4), write_array("y.npy", 1, u1)), FED_OK);
     gather(&b, &d, &one);
     ck_assert(b.targets[0] == 0 && b.targets[1] == 2);
+    fed_dataset_fini(&d);
+}
+END_TEST
+
+START_TEST(labels_of_several_steps_are_nothing_to_sort_by) {
+    static const uint8_t steps[] = {0, 2, 1, 2};
+    const struct array labels = {"|u1", NULL, "(2, 2)", steps, sizeof steps};
+    struct fed_dataset d;
+    ck_assert_int_eq(try_load(&d, write_array("x.npy", 1, f4), write_array("y.npy", 1, labels)), FED_OK);
+    ck_assert_uint_eq(d.n_classes, 3);
+    ck_assert(fed_dataset_labels(&d) == 0 && fed_dataset_label(&d, 1) == 0);
     fed_dataset_fini(&d);
 }
 END_TEST
@@ -164,6 +175,7 @@ static const struct {
     {{"<f4", NULL, "(1,1,1,1,1,1,1,1,1)", floats, 4}, "x.npy: its header is not that of a plain array"},
     {{"<f4", NULL, "(1, 3)} x", floats, 12}, "x.npy: its header is not that of a plain array"},
     {{"<f4", NULL, "[1, 3]", floats, 12}, "x.npy: its header is not that of a plain array"},
+    {{"\033[31m", NULL, "(1, 3)", floats, 12}, "x.npy: its header is not that of a plain array"},
     {{"<f4', '<f4", NULL, "(1, 3)", floats, 12}, "x.npy: its header is not that of a plain array"},
     {{"<f4", "Maybe", "(1, 3)", floats, 12}, "x.npy: its header is not that of a plain array"},
 };
@@ -246,6 +258,7 @@ int main(void) {
     tcase_add_test(t, bytes_are_pixels_and_have_the_digest_of_idx_files);
     tcase_add_test(t, floats_arrive_to_the_bit_whatever_the_version_and_the_type_of_labels);
     tcase_add_test(t, numbers_to_be_met_may_be_several);
+    tcase_add_test(t, labels_of_several_steps_are_nothing_to_sort_by);
     tcase_add_loop_test(t, features_of_another_kind_are_refused_with_what_helps, 0,
                         sizeof wrong_features / sizeof *wrong_features);
     tcase_add_test(t, labels_of_another_kind_are_refused_with_what_helps);

@@ -588,7 +588,8 @@ START_TEST(kinds_that_go_by_labels_are_refused_where_there_are_none) {
     d.n_classes = 0;
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(fed_partition_make(&p, &d, &specs[i], 1, &err), FED_ECONFIG);
-        ck_assert_ptr_nonnull(strstr(err.text, "goes by labels, which this data does not have; iid, quantity or natural"));
+        ck_assert_ptr_nonnull(strstr(err.text, "goes by labels, words or whole numbers from 0 on, one an example, which "
+                                               "this data does not have; iid, quantity or natural"));
     }
 }
 END_TEST

@@ -65,7 +65,7 @@ START_TEST(a_window_needs_the_character_behind_it) {
         struct fed_dataset d = load(FED_DATA_TEXT, FED_DATA_TRAIN, cases[i].text);
         ck_assert_uint_eq(d.n_dropped, cases[i].dropped);
         ck_assert(d.n_features == UNROLL && d.n_classes == 0 && d.n_groups == 0);
-        ck_assert(fed_dataset_labels(&d) == 1 && fed_dataset_label(&d, 0) == 0);
+        ck_assert(fed_dataset_labels(&d) == 0 && fed_dataset_label(&d, 0) == 0);
         expect_windows(&d, "edcba", windows, cases[i].windows);
         fed_dataset_fini(&d);
     }
@@ -131,12 +131,13 @@ static const struct {
     enum fed_data_part part;
     const char *text, *sentence;
 } wrong[] = {
-    {FED_DATA_TEXT, FED_DATA_TRAIN, "", "t.txt: no window: 0 characters found"},
-    {FED_DATA_TEXT, FED_DATA_TEST, "abcd", "t.txt: no window: 4 characters found in 1 text(s)"},
-    {FED_DATA_ROLES, FED_DATA_TRAIN, "", "t.txt: no window"},
+    {FED_DATA_TEXT, FED_DATA_TRAIN, "", "t.txt: 0 characters found, one window takes 5 (data.unroll and one more)"},
+    {FED_DATA_TEXT, FED_DATA_TEST, "abcd", "t.txt: 4 characters found, one window takes 5"},
+    {FED_DATA_ROLES, FED_DATA_TRAIN, "", "t.txt: 0 role(s) found"},
     {FED_DATA_ROLES, FED_DATA_TRAIN, "\fa\nabc\n\fb\nabc\n",
-     "t.txt: no window: 0 characters found in 0 text(s) and 2 role(s)"},
-    {FED_DATA_ROLES, FED_DATA_TEST, "\fa\nabcdef\n", "t.txt: no window"},
+     "t.txt: 2 role(s) found, none with the 5 characters of a window (data.unroll and one more) in its lines to train on"},
+    {FED_DATA_ROLES, FED_DATA_TEST, "\fa\nabcdef\n",
+     "t.txt: 1 role(s) found, none with the 5 characters of a window (data.unroll and one more) in its lines to test on"},
     {FED_DATA_ROLES, FED_DATA_TRAIN, "abcdef\n\fa\nabcdef\n",
      "t.txt:1: text before the first role; a form feed (byte 12) begins the line that names one"},
     {FED_DATA_ROLES, FED_DATA_TRAIN, "\fa\nabcdef\n\f\r\nabcdef\n", "t.txt:3: a form feed and no name of a role behind it"},
