@@ -119,13 +119,17 @@ static int absolute(char out[PATH_MAX], const char *path, struct fed_error *err)
     return realpath(path, out) != NULL ? FED_OK : fed_error_set(err, FED_EDATA, "%s: %s", path, strerror(errno));
 }
 
+/* NULL: not given. */
+static int add_text(json_t *section, const char *key, const char *text, struct fed_error *err) {
+    return text == NULL || json_object_set_new(section, key, json_string(text)) == 0
+               ? FED_OK
+               : fed_error_set(err, FED_EDATA, "%s: a simulation needs paths and names of columns in UTF-8", text);
+}
+
 static int add_path(json_t *section, const char *key, const char *path, struct fed_error *err) {
     char whole[PATH_MAX];
     int rc = path != NULL ? absolute(whole, path, err) : FED_OK;
-    if (rc == FED_OK && path != NULL && json_object_set_new(section, key, json_string(whole)) != 0) {
-        rc = fed_error_set(err, FED_EDATA, "%s: a simulation needs the path in UTF-8", path);
-    }
-    return rc;
+    return rc == FED_OK && path != NULL ? add_text(section, key, whole, err) : rc;
 }
 
 /* Where the training data lies: a file, or a section of two. */
@@ -154,15 +158,17 @@ static int data_json(json_t **out, const struct fed_task *task, struct fed_error
         return fed_error_set(err, FED_ENOMEM, "not enough memory");
     }
     if (source->format == FED_DATA_CSV) {
-        json_object_set_new(data, "label", json_string(source->label));
         json_object_set_new(data, "header", json_string(source->header ? "yes" : "no"));
-        if (source->group != NULL) {
-            json_object_set_new(data, "group", json_string(source->group));
-        }
     } else if (source->format == FED_DATA_TEXT || source->format == FED_DATA_ROLES) {
         json_object_set_new(data, "unroll", json_integer(source->unroll));
     }
-    int rc = add_files(data, source, err);
+    int rc = add_text(data, "label", source->label, err);
+    if (rc == FED_OK) {
+        rc = add_text(data, "group", source->group, err);
+    }
+    if (rc == FED_OK) {
+        rc = add_files(data, source, err);
+    }
     if (rc != FED_OK) {
         json_decref(data);
         return rc;
