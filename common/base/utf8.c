@@ -25,3 +25,12 @@ uint32_t fed_utf8_next(const char **text) {
     *text += more;
     return value;
 }
+
+bool fed_utf8_one_line(const char *text) {
+    while (*text != '\0') {
+        if (fed_utf8_is_control(fed_utf8_next(&text))) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -16,4 +16,7 @@ static inline bool fed_utf8_is_control(uint32_t code_point) {
     return code_point < ' ' || (code_point >= 0x7f && code_point < 0xa0);
 }
 
+/* Whether no control character is in it. Bytes that are not UTF-8 are none: paths may have them. */
+bool fed_utf8_one_line(const char *text);
+
 #endif

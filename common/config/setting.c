@@ -1,7 +1,6 @@
 #include "common/config/setting.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/file.h"
+#include "common/base/utf8.h"
 #include "common/config/name.h"
 
 #define PATH_CHARS 1024 /* longer than any path that yaml.c lets through; --set is cut, which makes it unknown */
@@ -380,16 +380,6 @@ static int missing(const struct fed_settings_source *source, const struct fed_se
 
 /* -- a file ------------------------------------------------------------------------------------------------------------ */
 
-/* What nobody can see would travel into file names, logs and sentences. */
-static bool one_line(const char *value) {
-    for (const char *c = value; *c != '\0'; c++) {
-        if (iscntrl((unsigned char)*c)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int apply_set(struct fed_yaml *yaml, const char *set, struct fed_error *err) {
     const char *equals = strchr(set, '=');
     if (equals == NULL || equals == set || equals - set >= PATH_CHARS) {
@@ -397,7 +387,7 @@ static int apply_set(struct fed_yaml *yaml, const char *set, struct fed_error *e
     }
     char path[PATH_CHARS];
     snprintf(path, sizeof path, "%.*s", (int)(equals - set), set);
-    if (!one_line(set)) {
+    if (!fed_utf8_one_line(set)) { /* it would travel into file names, logs and sentences */
         return fed_error_set(err, FED_ECONFIG, "--set: a control character in key or value");
     }
     int code = fed_yaml_set(yaml, path, equals + 1);
@@ -445,7 +435,7 @@ int fed_settings_read(void *target, const struct fed_settings *settings, const s
     for (size_t i = 0; i < source->yaml.n_entries; i++) {
         const struct fed_yaml_entry *entry = &source->yaml.entries[i];
         const struct fed_setting *row = fed_setting_find(settings, entry->path);
-        if ((row == NULL || !row->controls) && !one_line(entry->value)) {
+        if ((row == NULL || !row->controls) && !fed_utf8_one_line(entry->value)) {
             fed_error_set(err, FED_ECONFIG, "a value is one line of text without control characters");
             return place(source, entry, entry->path, FED_ECONFIG, err);
         }

@@ -1,12 +1,12 @@
 #include "common/config/terms_json.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/utf8.h"
 #include "common/config/setting.h"
 #include "common/config/task.h"
 
@@ -80,15 +80,8 @@ const json_t *fed_terms_get(const json_t *root, const char *path) {
     return at != NULL ? json_object_get(at, path) : NULL;
 }
 
-/* Sentences repeat what they refuse. */
-static bool one_line(const char *text) {
-    while (*text != '\0' && !iscntrl((unsigned char)*text)) {
-        text++;
-    }
-    return *text == '\0';
-}
-
-/* The scalar as one would write it in a file, so that the row's own parser judges it. */
+/* The scalar as one would write it in a file, so that the row's own parser judges it. Its sentence repeats what it refuses.
+ */
 int fed_terms_take(void *field, const char *path, const json_t *value, struct fed_error *err) {
     char number[40];
     const char *text = number;
@@ -96,7 +89,7 @@ int fed_terms_take(void *field, const char *path, const json_t *value, struct fe
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
     } else if (json_is_real(value)) {
         snprintf(number, sizeof number, "%.17g", json_real_value(value));
-    } else if (json_is_string(value) && one_line(json_string_value(value))) {
+    } else if (json_is_string(value) && fed_utf8_one_line(json_string_value(value))) {
         text = json_string_value(value);
     } else {
         return fed_error_set(err, FED_EWIRE, "terms: %s is missing or no value", path);

@@ -2,11 +2,12 @@
 #ifndef FED_TESTS_FUZZ_FUZZ_H
 #define FED_TESTS_FUZZ_FUZZ_H
 
-#include <ctype.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "common/base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
@@ -19,10 +20,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
     } while (0)
 
 /* Sentences end on terminals and in logs. */
-static inline void must_be_one_line(const char *text) {
-    for (; *text != '\0'; text++) {
-        MUST(!iscntrl((unsigned char)*text));
-    }
-}
+static inline void must_be_one_line(const char *text) { MUST(fed_utf8_one_line(text)); }
 
 #endif

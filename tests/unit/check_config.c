@@ -298,6 +298,7 @@ static const struct {
     {TASK, "=5", "--set =5: expected KEY=VALUE, such as algorithm.epochs=5"},
     {TASK, "server.user=a\nb", "--set: a control character in key or value"},
     {"schema: 1\nname: \"t\\n\"\n", NULL, "@:2: name: a value is one line of text without control characters"},
+    {"schema: 1\nname: \"\\u009b31m\"\n", NULL, "@:2: name: a value is one line of text without control characters"},
     {"schema: 1\nnom: |\n  x\n  y\n", NULL, "@:2: nom: a value is one line of text without control characters"},
     /* wrong shape */
     {HEAD "algorithm: fedavg\n", NULL,
