@@ -79,8 +79,7 @@ struct fed_host {
     size_t kept_bytes;
 };
 
-/* -- queues ---------------------------------------------------------------------------------------------------------------
- */
+/* -- queues ------------------------------------------------------------------------------------------------------------ */
 
 static void queue_clear(struct queue *queue) { *queue = (struct queue){.first = NULL, .last = &queue->first}; }
 
@@ -98,8 +97,7 @@ static struct update *queue_pop(struct queue *queue) {
     return u;
 }
 
-/* -- start ----------------------------------------------------------------------------------------------------------------
- */
+/* -- start ------------------------------------------------------------------------------------------------------------- */
 
 static int load_data(struct fed_host *host, struct fed_error *err) {
     const struct fed_client_config *config = host->config;
@@ -186,8 +184,7 @@ struct fed_image *fed_host_image(const struct fed_host *host) {
     return host->image;
 }
 
-/* -- the task -------------------------------------------------------------------------------------------------------------
- */
+/* -- the task ---------------------------------------------------------------------------------------------------------- */
 
 static enum fed_limit check_limits(const struct fed_host *host, const struct fed_task_terms *terms,
                                    const struct fed_model *model, size_t rows, struct fed_error *err) {
@@ -299,8 +296,7 @@ int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms,
     return rc;
 }
 
-/* -- updates --------------------------------------------------------------------------------------------------------------
- */
+/* -- updates ----------------------------------------------------------------------------------------------------------- */
 
 static struct update **bucket_of(const struct updates *all, uint64_t client) {
     return &all->buckets[(client * UINT64_C(0x9e3779b97f4a7c15)) >> 32 & (all->n_buckets - 1)];
@@ -441,8 +437,7 @@ void fed_host_release(struct fed_host *host, uint64_t client) {
     }
 }
 
-/* -- training -------------------------------------------------------------------------------------------------------------
- */
+/* -- training ---------------------------------------------------------------------------------------------------------- */
 
 static void run_training(struct fed_job *job) {
     struct training *t = (struct training *)(void *)job;

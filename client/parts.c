@@ -269,6 +269,6 @@ void fed_parts_progress(const struct fed_part *list, uint32_t *done, uint32_t *t
     *done = *total = 0;
     for (; list != NULL; list = list->next) {
         *done += (uint32_t)list->n_trained;
-        *total += (uint32_t)list->n_clients;
+        *total += (uint32_t)(list->n_clients - list->n_declined);
     }
 }

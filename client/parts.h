@@ -71,7 +71,7 @@ int fed_part_seal(struct fed_part *part, size_t n_params, const struct fed_ident
 /* Sealed chunk i; the caller owns *out (free). i < chunk count. FED_ENOMEM. */
 int fed_part_chunk(uint8_t **out, size_t *n, const struct fed_part *part, uint64_t i) FED_MUST_CHECK;
 uint64_t fed_part_examples(const struct fed_part *part);
-/* Trained clients of all parts, and asked for in all parts: for STATUS. */
+/* Trained clients of all parts, and asked for in all parts and not declined: for STATUS. */
 void fed_parts_progress(const struct fed_part *list, uint32_t *done, uint32_t *total);
 
 #endif

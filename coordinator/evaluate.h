@@ -9,7 +9,8 @@
 
 #define FED_EVALUATE_CHUNK 100 /* rows of one chunk; part of the result's definition */
 /* Rows of a network for evaluation: one tile of the widest kernels; and of images with many zeros, such as MNIST, few rows
- * leave many columns zero in all of them (100 rows leave 65 % of the columns, 10 rows 47 %). */
+ * leave many columns zero in all of them (100 rows leave 65 % of the columns, 10 rows 47 %). Part of the definition too: a
+ * network sums the losses of its rows before they join those of the chunk. */
 #define FED_EVALUATE_ROWS 10
 
 struct fed_evaluation {
@@ -21,7 +22,8 @@ struct fed_evaluation {
 size_t fed_evaluate_chunks(const struct fed_dataset *test);
 
 /* One chunk: *loss = the summed loss of its rows, *n_correct = how many of their labels were hit. net: loaded with the
- * parameters; how many rows it takes at once changes no bit. chunk < fed_evaluate_chunks. */
+ * parameters, of FED_EVALUATE_ROWS; how many rows it takes at once groups the sum and changes nothing else.
+ * chunk < fed_evaluate_chunks. */
 void fed_evaluate_chunk(double *loss, size_t *n_correct, struct fed_network *net, const struct fed_dataset *test,
                         size_t chunk);
 

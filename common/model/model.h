@@ -89,7 +89,7 @@ struct fed_model {
 
 /* Product of all dimensions; 0 counts as 1. At most FED_MAX_FEATURES in a model that was checked. */
 size_t fed_shape_size(struct fed_shape shape);
-/* "784", "28 x 28 x 1 (height, width, channels)", "80 steps of 256": for sentences. */
+/* "784", "28 x 28 x 1" (height, width, channels), "80 steps of 256": for sentences. */
 const char *fed_shape_text(char out[64], struct fed_shape shape);
 
 /* Presets, of McMahan et al. 2017, section 3, unless said otherwise:

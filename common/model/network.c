@@ -154,8 +154,7 @@ void fed_network_store(const struct fed_network *net, float *params) {
 
 const struct fed_batch *fed_network_batch(struct fed_network *net) { return &net->batch; }
 
-/* -- a batch -------------------------------------------------------------------------------------------------------------
- */
+/* -- a batch ----------------------------------------------------------------------------------------------------------- */
 
 static struct layer *last_layer(struct fed_network *net) { return &net->layers[net->n_layers - 1]; }
 

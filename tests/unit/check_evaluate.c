@@ -78,30 +78,49 @@ START_TEST(loss_and_accuracy_are_those_of_the_model_in_double) {
 }
 END_TEST
 
+/* The definition: chunks of 100 rows, `rows` of them at a time. The network has room for as many, and its parameters. */
+static double defined_loss(struct fed_network *net, size_t rows) {
+    const struct fed_batch *batch = fed_network_batch(net);
+    size_t n_correct = 0;
+    double loss = 0;
+    for (size_t first = 0; first < EXAMPLES; first += 100) {
+        double chunk = 0;
+        for (size_t at = first, n; at < first + 100 && at < EXAMPLES; at += n) {
+            for (n = 0; n < rows && at + n < EXAMPLES; n++) {
+                for (size_t k = 0; k < INPUTS; k++) {
+                    batch->features[n * batch->stride + k] = (float)features[(at + n) * INPUTS + k] / 255.0f;
+                }
+                batch->labels[n] = labels[at + n];
+            }
+            fed_network_evaluate(net, n, &chunk, &n_correct);
+        }
+        loss += chunk;
+    }
+    return loss / EXAMPLES;
+}
+
 START_TEST(the_sum_goes_over_fixed_chunks_whatever_the_network_holds) {
     struct fed_network *small = new_network(FED_EVALUATE_CHUNK, kernels), *large = new_network(300, kernels);
     struct fed_evaluation a, b;
-    size_t n_correct = 0;
-    double loss = 0;
     a = evaluate_all(small, &model, params, &dataset);
     b = evaluate_all(large, &model, params, &dataset);
     ck_assert(a.loss == b.loss && a.accuracy == b.accuracy);
-    const struct fed_batch *batch = fed_network_batch(small);
-    for (size_t first = 0; first < EXAMPLES; first += 100) {
-        size_t n = 0;
-        double chunk = 0;
-        for (; n < 100 && first + n < EXAMPLES; n++) {
-            for (size_t k = 0; k < INPUTS; k++) {
-                batch->features[n * batch->stride + k] = (float)features[(first + n) * INPUTS + k] / 255.0f;
-            }
-            batch->labels[n] = labels[first + n];
-        }
-        fed_network_evaluate(small, n, &chunk, &n_correct);
-        loss += chunk;
-    }
-    ck_assert(a.loss == loss / EXAMPLES);
+    ck_assert(a.loss == defined_loss(large, FED_EVALUATE_CHUNK));
     fed_network_free(small);
     fed_network_free(large);
+}
+END_TEST
+
+START_TEST(a_smaller_network_groups_the_sum_and_changes_no_hit) {
+    struct fed_network *whole = new_network(FED_EVALUATE_CHUNK, kernels), *part = new_network(FED_EVALUATE_ROWS, kernels);
+    struct fed_evaluation a, b;
+    a = evaluate_all(whole, &model, params, &dataset);
+    b = evaluate_all(part, &model, params, &dataset);
+    ck_assert(a.accuracy == b.accuracy);
+    ck_assert(b.loss == defined_loss(whole, FED_EVALUATE_ROWS));
+    ck_assert_double_eq_tol(a.loss, b.loss, 1e-12);
+    fed_network_free(whole);
+    fed_network_free(part);
 }
 END_TEST
 
@@ -128,6 +147,7 @@ int main(void) {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, loss_and_accuracy_are_those_of_the_model_in_double);
     tcase_add_test(tcase, the_sum_goes_over_fixed_chunks_whatever_the_network_holds);
+    tcase_add_test(tcase, a_smaller_network_groups_the_sum_and_changes_no_hit);
     tcase_add_test(tcase, all_kernel_sets_evaluate_to_the_same_bits);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

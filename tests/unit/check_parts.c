@@ -197,6 +197,17 @@ START_TEST(a_sum_is_the_exact_fixed_point_sum) {
 }
 END_TEST
 
+START_TEST(who_was_declined_is_not_waited_for) {
+    uint32_t done, total;
+    take(1, FED_ENCODING_I64, true, IDS(9, 4, 6), 0);
+    join_one(4, 0, 10);
+    ck_assert_ptr_nonnull(fed_parts_drop_client(list, 9));
+    fed_parts_progress(list, &done, &total);
+    ck_assert_uint_eq(done, 1);
+    ck_assert_uint_eq(total, 2);
+}
+END_TEST
+
 START_TEST(a_single_update_is_borrowed_as_it_is) {
     struct fed_part *part = take(1, FED_ENCODING_F32, true, IDS(9), 0);
     ck_assert(!fed_parts_borrow(list, delta[2]));
@@ -433,6 +444,7 @@ int main(void) {
     tcase_add_test(tests, a_part_keeps_its_encoding_and_its_bounds);
     tcase_add_test(tests, an_offered_part_does_not_change);
     tcase_add_test(tests, a_sum_is_the_exact_fixed_point_sum);
+    tcase_add_test(tests, who_was_declined_is_not_waited_for);
     tcase_add_test(tests, a_single_update_is_borrowed_as_it_is);
     tcase_add_test(tests, a_client_joins_every_part_that_waits_for_it_and_each_once);
     tcase_add_test(tests, what_is_beyond_the_caps_goes_into_no_sum);
