@@ -73,8 +73,7 @@ static void fail(const char *what, const char *why) {
     exit(1);
 }
 
-/* -- the nodes ------------------------------------------------------------------------------------------------------------
- */
+/* -- the nodes --------------------------------------------------------------------------------------------------------- */
 
 static int answer(void *context, float *delta, struct fed_sgd_report *report, const float *params, size_t n_params,
                   uint64_t client, const atomic_bool *cancel) {
@@ -147,8 +146,7 @@ static void stop_nodes(struct echo *e) {
     free(e->nodes);
 }
 
-/* -- the coordinator ------------------------------------------------------------------------------------------------------
- */
+/* -- the coordinator --------------------------------------------------------------------------------------------------- */
 
 /* A port that nobody uses at this moment. */
 static unsigned free_port(void) {
@@ -247,8 +245,7 @@ static void start_coordinator(struct echo *e) {
     e->lines = fdopen(ends[0], "r");
 }
 
-/* -- measuring ------------------------------------------------------------------------------------------------------------
- */
+/* -- measuring --------------------------------------------------------------------------------------------------------- */
 
 /* The start of a file of /proc/PID; empty if there is none. */
 static void read_proc(char out[1024], const struct echo *e, const char *name) {
@@ -328,8 +325,7 @@ static void print_result(const struct echo *e, double own_cpu) {
            own_cpu / (n + 1), bytes / 1e6, bytes / 1e6 / median);
 }
 
-/* -- start ----------------------------------------------------------------------------------------------------------------
- */
+/* -- start ------------------------------------------------------------------------------------------------------------- */
 
 static void remove_dir(const char *dir) {
     pid_t pid = fork();

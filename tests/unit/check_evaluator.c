@@ -37,7 +37,7 @@ static void set_up(void) {
     fed_model_initial(image->params, &model, 11);
     ck_assert_int_eq(fed_image_finish(image, &model, run_id), FED_OK);
     ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
-    ck_assert_int_eq(fed_network_new(&net, &model, FED_EVALUATE_CHUNK, FED_NETWORK_EVALUATE, kernels), FED_OK);
+    ck_assert_int_eq(fed_network_new(&net, &model, FED_EVALUATE_ROWS, FED_NETWORK_EVALUATE, kernels), FED_OK);
     expected = evaluate_all(net, &model, image->params, &test);
     fed_network_free(net);
 }
