@@ -1,6 +1,6 @@
 /* Which node trains which client of the cohort. Picks are handed out as nodes have room (2 clients ahead for each worker,
- * and a small part of the work that waits): the node with the least work a worker takes the longest shard that waits and
- * that it hosts; what a lost node had not delivered goes to a survivor. Pure.
+ * and of those that may send partial sums a small part of the work that waits): the node with the least work a worker takes
+ * the longest shard that waits and that it hosts; what a lost node had not delivered goes to a survivor. Pure.
  *
  * Clients of one node are grouped into parts: a partial sum covers a part, a node without that right gets one client a
  * part. A part's list only grows until it is closed; it is closed when no pick is left that its node might still get, when
