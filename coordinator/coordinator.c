@@ -28,7 +28,8 @@
 
 /* -- data --------------------------------------------------------------------------------------------------------------- */
 
-static int load_partition(struct fed_coordinator *c, struct fed_error *err) {
+/* columns: zeros, or those of the training data. */
+static int load_partition(struct fed_coordinator *c, uint8_t columns[32], struct fed_error *err) {
     const struct fed_task *task = c->task;
     if (task->partition.kind == FED_PARTITION_NONE || !fed_data_source_has_train(&task->data)) {
         return FED_OK;
@@ -45,11 +46,12 @@ static int load_partition(struct fed_coordinator *c, struct fed_error *err) {
         FED_INFO("data", "left out", FED_U64("characters", train.n_dropped), FED_U64("roles_too_short", train.n_too_short));
     }
     c->has_partition = rc == FED_OK;
+    memcpy(columns, train.columns, sizeof train.columns);
     fed_dataset_fini(&train);
     return rc;
 }
 
-static int load_test(struct fed_coordinator *c, struct fed_error *err) {
+static int load_test(struct fed_coordinator *c, const uint8_t columns[32], struct fed_error *err) {
     const struct fed_task *task = c->task;
     if (!fed_data_source_has_test(&task->data)) {
         return task->algorithm.target_accuracy > 0
@@ -58,6 +60,9 @@ static int load_test(struct fed_coordinator *c, struct fed_error *err) {
                    : FED_OK;
     }
     int rc = fed_dataset_load(&c->test, &task->data, FED_DATA_TEST, err);
+    if (rc == FED_OK) {
+        rc = fed_dataset_check_columns(&c->test, columns, fed_data_source_train_path(&task->data), err);
+    }
     if (rc == FED_OK) {
         rc = fed_dataset_fit(&c->test, &c->model, err);
     }
@@ -368,6 +373,7 @@ static int choose_kernels(struct fed_coordinator *c, struct fed_error *err) {
 
 /* What can be checked without touching the run directory comes before it. */
 static int prepare(struct fed_coordinator *c, struct fed_error *err) {
+    uint8_t columns[32] = {0};
     int rc = choose_kernels(c, err);
     if (rc == FED_OK) {
         rc = fed_model_init(&c->model, &c->task->model, err);
@@ -379,9 +385,9 @@ static int prepare(struct fed_coordinator *c, struct fed_error *err) {
         rc = load_roster(c, err);
     }
     if (rc == FED_OK) {
-        rc = load_partition(c, err);
+        rc = load_partition(c, columns, err);
     }
-    return rc == FED_OK ? load_test(c, err) : rc;
+    return rc == FED_OK ? load_test(c, columns, err) : rc;
 }
 
 int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *task,

@@ -182,6 +182,7 @@ static int load_csv(struct fed_dataset *d, const struct fed_data_source *source,
     d->n_examples = table->n_rows;
     d->n_features = table->n_features;
     d->n_groups = table->group_names.n;
+    memcpy(d->columns, table->names, sizeof d->columns);
     s->floats = table->features;
     s->labels = (const uint8_t *)table->labels;
     s->label_bytes = sizeof *table->labels;

@@ -28,6 +28,7 @@ struct fed_dataset {
     uint32_t n_too_short; /* roles without a window to train on, which are left out */
     uint8_t digest[32];   /* of everything that training sees: BLAKE2b-256 over le64 n_examples, le32 n_features, features,
                              labels; where these are not bytes, the name of their layout stands before them */
+    uint8_t columns[32];  /* of a table digest of the names of its columns of features, in their order; zeros: no names */
     struct fed_dataset_storage *storage; /* owned */
 };
 
@@ -47,6 +48,11 @@ void fed_dataset_fini(struct fed_dataset *dataset);
  * characters among those that the task knows. FED_EDATA names file, place and remedy. FED_ENOMEM. May be called again for
  * another model, while no other thread reads; on failure the dataset fits the model that it fitted before. */
 int fed_dataset_fit(struct fed_dataset *dataset, const struct fed_model *model, struct fed_error *err) FED_MUST_CHECK;
+
+/* FED_EDATA where both have columns with names and these are not the same in the same order: a model would take one column
+ * for another. columns: those of what a model is trained on. */
+int fed_dataset_check_columns(const struct fed_dataset *dataset, const uint8_t columns[32], const char *trained_on,
+                              struct fed_error *err) FED_MUST_CHECK;
 
 /* What partitions sort by: the label as the data has it (words count in the order of their bytes); 0 for texts and for
  * numbers to be met, and where an example has several. */

@@ -231,3 +231,16 @@ int fed_dataset_fit(struct fed_dataset *dataset, const struct fed_model *model, 
     }
     return s->table.features != NULL ? fit_words(s, model, err) : fit_classes(dataset, model, err);
 }
+
+int fed_dataset_check_columns(const struct fed_dataset *dataset, const uint8_t columns[32], const char *trained_on,
+                              struct fed_error *err) {
+    static const uint8_t no_names[sizeof dataset->columns];
+    if (memcmp(columns, no_names, sizeof no_names) == 0 || memcmp(dataset->columns, no_names, sizeof no_names) == 0 ||
+        memcmp(dataset->columns, columns, sizeof no_names) == 0) {
+        return FED_OK;
+    }
+    return fed_error_set(err, FED_EDATA,
+                         "%s:1: its columns of features are not those of %s in the same order; give both files the same "
+                         "columns in the same order",
+                         dataset->storage->path, trained_on);
+}

@@ -9,6 +9,7 @@
 #include "common/base/file.h"
 #include "common/data/csv.h"
 #include "common/data/number.h"
+#include "common/seal/digest.h"
 
 #define LISTED 300 /* characters of the names of columns */
 #define COLUMNS_MOST ((size_t)1 << 26)
@@ -116,6 +117,20 @@ static int refuse_example(const struct loader *l, const struct fed_csv_cell *cel
                                     l->path, cells[0].line);
 }
 
+static void digest_names(struct loader *l) {
+    struct fed_digest_state state;
+    fed_digest_init(&state);
+    for (uint32_t i = 0; i < l->names.n; i++) {
+        if (i != l->label_at && i != l->group_at) {
+            const char *name = fed_words_text(&l->names, i);
+            fed_digest_update(&state, name, strlen(name) + 1);
+        }
+    }
+    if (l->header) {
+        fed_digest_final(l->table.names, &state);
+    }
+}
+
 /* The first row: how many columns there are, what they are called, which of them are not features. */
 static int take_columns(struct loader *l, const struct fed_csv_cell *cells, size_t n_cells, struct fed_error *err) {
     size_t line = cells[0].line;
@@ -143,6 +158,7 @@ static int take_columns(struct loader *l, const struct fed_csv_cell *cells, size
         return fed_error_set(err, FED_EDATA, "%s:%zu: data.label and data.group both name %s", l->path, line,
                              l->table.label_column);
     }
+    digest_names(l);
     l->table.n_features = (uint32_t)(n_cells - 1 - (l->group != NULL));
     return l->table.n_features > 0
                ? FED_OK

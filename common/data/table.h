@@ -30,6 +30,7 @@ struct fed_table {
     uint32_t *groups;              /* owned: (n_rows) number of a name; NULL: there is no column of groups */
     struct fed_words group_names;
     char label_column[80]; /* "column 3 (outcome)" */
+    uint8_t names[32];     /* digest of the names of the columns of features, in their order; zeros without a header */
 };
 
 /* label, group (may be NULL): a column by its name, or by its number from 1 on where no column has that name. FED_EDATA

@@ -162,6 +162,16 @@ FILE_ROWS = [
 ]
 
 
+def a_test_file_with_its_columns_in_another_order_is_refused():
+    with Bad() as scene:
+        scene.task["model"] = TABLE
+        train, test = scene.write("bad", b"age,dose,state\n1,2,sick\n"), scene.write("test", b"dose,age,state\n2,1,sick\n")
+        scene.task["data"] = {"format": "csv", "train": str(train), "test": str(test), "label": "state",
+                              "partition": {"kind": "iid", "clients": 1}}
+        refused(scene.coordinator(), DATA, "test:1: its columns of features are not those of .*bad in the same order",
+                "coordinator, columns in another order")
+
+
 def what_is_wrong_with_examples_is_said_with_its_place():
     with Bad() as scene:
         bad = scene.dir / "bad"
@@ -368,7 +378,8 @@ def root_is_refused_unless_allowed():
 
 
 main(simulate_says_what_is_wrong_once, a_coordinator_says_what_is_wrong_and_leaves_nothing,
-     what_is_wrong_with_examples_is_said_with_its_place, a_command_line_that_is_wrong_is_answered_with_the_usage,
+     what_is_wrong_with_examples_is_said_with_its_place, a_test_file_with_its_columns_in_another_order_is_refused,
+     a_command_line_that_is_wrong_is_answered_with_the_usage,
      kernels_that_do_not_exist_are_refused, what_is_wrong_with_a_file_is_said_with_its_line,
      a_key_file_that_is_not_a_secret_is_refused, a_roster_with_a_mistake_is_refused, an_address_that_is_taken_is_named,
      a_run_directory_is_not_taken_from_its_owner, a_directory_that_cannot_be_written_is_named, a_node_says_what_is_wrong,
