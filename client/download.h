@@ -17,7 +17,7 @@ int fed_download_new(struct fed_download **out, const struct fed_terms *terms,
                      const struct fed_msg_round *round) FED_MUST_CHECK;
 void fed_download_free(struct fed_download *download); /* NULL is allowed */
 
-/* The next run of chunks to ask for now; false: the window is full, or nothing is missing. When nothing has come for 5 s,
+/* The run of chunks to ask for next; false: the window is full, or nothing is missing. When nothing has come for 5 s,
  * what was asked for is asked for again; then after 10 s and so on, up to a minute, so that a slow line is not filled with
  * the same chunks. */
 bool fed_download_wants(struct fed_download *download, uint64_t now_ms, uint64_t *first, uint32_t *count);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/decimal.h"
 #include "common/base/file.h"
 #include "common/base/utf8.h"
 #include "common/config/name.h"
@@ -33,32 +34,8 @@ static bool parse_whole(uint64_t *out, const char *text) {
     return true;
 }
 
-/* digits [. digits] [e [+-] digits]: strtod alone would take "nan", "0x1p3", " 1" and "-1". */
-static bool real_is_well_formed(const char *text) {
-    static const char digits[] = "0123456789";
-    size_t whole = strspn(text, digits);
-    const char *c = text + whole;
-    size_t part = 0;
-    if (*c == '.') {
-        part = strspn(c + 1, digits);
-        c += 1 + part;
-    }
-    if (whole + part == 0) {
-        return false;
-    }
-    if (*c == 'e' || *c == 'E') {
-        c += 1 + (c[1] == '+' || c[1] == '-');
-        size_t exponent = strspn(c, digits);
-        if (exponent == 0) {
-            return false;
-        }
-        c += exponent;
-    }
-    return *c == '\0';
-}
-
 static bool parse_real(double *out, const struct fed_setting *row, const char *text) {
-    if (!real_is_well_formed(text)) {
+    if (!fed_decimal_is_one(text)) {
         return false;
     }
     errno = 0;
