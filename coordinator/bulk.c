@@ -1,5 +1,7 @@
 /* The bulk lane: sealed model chunks out, sealed update chunks in. Whoever speaks here has shown a pass that still holds;
  * nothing said here can do more than fail to open. */
+#include <string.h>
+
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"
@@ -29,6 +31,20 @@ int fed_bulk_get(void *context, size_t node, uint32_t part, uint64_t first, uint
         n->has_bulk = false; /* the node opens another one */
     }
     return rc;
+}
+
+/* A chunk did not open. Anybody who saw the pass on its way can have sent it, so the connection pays for it, not the node:
+ * the pass is taken back, and ROUND brings the node another. */
+void fed_bulk_broken(void *context, size_t node, uint32_t part) {
+    struct fed_coordinator *c = context;
+    struct fed_node *n = &c->nodes.nodes[node];
+    FED_WARN("bulk", "chunk does not open, the connection is given up", FED_STR("node", fed_nodes_name(&c->nodes, node)),
+             FED_U64("part", part));
+    n->has_bulk = n->has_pass = false;
+    explicit_bzero(&n->pass, sizeof n->pass);
+    if (c->collecting && n->online) {
+        fed_say_round_again(c, node);
+    }
 }
 
 static int send_model_chunk(struct fed_coordinator *c, struct fed_node *node, uint64_t index) {
@@ -118,7 +134,7 @@ static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
         return;
     }
     if (fed_bulk_decode(&head, in->head.bytes, in->head.n) != FED_OK) {
-        fed_control_count_refusal(c, node, FED_REFUSAL_MALFORMED, "not a message of the bulk lane");
+        fed_tally_refusal(c, node, FED_REFUSAL_MALFORMED, "not a message of the bulk lane");
         return;
     }
     if (!n->online || !of_this_attempt(c, &head.what)) {
@@ -141,7 +157,7 @@ void fed_bulk_receive(struct fed_coordinator *c) {
             return;
         }
         if (rc != FED_OK) {
-            fed_control_count_refusal(c, SIZE_MAX, FED_REFUSAL_MALFORMED, "frames that are not a bulk message");
+            fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_MALFORMED, "frames that are not a bulk message");
             continue;
         }
         hear(c, &in);

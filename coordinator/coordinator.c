@@ -243,7 +243,7 @@ static int make_round(struct fed_coordinator *c, const struct fed_store_state *s
 
 static int open_lanes(struct fed_coordinator *c, struct fed_error *err) {
     const struct fed_server *server = &c->task->server;
-    struct fed_gate gate = {c, fed_control_gate_curve, fed_control_gate_plain};
+    struct fed_gate gate = {c, fed_gate_curve, fed_gate_plain};
     int rc = fed_link_new(&c->link, IO_THREADS, (int)c->nodes.n_nodes + SPARE_PEERS, &gate, err);
     if (rc == FED_OK) {
         rc = fed_lane_bind_control(&c->control, c->link, server->control, &c->identity, FED_CONTROL_MAX, err);
@@ -282,7 +282,7 @@ static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
         .stall_ms = STALL_MS,
         .context = c,
         .get = fed_bulk_get,
-        .broken = fed_control_broken_chunk,
+        .broken = fed_bulk_broken,
         .claim = fed_control_claim,
         .admitted = fed_control_admitted,
         .refused = fed_control_refused,
@@ -413,7 +413,7 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
     }
     if (rc == FED_OK) {
         report_start(c, &state);
-        fed_control_check_cohort(c);
+        fed_presence_check_cohort(c);
         rc = start_threads(c, err);
     }
     if (rc == FED_OK) {

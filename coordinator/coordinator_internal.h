@@ -1,8 +1,10 @@
 /* The coordinator's state, shared by the files that make up its loop and by nobody else:
  *
- *     coordinator.c  start and end           control.c  messages of the control lane, presence of nodes
- *     loop.c         poll, events, actions   bulk.c     model chunks out, update chunks in
- *     work.c         jobs for other threads: store, seal, mean, evaluate
+ *     coordinator.c  start and end           gate.c      who is let in
+ *     loop.c         poll, events, actions   presence.c  who is here; the roster, live
+ *     work.c         jobs for other threads: control.c   what nodes say       say.c  what nodes are told
+ *                    store, seal, mean,      bulk.c      model chunks out, update chunks in
+ *                    evaluate                tally.c     what was refused
  *
  * All of it belongs to the loop's thread; a job borrows what its comment says until it comes back. */
 #ifndef FED_COORDINATOR_COORDINATOR_INTERNAL_H
@@ -105,29 +107,49 @@ void fed_loop_post_kind(struct fed_coordinator *c, enum fed_event_kind kind);
 /* Without memory to go on: the run stops, and goes on when it is started again. */
 void fed_loop_fail(struct fed_coordinator *c, const char *what);
 
-/* control.c */
+/* gate.c */
+bool fed_gate_curve(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]);
+bool fed_gate_plain(void *context, const char *handle, const char *capability, char user[FED_USER_MAX]);
+
+/* tally.c */
+void fed_tally_refusal(struct fed_coordinator *c, size_t node, enum fed_refusal refusal, const char *why);
+/* Before the roster grows to n_nodes. FED_ENOMEM: all is as before. */
+int fed_tally_grow(struct fed_coordinator *c, size_t n_nodes) FED_MUST_CHECK;
+
+/* say.c: nothing here fails; what does not arrive is said again */
+void fed_say_refused(struct fed_coordinator *c, const struct fed_route *route, const struct fed_msg_refused *refused);
+void fed_say_welcome(struct fed_coordinator *c, size_t node);
+void fed_say_admitted(struct fed_coordinator *c, size_t node, uint64_t round, uint32_t attempt, uint32_t part);
+/* ROUND to whoever the schedule has something for. */
+void fed_say_rounds(struct fed_coordinator *c);
+/* ROUND again, with all that this node has not delivered. */
+void fed_say_round_again(struct fed_coordinator *c, size_t node);
+/* The same to every node that was not heard of since, had no room for it, or speaks of another attempt. */
+void fed_say_rounds_again(struct fed_coordinator *c);
+void fed_say_end(struct fed_coordinator *c, bool committed, bool finished);
+
+/* presence.c */
+void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
+                         const struct fed_msg_hello *hello);
+void fed_presence_lost(struct fed_coordinator *c, size_t node, const char *why);
+void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms);
+/* Says so when the roster has outgrown what the run's exact sums have room for. */
+void fed_presence_check_cohort(const struct fed_coordinator *c);
+void fed_presence_reload(struct fed_coordinator *c);
+
+/* control.c: the lane, and what the intake found */
 void fed_control_receive(struct fed_coordinator *c);
-void fed_control_tick(struct fed_coordinator *c, uint64_t now_ms);
-void fed_control_hand_out(struct fed_coordinator *c);
-void fed_control_end_attempt(struct fed_coordinator *c, bool committed, bool finished);
-void fed_control_node_lost(struct fed_coordinator *c, size_t node, const char *why);
-void fed_control_broken_chunk(void *context, size_t node, uint32_t part);
 enum fed_refusal fed_control_claim(void *context, size_t node, uint32_t part, const struct fed_update_header *header);
 void fed_control_admitted(void *context, size_t node, uint32_t part, const struct fed_update_header *header);
 void fed_control_refused(void *context, size_t node, uint32_t part, enum fed_refusal refusal,
                          const struct fed_update_header *header, const char *why);
-void fed_control_count_refusal(struct fed_coordinator *c, size_t node, enum fed_refusal refusal, const char *why);
-bool fed_control_gate_curve(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]);
-bool fed_control_gate_plain(void *context, const char *handle, const char *capability, char user[FED_USER_MAX]);
-/* Says so when the roster has outgrown what the run's exact sums have room for. */
-void fed_control_check_cohort(const struct fed_coordinator *c);
-void fed_control_reload_roster(struct fed_coordinator *c);
 
 /* bulk.c */
 void fed_bulk_receive(struct fed_coordinator *c);
 /* Hands waiting model chunks to the lane; true when some still wait. */
 bool fed_bulk_serve(struct fed_coordinator *c);
 int fed_bulk_get(void *context, size_t node, uint32_t part, uint64_t first, uint32_t count);
+void fed_bulk_broken(void *context, size_t node, uint32_t part);
 
 /* work.c: start a job; its end posts the event that answers the action */
 int fed_work_open(struct fed_coordinator *c) FED_MUST_CHECK;

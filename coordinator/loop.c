@@ -79,7 +79,7 @@ static void invite(struct fed_coordinator *c) {
     c->collecting = true;
     c->said_ms = now;
     c->attempt_end_ms = now + c->task->round.deadline_s * 1000;
-    fed_control_hand_out(c);
+    fed_say_rounds(c);
 }
 
 static void aggregate(struct fed_coordinator *c) {
@@ -106,7 +106,7 @@ static void end_attempt(struct fed_coordinator *c, const struct fed_round_action
     c->collecting = false;
     fed_schedule_end(c->schedule);
     fed_intake_end(c->intake);
-    fed_control_end_attempt(c, committed, false);
+    fed_say_end(c, committed, false);
     c->attempt_over = c->has_attempt;
     if (committed) {
         c->bytes_down = c->bytes_up = 0;
@@ -125,7 +125,7 @@ static void perform(struct fed_coordinator *c, const struct fed_round_action *ac
     case FED_ACTION_END_COMMITTED:
     case FED_ACTION_END_ABANDONED: end_attempt(c, action); break;
     case FED_ACTION_FINISHED:
-        fed_control_end_attempt(c, true, true);
+        fed_say_end(c, true, true);
         start(c, fed_work_finish(c, action->round), false);
         break;
     case FED_ACTION_STOPPED: c->stopped = true; break;
@@ -150,7 +150,7 @@ static void hear_signal(struct fed_coordinator *c) {
     struct signalfd_siginfo info;
     while (read(c->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         switch (info.ssi_signo) {
-        case SIGHUP: fed_control_reload_roster(c); break;
+        case SIGHUP: fed_presence_reload(c); break;
         case SIGUSR1: fed_loop_post_kind(c, FED_EVENT_FINISH); break;
         default:
             FED_INFO("loop", "stopping", FED_U64("signal", info.ssi_signo));
@@ -228,7 +228,7 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     resume_waiting_actions(c);
     *serving = fed_bulk_serve(c);
     if (now >= *next_tick || now >= fed_round_wakeup(c->round)) {
-        fed_control_tick(c, now);
+        fed_presence_tick(c, now);
         fed_work_publish(c);
         fed_loop_post_kind(c, FED_EVENT_TICK);
         *next_tick = now + TICK_MS;

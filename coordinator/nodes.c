@@ -203,6 +203,10 @@ int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char 
     return FED_OK;
 }
 
+const char *fed_nodes_name(const struct fed_nodes *nodes, size_t node) {
+    return node == FED_STRANGER ? "stranger" : fed_roster_entry(nodes->roster, node)->name;
+}
+
 bool fed_nodes_hosts(const struct fed_nodes *nodes, size_t node, uint64_t client) {
     const struct fed_node *n = &nodes->nodes[node];
     if (!n->online || !fed_roster_hosts(nodes->roster, node, client)) {

@@ -10,6 +10,8 @@
 #include "coordinator/roster.h"
 #include "proto/wire.h"
 
+#define FED_STRANGER SIZE_MAX /* in place of a node: somebody who is none */
+
 /* The right to use the bulk lane: one node's, from its first ROUND until it leaves or the pass is taken back. */
 struct fed_pass {
     uint8_t handle[16], capability[16];
@@ -69,6 +71,9 @@ int fed_nodes_find_handle(size_t *node, const struct fed_nodes *nodes, const cha
 /* The node that holds this pass (hex, as it travels). The capability is compared in constant time. */
 int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle,
                         const char *capability) FED_MUST_CHECK;
+
+/* For people: the name on the roster, or "stranger". */
+const char *fed_nodes_name(const struct fed_nodes *nodes, size_t node);
 
 /* The node is here and hosts this client, by its own word and by the roster's. */
 bool fed_nodes_hosts(const struct fed_nodes *nodes, size_t node, uint64_t client);

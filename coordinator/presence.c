@@ -1,0 +1,155 @@
+/* Who is here: nodes join, fall silent, are given up; the roster changes while they work. The round, the schedule and the
+ * intake are told. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "coordinator/coordinator_internal.h"
+
+#define JOINS_MOST 10 /* new connections of one node in a window */
+#define JOINS_WINDOW_MS 10000
+
+static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
+
+/* Tells the round about the cohort's members on this node: reachable again, or by nobody any more. */
+static void post_presence(struct fed_coordinator *c, size_t node, enum fed_event_kind kind) {
+    size_t n;
+    const uint64_t *cohort = fed_round_cohort(c->round, &n);
+    uint32_t attempt = fed_round_attempt(c->round);
+    for (size_t i = 0; i < n; i++) {
+        bool concerned = fed_roster_hosts(c->nodes.roster, node, cohort[i]) &&
+                         fed_nodes_eligible(&c->nodes, cohort[i]) == (kind == FED_EVENT_JOINED);
+        if (concerned) {
+            fed_loop_post(c, &(struct fed_round_event){.kind = kind, .client = cohort[i], .attempt = attempt});
+        }
+    }
+}
+
+void fed_presence_lost(struct fed_coordinator *c, size_t node, const char *why) {
+    struct fed_node *n = &c->nodes.nodes[node];
+    if (!n->online) {
+        return;
+    }
+    FED_INFO("control", "node left", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_STR("why", why));
+    n->online = n->has_bulk = n->has_pass = n->missed = false;
+    fed_intake_node_lost(c->intake, node);
+    fed_schedule_node_lost(c->schedule, node);
+    post_presence(c, node, FED_EVENT_GONE);
+    fed_loop_post_kind(c, FED_EVENT_TICK);
+    fed_say_rounds(c);
+}
+
+/* Each new connection of a node makes its work be handed out anew; one that reconnects without end is told to wait. */
+static bool joins_too_often(struct fed_node *node, uint64_t now_ms) {
+    if (now_ms >= node->joins_since_ms + JOINS_WINDOW_MS) {
+        node->joins_since_ms = now_ms;
+        node->n_joins = 0;
+    }
+    return ++node->n_joins > JOINS_MOST;
+}
+
+/* A node that cannot compute as the task asks may train all the same, but then no other run ends in the same bits. */
+static void note_family(struct fed_coordinator *c, size_t node, const char *family) {
+    struct fed_node *n = &c->nodes.nodes[node];
+    const char *wanted = fed_math_name(c->task->algorithm.math);
+    if (strcmp(n->family, family) == 0) {
+        return;
+    }
+    snprintf(n->family, sizeof n->family, "%s", family);
+    if (*family != '\0' && strcmp(family, wanted) != 0) {
+        FED_WARN("control", "not reproducible", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_STR("family", family),
+                 FED_STR("wanted", wanted));
+        c->other_math = true;
+        fed_work_publish(c);
+    }
+}
+
+void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
+                         const struct fed_msg_hello *hello) {
+    struct fed_node *n = &c->nodes.nodes[node];
+    bool same = n->workers == hello->workers && n->n_hosted == hello->n_hosted &&
+                memcmp(n->hosted, hello->hosted, hello->n_hosted * sizeof *hello->hosted) == 0;
+    bool known = n->online && fed_route_equal(&n->control, route);
+    if (!known && joins_too_often(n, fed_clock_ms())) {
+        fed_tally_refusal(c, node, FED_REFUSAL_BUSY, "it connects again and again");
+        fed_say_refused(c, route, &(struct fed_msg_refused){.code = FED_REFUSAL_BUSY, .retry_after_ms = JOINS_WINDOW_MS});
+        return;
+    }
+    if (n->online && !(same && known)) {
+        fed_presence_lost(c, node, "it connected anew");
+    }
+    bool fresh = !n->online;
+    n->online = true;
+    n->control = *route;
+    n->heard_ms = fed_clock_ms();
+    n->workers = hello->workers;
+    n->n_hosted = hello->n_hosted;
+    memcpy(n->hosted, hello->hosted, sizeof n->hosted);
+    note_family(c, node, hello->kernel_family);
+    fed_say_welcome(c, node);
+    if (!fresh || !n->online) {
+        return;
+    }
+    FED_INFO("control", "node joined", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_STR("build", hello->build),
+             FED_STR("kernels", hello->kernels), FED_U64("workers", hello->workers), FED_U64("ranges", hello->n_hosted));
+    bool sums = c->task->server.partial_sums && fed_roster_entry(c->nodes.roster, node)->partial_sums;
+    fed_schedule_node_ready(c->schedule, node, hello->workers, sums);
+    post_presence(c, node, FED_EVENT_JOINED);
+    fed_loop_post_kind(c, FED_EVENT_TICK);
+    fed_say_rounds(c);
+}
+
+void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms) {
+    for (size_t i = 0; i < c->nodes.n_nodes; i++) {
+        struct fed_node *node = &c->nodes.nodes[i];
+        if (node->online && now_ms > node->heard_ms + FED_SILENCE_MS) {
+            fed_presence_lost(c, i, "it was silent for too long");
+        } else if (node->online && !fed_roster_valid(c->nodes.roster, i, wall_seconds())) {
+            fed_presence_lost(c, i, "its roster entry is not valid any more");
+        }
+    }
+    if (c->collecting && now_ms >= c->said_ms + FED_REPEAT_MS) {
+        fed_say_rounds_again(c);
+        c->said_ms = now_ms;
+    }
+}
+
+/* -- the roster, live --------------------------------------------------------------------------------------------------- */
+
+void fed_presence_check_cohort(const struct fed_coordinator *c) {
+    uint64_t population = fed_roster_population(c->nodes.roster);
+    double wanted = c->task->round.over_select * (double)fed_round_cohort_size(c->task->algorithm.fraction, population);
+    if (wanted > (double)c->fixed.max_updates) {
+        FED_WARN("roster", "cohorts are cut", FED_F64("wanted", ceil(wanted)), FED_U64("most", c->fixed.max_updates),
+                 FED_STR("why", "the sums of this run are exact for so many updates; a new run has room for more"));
+    }
+}
+
+void fed_presence_reload(struct fed_coordinator *c) {
+    struct fed_error err;
+    struct fed_roster_file file = {0};
+    int rc = fed_roster_file_load(&file, c->task->server.roster, &err);
+    size_t most = c->nodes.n_nodes + file.n_entries;
+    if (rc == FED_OK && (fed_tally_grow(c, most) != FED_OK || fed_schedule_grow(c->schedule, most) != FED_OK)) {
+        rc = fed_error_set(&err, FED_ENOMEM, "not enough memory");
+    }
+    for (size_t i = 0; rc == FED_OK && i < c->nodes.n_nodes; i++) {
+        if (fed_nodes_entry_changes(&c->nodes, i, &file)) {
+            fed_presence_lost(c, i, "its roster entry changed");
+        }
+    }
+    if (rc == FED_OK && (rc = fed_nodes_reload(&c->nodes, &file)) != FED_OK) {
+        fed_error_set(&err, rc, "not enough memory");
+    }
+    if (rc != FED_OK) {
+        FED_ERROR("roster", "not reloaded, the old one holds", FED_STR("why", err.text));
+        fed_roster_file_fini(&file);
+        return;
+    }
+    FED_INFO("roster", "reloaded", FED_U64("nodes", c->nodes.n_nodes),
+             FED_U64("clients", fed_roster_population(c->nodes.roster)));
+    fed_presence_check_cohort(c);
+    fed_loop_post_kind(c, FED_EVENT_TICK);
+}
