@@ -171,8 +171,11 @@ void fed_control_admitted(void *context, size_t node, uint32_t part, const struc
     }
     for (uint32_t i = 0; i < header->n_clients; i++) {
         struct fed_store_update *update = &c->updates[c->n_updates++];
-        *update = (struct fed_store_update){
-            .part = part, .client = header->clients[i], .weight = header->weights[i], .loss = (double)header->losses[i]};
+        *update = (struct fed_store_update){.part = part,
+                                            .client = header->clients[i],
+                                            .weight = header->weights[i],
+                                            .loss = (double)header->losses[i],
+                                            .norm = NAN};
         snprintf(update->node, sizeof update->node, "%s", fed_nodes_name(&c->nodes, node));
         fed_loop_post(c, &(struct fed_round_event){
                              .kind = FED_EVENT_ADMITTED, .client = header->clients[i], .attempt = terms->attempt});

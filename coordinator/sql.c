@@ -11,6 +11,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "common/base/file.h"
+
 #define BUSY_MS 5000 /* where there is no write-ahead log a reader may hold a commit up, but not for ever */
 #define FILE_MODE 0600
 
@@ -228,6 +230,36 @@ int fed_sql_check(struct fed_sql *sql, struct fed_error *err) {
         code = fed_sql_damaged(sql, (const char *)sqlite3_column_text(statement, 0), err);
     }
     sqlite3_finalize(statement);
+    return code;
+}
+
+static int copy_into(struct fed_sql *sql, const char *path, struct fed_error *err) {
+    sqlite3_stmt *statement = NULL;
+    int code = FED_OK;
+    if (sqlite3_prepare_v2(sql->db, "VACUUM INTO ?", -1, &statement, NULL) != SQLITE_OK ||
+        sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC) != SQLITE_OK || sqlite3_step(statement) != SQLITE_DONE) {
+        code = failed(sql, "keep a copy of it", err);
+    }
+    sqlite3_finalize(statement);
+    return code;
+}
+
+int fed_sql_backup(struct fed_sql *sql, const char *path, struct fed_error *err) {
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.tmp", path) < 0) {
+        return no_memory(path, err);
+    }
+    unlink(temporary); /* what a crash in the middle of a copy has left; SQLite writes into an empty file only */
+    int code = create_private(temporary, err);
+    if (code == FED_OK) {
+        code = copy_into(sql, temporary, err);
+    }
+    if (code == FED_OK) {
+        code = fed_file_settle(temporary, path, err);
+    } else {
+        unlink(temporary);
+    }
+    free(temporary);
     return code;
 }
 

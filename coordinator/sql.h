@@ -33,6 +33,9 @@ int fed_sql_make_durable(struct fed_sql *sql, struct fed_error *err) FED_MUST_CH
 /* Reads the structure of every page. FED_EDATA. */
 int fed_sql_check(struct fed_sql *sql, struct fed_error *err) FED_MUST_CHECK;
 
+/* Writes a copy of the database, as of now, to the path: it is there whole or not at all. FED_EIO. */
+int fed_sql_backup(struct fed_sql *sql, const char *path, struct fed_error *err) FED_MUST_CHECK;
+
 /* Statements that give no rows and take no values. what completes "cannot ...", here and below. */
 int fed_sql_run(struct fed_sql *sql, const char *text, const char *what, struct fed_error *err) FED_MUST_CHECK;
 int fed_sql_begin(struct fed_sql *sql, const char *what, struct fed_error *err) FED_MUST_CHECK;

@@ -23,6 +23,7 @@
 #include "common/base/rng.h"
 #include "common/config/terms.h"
 #include "coordinator/model_files.h"
+#include "coordinator/schema.h"
 #include "coordinator/sql.h"
 
 #define DIGEST_BYTES 32
@@ -30,27 +31,6 @@
 
 /* The evaluation of the last round but one may still be out when a round commits, and it may turn out the best. */
 #define KEEP_LEAST 2
-
-static const char SCHEMA[] =
-    "PRAGMA application_id = 1717920817;" /* FED_STORE_APPLICATION_ID */
-    "PRAGMA user_version = 1;"            /* FED_STORE_VERSION */
-    "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), run_id BLOB NOT NULL CHECK (length(run_id) = 16),"
-    " task_terms TEXT NOT NULL, task_rest TEXT NOT NULL, created_ms INTEGER NOT NULL, result_round INTEGER,"
-    " target_round INTEGER) STRICT;"
-    "CREATE TABLE attempts (round INTEGER, attempt INTEGER, cohort BLOB NOT NULL CHECK (length(cohort) % 8 = 0),"
-    " opened_ms INTEGER NOT NULL, PRIMARY KEY (round, attempt)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE rounds (round INTEGER PRIMARY KEY, attempt INTEGER NOT NULL,"
-    " model BLOB NOT NULL CHECK (length(model) = 32), clients INTEGER NOT NULL, weight INTEGER NOT NULL,"
-    " bytes_down INTEGER NOT NULL, bytes_up INTEGER NOT NULL, seconds REAL, train_seconds REAL,"
-    " committed_ms INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE updates (round INTEGER, client INTEGER, node TEXT NOT NULL, part INTEGER NOT NULL,"
-    " weight INTEGER NOT NULL, loss REAL, PRIMARY KEY (round, client)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE evaluations (round INTEGER PRIMARY KEY, loss REAL, accuracy REAL) STRICT;"
-    "CREATE INDEX evaluations_by_accuracy ON evaluations (accuracy);"
-    "CREATE TABLE refusals (round INTEGER, node TEXT, reason TEXT, count INTEGER NOT NULL,"
-    " PRIMARY KEY (round, node, reason)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE task_changes (wall_ms INTEGER NOT NULL, task_rest TEXT NOT NULL) STRICT;";
-_Static_assert(FED_STORE_APPLICATION_ID == 1717920817 && FED_STORE_VERSION == 1, "as in SCHEMA");
 
 enum statement {
     APPLICATION_ID,
@@ -64,6 +44,10 @@ enum statement {
     SELECT_ATTEMPT,
     INSERT_ROUND,
     INSERT_UPDATE,
+    INSERT_ROLLBACK,
+    COPY_RULES,
+    COPY_EVALUATION,
+    INSERT_QUARANTINE,
     ADD_REFUSAL,
     UNFINISH,
     FINISH,
@@ -74,8 +58,19 @@ enum statement {
     SELECT_LAST_EVALUATED,
     SELECT_ROUNDS,
     SELECT_REFUSALS,
+    SELECT_NORMS,
+    SELECT_GOOD,
+    SELECT_FIRST_LOSS,
+    SELECT_RECENT_LOSS,
+    SELECT_ROLLBACKS,
+    SELECT_QUARANTINES,
     N_STATEMENTS,
 };
+
+/* Rounds whose model was taken back have no say any more: not as the best, not as a reference for those that follow. */
+#define STANDS(ROUND)                                                                                                       \
+    "NOT EXISTS (SELECT 1 FROM rollbacks AS back WHERE back.to_round < " ROUND " AND " ROUND " < back.round)"
+#define GOOD "loss < 9e999 AND " STANDS("evaluations.round") /* NULL, which is NaN, is not less than anything */
 
 static const char *const SQL[N_STATEMENTS] = {
     [APPLICATION_ID] = "PRAGMA application_id",
@@ -88,8 +83,17 @@ static const char *const SQL[N_STATEMENTS] = {
     [INSERT_ATTEMPT] = "INSERT INTO attempts (round, attempt, cohort, opened_ms) VALUES (?, ?, ?, ?)",
     [SELECT_ATTEMPT] = "SELECT attempt, cohort FROM attempts WHERE round = ? ORDER BY attempt DESC LIMIT 1",
     [INSERT_ROUND] = "INSERT INTO rounds (round, attempt, model, clients, weight, bytes_down, bytes_up, seconds,"
-                     " train_seconds, committed_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [INSERT_UPDATE] = "INSERT INTO updates (round, client, node, part, weight, loss) VALUES (?, ?, ?, ?, ?, ?)",
+                     " train_seconds, committed_ms, norm_ceiling, clip, weight_cap)"
+                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0))",
+    [INSERT_UPDATE] = "INSERT INTO updates (round, client, node, part, weight, loss, norm) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [INSERT_ROLLBACK] =
+        "INSERT INTO rollbacks (round, to_round, reason, loss, reference, wall_ms) VALUES (?, ?, ?, ?, ?, ?)",
+    [COPY_RULES] = "UPDATE rounds SET (norm_ceiling, clip, weight_cap) ="
+                   " (SELECT norm_ceiling, clip, weight_cap FROM rounds WHERE round = ?2) WHERE round = ?1",
+    [COPY_EVALUATION] = "INSERT INTO evaluations (round, loss, accuracy)"
+                        " SELECT ?1, loss, accuracy FROM evaluations WHERE round = ?2",
+    [INSERT_QUARANTINE] = "INSERT OR REPLACE INTO quarantines (node, since_ms, until_ms, reason, refusals)"
+                          " VALUES (?, ?, ?, ?, ?)",
     [ADD_REFUSAL] = "INSERT INTO refusals (round, node, reason, count) VALUES (?, ?, ?, ?)"
                     " ON CONFLICT DO UPDATE SET count = count + excluded.count",
     [UNFINISH] = "UPDATE meta SET result_round = NULL WHERE result_round IS NOT NULL",
@@ -97,14 +101,27 @@ static const char *const SQL[N_STATEMENTS] = {
     [INSERT_EVALUATION] = "INSERT OR REPLACE INTO evaluations (round, loss, accuracy) VALUES (?, ?, ?)",
     [MARK_TARGET] = "UPDATE meta SET target_round = CASE WHEN ?2 THEN min(ifnull(target_round, ?1), ?1)"
                     " ELSE nullif(target_round, ?1) END",
-    [SELECT_NEWEST] = "SELECT round, model, loss, accuracy, evaluations.round IS NOT NULL FROM rounds"
-                      " LEFT JOIN evaluations USING (round) ORDER BY round DESC LIMIT 1",
-    [SELECT_BEST] = "SELECT round, accuracy FROM evaluations WHERE round >= 1 AND coalesce(accuracy, loss) IS NOT NULL"
-                    " ORDER BY accuracy DESC, iif(accuracy IS NULL, loss, 0), round LIMIT 1",
+    [SELECT_NEWEST] = "SELECT round, model, evaluations.loss, accuracy, evaluations.round IS NOT NULL, norm_ceiling, clip,"
+                      " weight_cap, to_round IS NOT NULL FROM rounds LEFT JOIN evaluations USING (round)"
+                      " LEFT JOIN rollbacks USING (round) ORDER BY round DESC LIMIT 1",
+    [SELECT_BEST] =
+        "SELECT round, accuracy FROM evaluations WHERE round >= 1 AND coalesce(accuracy, loss) IS NOT NULL"
+        " AND " STANDS("evaluations.round") " ORDER BY accuracy DESC, iif(accuracy IS NULL, loss, 0), round LIMIT 1",
     [SELECT_LAST_EVALUATED] = "SELECT round, loss, accuracy FROM evaluations ORDER BY round DESC LIMIT 1",
     [SELECT_ROUNDS] = "SELECT round, attempt, clients, weight, loss, accuracy, seconds, train_seconds, bytes_down, bytes_up,"
-                      " model, committed_ms FROM rounds LEFT JOIN evaluations USING (round) WHERE round >= ? ORDER BY round",
+                      " model, committed_ms, norm_ceiling, clip, weight_cap FROM rounds LEFT JOIN evaluations USING (round)"
+                      " WHERE round >= ? ORDER BY round",
     [SELECT_REFUSALS] = "SELECT node, reason, sum(count) FROM refusals GROUP BY node, reason ORDER BY node, reason",
+    [SELECT_NORMS] =
+        "SELECT round, norm, weight FROM updates WHERE round >= ? AND " STANDS("updates.round") " ORDER BY round, client",
+    [SELECT_GOOD] = "SELECT ifnull(max(round), 0) FROM evaluations WHERE round < ? AND " GOOD,
+    [SELECT_FIRST_LOSS] = "SELECT loss FROM evaluations WHERE round BETWEEN 1 AND ? - 1 AND " GOOD " ORDER BY round LIMIT 1",
+    [SELECT_RECENT_LOSS] = "SELECT max(loss) FROM (SELECT loss FROM evaluations WHERE round BETWEEN 1 AND ? - 1 AND " GOOD
+                           " ORDER BY round DESC LIMIT ?)",
+    [SELECT_ROLLBACKS] = "SELECT round, to_round, reason, loss, reference, wall_ms FROM rollbacks WHERE round >= ?"
+                         " ORDER BY round",
+    [SELECT_QUARANTINES] = "SELECT node, since_ms, until_ms, reason, refusals FROM quarantines WHERE until_ms > ?"
+                           " ORDER BY node, since_ms",
 };
 
 struct fed_store {
@@ -114,6 +131,7 @@ struct fed_store {
     uint8_t run_id[16];
     char *task_terms, *task_rest;
     bool is_new;
+    int version; /* of the file's format, as found */
 };
 
 static int no_memory(const struct fed_store *store, struct fed_error *err) {
@@ -160,14 +178,15 @@ static int identify(bool *is_new, struct fed_store *store, struct fed_error *err
         *is_new = true;
         return FED_OK;
     }
-    if (application != FED_STORE_APPLICATION_ID || version < 1) {
+    if (application != FED_SCHEMA_APPLICATION_ID || version < 1) {
         return fed_error_set(err, FED_EMISMATCH, "%s was not made by fedavg: choose another run directory", store->path);
     }
-    if (version > FED_STORE_VERSION) {
+    if (version > FED_SCHEMA_VERSION) {
         return fed_error_set(err, FED_EMISMATCH,
                              "%s was made by a newer fedavg (its format is %" PRId64 ", this one knows %d): use that one",
-                             store->path, version, FED_STORE_VERSION);
+                             store->path, version, FED_SCHEMA_VERSION);
     }
+    store->version = (int)version;
     *is_new = false;
     return FED_OK;
 }
@@ -190,7 +209,7 @@ static int create_run(struct fed_store *store, const char *task_terms, const cha
     if (code != FED_OK) {
         return code;
     }
-    code = fed_sql_run(store->sql, SCHEMA, what, err);
+    code = fed_schema_create(store->sql, what, err);
     if (code == FED_OK) {
         uint8_t run_id[sizeof store->run_id];
         fed_random_bytes(run_id, sizeof run_id);
@@ -322,6 +341,9 @@ static int open_existing(struct fed_store *store, const char *task_terms, const 
     if (code == FED_OK) {
         code = fed_sql_make_durable(store->sql, err);
     }
+    if (code == FED_OK && store->version < FED_SCHEMA_VERSION) {
+        code = fed_schema_migrate(store->sql, store->path, store->version, err);
+    }
     if (code == FED_OK) {
         code = record_task(store, task_rest, err);
     }
@@ -379,6 +401,9 @@ int fed_store_open_readonly(struct fed_store **out, const char *dir, struct fed_
     if (code == FED_OK && is_new) {
         code = fed_error_set(err, FED_ENOTFOUND, "there is no run in %s yet: %s is empty", store->dir, store->path);
     }
+    if (code == FED_OK && store->version < FED_SCHEMA_VERSION) {
+        code = fed_schema_show_as_newest(store->sql, store->version, err);
+    }
     if (code == FED_OK) {
         code = read_meta(store, err);
     }
@@ -421,6 +446,10 @@ static int read_newest(struct fed_store_state *out, struct fed_store *store, str
         out->loss = fed_query_f64(&q, 2);
         out->accuracy = fed_query_f64(&q, 3);
         out->evaluated = fed_query_u64(&q, 4) != 0;
+        out->norm_ceiling = fed_query_f64(&q, 5);
+        out->clip = fed_query_f64(&q, 6);
+        out->weight_cap = fed_query_u64(&q, 7);
+        out->rolled_back = fed_query_u64(&q, 8) != 0;
         if (!column_copy(out->model_digest, DIGEST_BYTES, &q, 1)) {
             code = fed_sql_damaged(store->sql, "a model digest is not whole", err);
         }
@@ -474,7 +503,8 @@ static int check_model_exists(const struct fed_store *store, uint64_t round, str
 }
 
 int fed_store_state(struct fed_store_state *out, struct fed_store *store, struct fed_error *err) {
-    struct fed_store_state state = {.loss = (double)NAN, .accuracy = (double)NAN};
+    struct fed_store_state state = {
+        .loss = (double)NAN, .accuracy = (double)NAN, .norm_ceiling = (double)NAN, .clip = (double)NAN};
     int code = read_newest(&state, store, err);
     if (code == FED_OK && state.has_model) {
         code = check_model_exists(store, state.round, err);
@@ -526,6 +556,9 @@ static int write_model(const struct fed_store *store, const struct fed_store_com
 
 static const char COMMIT_ROUND[] = "commit the round";
 
+/* 0 and NaN both say that there is none, which is stored as NULL. */
+static double some(double value) { return value > 0 ? value : (double)NAN; }
+
 static int insert_round(struct fed_store *store, const struct fed_store_commit *commit, struct fed_error *err) {
     uint64_t weight = 0;
     for (size_t i = 0; i < commit->n_updates; i++) {
@@ -542,6 +575,9 @@ static int insert_round(struct fed_store *store, const struct fed_store_commit *
     fed_query_put_f64(&q, commit->seconds);
     fed_query_put_f64(&q, commit->train_seconds);
     fed_query_put_i64(&q, fed_clock_wall_ms());
+    fed_query_put_f64(&q, some(commit->norm_ceiling));
+    fed_query_put_f64(&q, some(commit->clip));
+    fed_query_put_u64(&q, commit->weight_cap);
     return fed_query_execute(&q, COMMIT_ROUND, err);
 }
 
@@ -554,7 +590,28 @@ static int insert_update(struct fed_store *store, uint64_t round, const struct f
     fed_query_put_u64(&q, update->part);
     fed_query_put_u64(&q, update->weight);
     fed_query_put_f64(&q, update->loss);
+    fed_query_put_f64(&q, update->norm);
     return fed_query_execute(&q, COMMIT_ROUND, err);
+}
+
+/* The older round is the newest again: with its evaluation, and with what was judged from the rounds before it. */
+static int insert_rollback(struct fed_store *store, const struct fed_store_rollback *rollback, struct fed_error *err) {
+    static const enum statement copies[] = {COPY_RULES, COPY_EVALUATION};
+    struct fed_query q = fed_sql_query(store->sql, INSERT_ROLLBACK);
+    fed_query_put_u64(&q, rollback->round);
+    fed_query_put_u64(&q, rollback->to_round);
+    fed_query_put_text(&q, rollback->reason);
+    fed_query_put_f64(&q, rollback->loss);
+    fed_query_put_f64(&q, rollback->reference);
+    fed_query_put_i64(&q, fed_clock_wall_ms());
+    int code = fed_query_execute(&q, COMMIT_ROUND, err);
+    for (size_t i = 0; code == FED_OK && i < sizeof copies / sizeof *copies; i++) {
+        struct fed_query copy = fed_sql_query(store->sql, copies[i]);
+        fed_query_put_u64(&copy, rollback->round);
+        fed_query_put_u64(&copy, rollback->to_round);
+        code = fed_query_execute(&copy, COMMIT_ROUND, err);
+    }
+    return code;
 }
 
 static int add_refusal(struct fed_store *store, uint64_t round, const struct fed_store_refusal *refusal,
@@ -579,6 +636,9 @@ static int write_rows(struct fed_store *store, const struct fed_store_commit *co
     for (size_t i = 0; code == FED_OK && i < commit->n_refusals; i++) {
         code = add_refusal(store, commit->round, &commit->refusals[i], err);
     }
+    if (code == FED_OK && commit->rollback != NULL) {
+        code = insert_rollback(store, commit->rollback, err);
+    }
     if (code == FED_OK) { /* a finished run that was given more rounds goes on */
         struct fed_query q = fed_sql_query(store->sql, UNFINISH);
         code = fed_query_execute(&q, COMMIT_ROUND, err);
@@ -588,11 +648,13 @@ static int write_rows(struct fed_store *store, const struct fed_store_commit *co
 
 struct retention {
     uint64_t newest, keep_last, best, target; /* 0 = none */
+    bool keep_good;
+    uint64_t good; /* may be the initial model */
 };
 
 static bool retains(const void *context, uint64_t round) {
     const struct retention *r = context;
-    if (round >= r->newest) {
+    if (round >= r->newest || (r->keep_good && round == r->good)) {
         return true;
     }
     return round >= 1 && (r->newest - round < r->keep_last || round == r->best || round == r->target);
@@ -600,14 +662,19 @@ static bool retains(const void *context, uint64_t round) {
 
 /* What is not worth keeping goes, once a newer model is safe. If that fails the round is committed all the same, and the
  * next commit tries again. */
-static void prune(struct fed_store *store, uint64_t newest, uint64_t keep_last) {
-    struct retention retention = {.newest = newest, .keep_last = keep_last > KEEP_LEAST ? keep_last : KEEP_LEAST};
+static void prune(struct fed_store *store, const struct fed_store_commit *commit, uint64_t keep_last) {
+    struct retention retention = {.newest = commit->round,
+                                  .keep_last = keep_last > KEEP_LEAST ? keep_last : KEEP_LEAST,
+                                  .keep_good = commit->keep_good};
     struct fed_store_state ends = {0};
     struct fed_error err;
     double accuracy;
     int code = fed_store_best(&retention.best, &accuracy, store, &err);
     if (code == FED_OK || code == FED_ENOTFOUND) {
         code = read_end(&ends, store, &err);
+    }
+    if (code == FED_OK) {
+        code = fed_store_last_good(&retention.good, store, commit->round + 1, &err);
     }
     if (code == FED_OK) {
         retention.target = ends.target_round;
@@ -621,12 +688,13 @@ static void prune(struct fed_store *store, uint64_t newest, uint64_t keep_last) 
 int fed_store_commit(struct fed_store *store, const struct fed_store_commit *commit, uint64_t keep_last,
                      struct fed_error *err) {
     assert(commit->round <= INT64_MAX);
+    assert(commit->rollback == NULL || (commit->rollback->round == commit->round && commit->n_updates == 0));
     int code = write_model(store, commit, err);
     if (code == FED_OK) {
         code = write_rows(store, commit, err);
     }
     if (code == FED_OK) {
-        prune(store, commit->round, keep_last);
+        prune(store, commit, keep_last);
     }
     return code;
 }
@@ -712,7 +780,10 @@ int fed_store_rounds(struct fed_store *store, uint64_t from, void (*row)(void *c
             .train_seconds = fed_query_f64(&q, 7),
             .bytes_down = fed_query_u64(&q, 8),
             .bytes_up = fed_query_u64(&q, 9),
-            .wall_ms = (int64_t)fed_query_u64(&q, 11),
+            .wall_ms = fed_query_i64(&q, 11),
+            .norm_ceiling = fed_query_f64(&q, 12),
+            .clip = fed_query_f64(&q, 13),
+            .weight_cap = fed_query_u64(&q, 14),
         };
         if (column_copy(round.model_digest, DIGEST_BYTES, &q, 10)) {
             row(context, &round);
@@ -734,4 +805,101 @@ int fed_store_refusals(struct fed_store *store, void (*row)(void *context, const
         row(context, &refusal);
     }
     return fed_query_finish(&q, FED_OK, "read the refusals", err);
+}
+
+int fed_store_norms(struct fed_store *store, uint64_t from, void (*row)(void *context, const struct fed_store_norm *norm),
+                    void *context, struct fed_error *err) {
+    assert(from <= INT64_MAX);
+    struct fed_query q = fed_sql_query(store->sql, SELECT_NORMS);
+    fed_query_put_u64(&q, from);
+    while (fed_query_row(&q)) {
+        row(context, &(struct fed_store_norm){fed_query_u64(&q, 0), fed_query_f64(&q, 1), fed_query_u64(&q, 2)});
+    }
+    return fed_query_finish(&q, FED_OK, "read the norms", err);
+}
+
+int fed_store_last_good(uint64_t *round, struct fed_store *store, uint64_t before, struct fed_error *err) {
+    struct fed_query q = fed_sql_query(store->sql, SELECT_GOOD);
+    fed_query_put_u64(&q, before);
+    uint64_t good = fed_query_row(&q) ? fed_query_u64(&q, 0) : 0;
+    int code = fed_query_finish(&q, FED_OK, "read the last good round", err);
+    if (code == FED_OK) {
+        *round = good;
+    }
+    return code;
+}
+
+static int read_loss(double *out, struct fed_store *store, enum statement which, uint64_t before, uint64_t window,
+                     struct fed_error *err) {
+    struct fed_query q = fed_sql_query(store->sql, which);
+    fed_query_put_u64(&q, before);
+    if (which == SELECT_RECENT_LOSS) {
+        fed_query_put_u64(&q, window);
+    }
+    double loss = fed_query_row(&q) ? fed_query_f64(&q, 0) : (double)NAN;
+    int code = fed_query_finish(&q, FED_OK, "read the losses", err);
+    if (code == FED_OK) {
+        *out = loss;
+    }
+    return code;
+}
+
+int fed_store_reference(double *loss, struct fed_store *store, uint64_t before, uint64_t window, struct fed_error *err) {
+    double first = 0, recent = 0;
+    int code = read_loss(&first, store, SELECT_FIRST_LOSS, before, window, err);
+    if (code == FED_OK) {
+        code = read_loss(&recent, store, SELECT_RECENT_LOSS, before, window, err);
+    }
+    if (code == FED_OK) {
+        *loss = fmax(first, recent); /* a NaN gives way to a number */
+    }
+    return code;
+}
+
+int fed_store_rollbacks(struct fed_store *store, uint64_t from,
+                        void (*row)(void *context, const struct fed_store_rollback *rollback), void *context,
+                        struct fed_error *err) {
+    struct fed_query q = fed_sql_query(store->sql, SELECT_ROLLBACKS);
+    fed_query_put_u64(&q, from);
+    while (fed_query_row(&q)) {
+        const char *reason = fed_query_text(&q, 2);
+        struct fed_store_rollback rollback = {.round = fed_query_u64(&q, 0),
+                                              .to_round = fed_query_u64(&q, 1),
+                                              .reason = reason != NULL ? reason : "",
+                                              .loss = fed_query_f64(&q, 3),
+                                              .reference = fed_query_f64(&q, 4),
+                                              .wall_ms = fed_query_i64(&q, 5)};
+        row(context, &rollback);
+    }
+    return fed_query_finish(&q, FED_OK, "read the rollbacks", err);
+}
+
+/* -- Quarantines: for the operator's record -- */
+
+int fed_store_quarantine(struct fed_store *store, const struct fed_store_quarantine *quarantine, struct fed_error *err) {
+    struct fed_query q = fed_sql_query(store->sql, INSERT_QUARANTINE);
+    fed_query_put_text(&q, quarantine->node);
+    fed_query_put_i64(&q, quarantine->since_ms);
+    fed_query_put_i64(&q, quarantine->until_ms);
+    fed_query_put_text(&q, quarantine->reason);
+    fed_query_put_u64(&q, quarantine->refusals);
+    return fed_query_execute(&q, "record the quarantine", err);
+}
+
+int fed_store_quarantines(struct fed_store *store, int64_t after_ms,
+                          void (*row)(void *context, const struct fed_store_quarantine *quarantine), void *context,
+                          struct fed_error *err) {
+    struct fed_query q = fed_sql_query(store->sql, SELECT_QUARANTINES);
+    fed_query_put_i64(&q, after_ms);
+    while (fed_query_row(&q)) {
+        const char *node = fed_query_text(&q, 0);
+        const char *reason = fed_query_text(&q, 3);
+        struct fed_store_quarantine quarantine = {.since_ms = fed_query_i64(&q, 1),
+                                                  .until_ms = fed_query_i64(&q, 2),
+                                                  .reason = reason != NULL ? reason : "",
+                                                  .refusals = fed_query_u64(&q, 4)};
+        snprintf(quarantine.node, sizeof quarantine.node, "%s", node != NULL ? node : "");
+        row(context, &quarantine);
+    }
+    return fed_query_finish(&q, FED_OK, "read the quarantines", err);
 }

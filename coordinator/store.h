@@ -14,13 +14,10 @@
 
 struct fed_store;
 
-#define FED_STORE_APPLICATION_ID 0x66656431 /* "fed1" */
-#define FED_STORE_VERSION 1
-
 /* Opens or creates the run directory and takes run.lock before anything else is touched.
  * task_terms: canonical JSON of what defines the result (common/config/terms.h). On an existing run it must equal the
  * stored text: FED_EMISMATCH shows the difference. task_rest: JSON of what may change (coordinator/terms.h); recorded
- * when it does.
+ * when it does. A run of an older version is brought up to date first; its database is kept beside it (schema.h).
  * FED_ELOCKED, FED_EMISMATCH (also: newer version, not ours), FED_EIO, FED_EDATA (damaged: names the file). */
 int fed_store_open(struct fed_store **out, const char *dir, const char *task_terms, const char *task_rest,
                    struct fed_error *err) FED_MUST_CHECK;
@@ -39,9 +36,12 @@ struct fed_store_state {
     uint64_t round; /* last committed round */
     uint8_t model_digest[32];
     bool evaluated;
-    double loss, accuracy; /* of that round; NaN = not evaluated, not finite, or none (a model without classes) */
-    uint32_t attempt;      /* last attempt opened for round + 1; 0 = none */
-    uint64_t *cohort;      /* of that attempt, owned by the caller (free) */
+    double loss, accuracy;     /* of that round; NaN = not evaluated, not finite, or none (a model without classes) */
+    double norm_ceiling, clip; /* that held in that round; NaN = none */
+    uint64_t weight_cap;       /* 0 = none */
+    bool rolled_back;          /* that round is a rollback: the model of an older one, with its evaluation if it has one */
+    uint32_t attempt;          /* last attempt opened for round + 1; 0 = none */
+    uint64_t *cohort;          /* of that attempt, owned by the caller (free) */
     size_t n_cohort;
     bool finished;
     uint64_t result_round; /* finished: the round whose model is the result */
@@ -60,15 +60,23 @@ struct fed_store_update {
     uint64_t client;
     uint64_t weight;
     double loss;
+    double norm; /* L2; NaN = not known */
 };
 struct fed_store_refusal {
     char node[64];
     const char *reason; /* stable name */
     uint64_t count;
 };
+/* Round `round` is the model of round to_round again; those in between do not stand any more. */
+struct fed_store_rollback {
+    uint64_t round, to_round;
+    const char *reason;     /* stable name */
+    double loss, reference; /* of the newest round that fell, and what it was held against; NaN = not finite, none */
+    int64_t wall_ms;        /* reading only */
+};
 struct fed_store_commit {
     uint64_t round;
-    uint32_t attempt;   /* 0 for round 0 */
+    uint32_t attempt;   /* 0 for round 0 and for a rollback */
     const void *header; /* bytes before the data, from fed_safetensors_header */
     size_t n_header;
     const void *params;
@@ -80,6 +88,11 @@ struct fed_store_commit {
     size_t n_refusals;
     uint64_t bytes_down, bytes_up;
     double seconds, train_seconds;
+    double norm_ceiling, clip; /* 0 or NaN = none */
+    uint64_t weight_cap;       /* 0 = none */
+    /* NULL: an ordinary round. Else there are no updates; ceiling, clip, cap and evaluation are those of to_round. */
+    const struct fed_store_rollback *rollback;
+    bool keep_good; /* keep the model that a rollback would return to, too: the newest that was evaluated and stands */
 };
 /* Writes the model file, then transaction 2; then deletes model files that the policy does not keep: the last keep_last
  * (2 at least: the evaluation of the last but one may still be out), the best, the one that reached the target;
@@ -97,8 +110,8 @@ int fed_store_finish(struct fed_store *store, uint64_t result_round, struct fed_
 /* Path of a round's model file; the caller owns *out. */
 int fed_store_model_path(char **out, const struct fed_store *store, uint64_t round) FED_MUST_CHECK;
 
-/* The first of the rounds (>= 1) with the best accuracy; without accuracies (NaN then), the first with the least loss.
- * FED_ENOTFOUND: none was evaluated. */
+/* The first of the rounds (>= 1) that stand with the best accuracy; without accuracies (NaN then), the first with the least
+ * loss. FED_ENOTFOUND: none was evaluated. */
 int fed_store_best(uint64_t *round, double *accuracy, struct fed_store *store, struct fed_error *err) FED_MUST_CHECK;
 
 /* The newest round with an evaluation; NaN as above. FED_ENOTFOUND: none was evaluated. */
@@ -116,11 +129,48 @@ struct fed_store_round {
     uint64_t bytes_down, bytes_up;
     uint8_t model_digest[32];
     int64_t wall_ms;
+    double norm_ceiling, clip; /* NaN = none */
+    uint64_t weight_cap;       /* 0 = none */
 };
 int fed_store_rounds(struct fed_store *store, uint64_t from, void (*row)(void *context, const struct fed_store_round *round),
                      void *context, struct fed_error *err) FED_MUST_CHECK;
 /* Totals by (node, reason), over the whole run. */
 int fed_store_refusals(struct fed_store *store, void (*row)(void *context, const struct fed_store_refusal *refusal),
                        void *context, struct fed_error *err) FED_MUST_CHECK;
+
+/* The updates of each committed round that stands (was not rolled back), by round and client, from `from`. */
+struct fed_store_norm {
+    uint64_t round;
+    double norm; /* NaN = not known */
+    uint64_t weight;
+};
+int fed_store_norms(struct fed_store *store, uint64_t from, void (*row)(void *context, const struct fed_store_norm *norm),
+                    void *context, struct fed_error *err) FED_MUST_CHECK;
+
+/* The newest round before `before` that was evaluated with a finite loss and stands; 0, the initial model, if there is none.
+ */
+int fed_store_last_good(uint64_t *round, struct fed_store *store, uint64_t before, struct fed_error *err) FED_MUST_CHECK;
+/* The largest loss among the first evaluated round and the last `window` of them, before `before`, of those that stand.
+ * NaN: there is none. */
+int fed_store_reference(double *loss, struct fed_store *store, uint64_t before, uint64_t window,
+                        struct fed_error *err) FED_MUST_CHECK;
+/* Ascending, from `from`. */
+int fed_store_rollbacks(struct fed_store *store, uint64_t from,
+                        void (*row)(void *context, const struct fed_store_rollback *rollback), void *context,
+                        struct fed_error *err) FED_MUST_CHECK;
+
+/* A node was not given work for a while. Times are wall clock. */
+struct fed_store_quarantine {
+    char node[64];
+    int64_t since_ms, until_ms;
+    const char *reason; /* stable name of the last refusal */
+    uint64_t refusals;
+};
+int fed_store_quarantine(struct fed_store *store, const struct fed_store_quarantine *quarantine,
+                         struct fed_error *err) FED_MUST_CHECK;
+/* Those that end after after_ms (0: all), by node and time. */
+int fed_store_quarantines(struct fed_store *store, int64_t after_ms,
+                          void (*row)(void *context, const struct fed_store_quarantine *quarantine), void *context,
+                          struct fed_error *err) FED_MUST_CHECK;
 
 #endif

@@ -181,6 +181,24 @@ out:
     return rc;
 }
 
+int fed_file_settle(const char *temporary, const char *path, struct fed_error *err) {
+    int rc = 0, fd = open(temporary, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        rc = failed(err, temporary, "sync");
+    } else if (rename(temporary, path) != 0) {
+        rc = failed(err, path, "replace");
+    } else if (sync_directory(path) != 0) {
+        rc = failed(err, path, "sync the directory of");
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (rc != 0) {
+        unlink(temporary);
+    }
+    return rc;
+}
+
 int fed_file_map(const uint8_t **out, size_t *n_bytes, const char *path, struct fed_error *err) {
     size_t size;
     int fd;

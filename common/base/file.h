@@ -18,6 +18,10 @@ int fed_file_read(uint8_t **out, size_t *n_bytes, const char *path, size_t max, 
 int fed_file_replace(const char *path, const struct iovec *parts, int n_parts, mode_t mode,
                      struct fed_error *err) FED_MUST_CHECK;
 
+/* The same for a file that something else wrote under a temporary name beside path: fsync, rename, fsync of the directory.
+ * On failure the temporary file is removed. FED_EIO. */
+int fed_file_settle(const char *temporary, const char *path, struct fed_error *err) FED_MUST_CHECK;
+
 /* Maps a regular file read-only. *n_bytes may be 0 (then *out is NULL). Unmap with fed_file_unmap.
  * FED_ENOTFOUND, FED_EIO. */
 int fed_file_map(const uint8_t **out, size_t *n_bytes, const char *path, struct fed_error *err) FED_MUST_CHECK;

@@ -19,7 +19,7 @@ static struct fed_store *make_run(uint64_t n) {
     int code = fed_store_open(&store, dir, "{\"name\":\"ward\",\"seed\":1}", "{\"rounds\":40}", &err);
     ck_assert_msg(code == FED_OK, "%s", err.text);
     for (uint64_t round = 0; round <= n; round++) {
-        struct fed_store_update update = {"node-1", 0, 3, 600, 0.5};
+        struct fed_store_update update = {"node-1", 0, 3, 600, 0.5, 1.5};
         struct fed_store_refusal refusals[] = {{"node-1", "stale", 1}, {"node-2", "stale", 2}, {"node-2", "too_large", 4}};
         struct fed_store_commit commit = {.round = round,
                                           .attempt = 1,

@@ -150,7 +150,8 @@ static int commit_updates(struct fed_store *store, uint64_t round, uint64_t keep
 }
 
 static int try_commit(struct fed_store *store, uint64_t round, uint64_t keep_last, struct fed_error *err) {
-    const struct fed_store_update updates[] = {{"ward-7", 0, 7, 600, 0.5}, {"ward-8", 1, UINT64_MAX, 400, (double)NAN}};
+    const struct fed_store_update updates[] = {{"ward-7", 0, 7, 600, 0.5, 2.25},
+                                               {"ward-8", 1, UINT64_MAX, 400, (double)NAN, (double)NAN}};
     return commit_updates(store, round, keep_last, updates, round == 0 ? 0 : 2, err);
 }
 
@@ -213,7 +214,7 @@ START_TEST(new_run_is_private_ours_and_has_no_model) {
     ck_assert_uint_eq(st.st_mode & 0777, 0700);
     ck_assert_int_eq(stat(path_in("run.db"), &st), 0);
     ck_assert_uint_eq(st.st_mode & 0777, 0600);
-    ck_assert_uint_eq(database_word(USER_VERSION_AT), 1);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 2);
     ck_assert_uint_eq(database_word(APPLICATION_ID_AT), 0x66656431);
 }
 END_TEST
@@ -335,7 +336,7 @@ START_TEST(committed_model_is_on_disk_and_is_the_state) {
 END_TEST
 
 START_TEST(client_cannot_count_twice_in_a_round) {
-    const struct fed_store_update twice[] = {{"ward-7", 0, 7, 600, 0.5}, {"ward-8", 0, 7, 600, 0.5}};
+    const struct fed_store_update twice[] = {{"ward-7", 0, 7, 600, 0.5, 1}, {"ward-8", 0, 7, 600, 0.5, 1}};
     struct fed_error err = {""};
     struct fed_store *store = open_run();
     commit(store, 0, 3);
@@ -465,6 +466,338 @@ START_TEST(finished_run_says_so_until_it_goes_on) {
 }
 END_TEST
 
+/* -- Hygiene: norms, rollbacks, quarantines -- */
+
+static void take_norm(void *context, const struct fed_store_norm *norm) {
+    struct rows *rows = context;
+    bool known = rows->n % 2 == 1; /* as try_commit has them; the client of the other is -1 to SQLite */
+    ck_assert(known ? norm->norm == 2.25 && norm->weight == 600 : isnan(norm->norm) && norm->weight == 400);
+    rows->last.round = norm->round;
+    rows->n++;
+}
+
+static size_t count_norms(struct fed_store *store, uint64_t from) {
+    struct rows rows = {0};
+    ck_assert_int_eq(fed_store_norms(store, from, take_norm, &rows, NULL), FED_OK);
+    return rows.n;
+}
+
+static int try_rules(struct fed_store *store, uint64_t round, double ceiling, double clip, uint64_t cap) {
+    struct fed_store_commit commit = {
+        .round = round, .attempt = 1, .header = "", .params = "", .norm_ceiling = ceiling, .clip = clip, .weight_cap = cap};
+    return fed_store_commit(store, &commit, 3, NULL);
+}
+
+static int try_rollback(struct fed_store *store, uint64_t round, uint64_t to_round, uint64_t keep_last) {
+    float params[N_PARAMS];
+    params_of(params, to_round);
+    struct fed_store_rollback rollback = {round, to_round, "exploded", 900.0, 2.5, 0};
+    struct fed_store_commit commit = {.round = round,
+                                      .header = "header--",
+                                      .n_header = 8,
+                                      .params = params,
+                                      .n_params_bytes = sizeof params,
+                                      .rollback = &rollback,
+                                      .keep_good = true};
+    fed_digest(commit.model_digest, params, sizeof params);
+    return fed_store_commit(store, &commit, keep_last, NULL);
+}
+
+START_TEST(norms_are_those_of_committed_rounds) {
+    struct fed_store *store = open_run();
+    for (uint64_t round = 0; round <= 4; round++) {
+        commit(store, round, 3);
+    }
+    ck_assert_uint_eq(count_norms(store, 0), 8);
+    ck_assert_uint_eq(count_norms(store, 4), 2);
+    ck_assert_uint_eq(count_norms(store, 5), 0);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(rules_of_a_round_are_kept_and_none_is_none) {
+    struct rows rows = {0};
+    struct fed_store *store = open_run();
+    ck_assert_int_eq(try_rules(store, 0, 0, (double)NAN, 0), FED_OK);
+    struct fed_store_state state = state_of(store);
+    ck_assert(isnan(state.norm_ceiling) && isnan(state.clip) && state.weight_cap == 0);
+    ck_assert_int_eq(try_rules(store, 1, 12.5, 0.75, 600), FED_OK);
+    fed_store_close(store);
+    store = open_run();
+    state = state_of(store);
+    ck_assert(state.norm_ceiling == 12.5 && state.clip == 0.75 && state.weight_cap == 600 && !state.rolled_back);
+    ck_assert_int_eq(fed_store_rounds(store, 1, take_round, &rows, NULL), FED_OK);
+    ck_assert(rows.last.norm_ceiling == 12.5 && rows.last.clip == 0.75 && rows.last.weight_cap == 600);
+    fed_store_close(store);
+}
+END_TEST
+
+static void take_rollback(void *context, const struct fed_store_rollback *rollback) {
+    size_t *n = context;
+    ck_assert_uint_eq(rollback->round, 4);
+    ck_assert_uint_eq(rollback->to_round, 1);
+    ck_assert_str_eq(rollback->reason, "exploded");
+    ck_assert(rollback->loss == 900.0 && rollback->reference == 2.5);
+    ck_assert(llabs(rollback->wall_ms - fed_clock_wall_ms()) < 3600 * 1000);
+    (*n)++;
+}
+
+/* Rounds 2 and 3 fall: round 4 is round 1 again, in all that is judged from the store. */
+START_TEST(rollback_is_a_round_with_the_model_and_evaluation_of_an_older_one) {
+    size_t n = 0;
+    uint64_t round = 99;
+    double value = 0;
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    commit(store, 1, 3);
+    evaluate(store, 1, 0.5, false);
+    commit(store, 2, 3);
+    ck_assert_int_eq(try_rules(store, 3, 9, 9, 9), FED_OK);
+    ck_assert_int_eq(fed_store_evaluation(store, 3, 900.0, 0.9, false, NULL), FED_OK); /* wrong, but sure of it */
+    ck_assert_int_eq(try_rollback(store, 4, 1, 3), FED_OK);
+    struct fed_store_state state = state_of(store);
+    ck_assert(state.round == 4 && state.rolled_back && state.evaluated && state.accuracy == 0.5 && state.loss == 0.5);
+    ck_assert(isnan(state.norm_ceiling) && isnan(state.clip) && state.weight_cap == 0);
+    ck_assert_int_eq(fed_store_best(&round, &value, store, NULL), FED_OK);
+    ck_assert(round == 1 && value == 0.5);
+    ck_assert_uint_eq(count_norms(store, 0), 2); /* round 2 has no say in what follows */
+    ck_assert_int_eq(fed_store_rollbacks(store, 0, take_rollback, &n, NULL), FED_OK);
+    ck_assert_int_eq(fed_store_rollbacks(store, 5, take_rollback, &n, NULL), FED_OK);
+    ck_assert_uint_eq(n, 1);
+    fed_store_close(store);
+}
+END_TEST
+
+START_TEST(rollback_that_fails_leaves_the_run_as_it_was) {
+    struct fed_store *store = open_run();
+    commit(store, 0, 3);
+    commit(store, 1, 3);
+    evaluate(store, 1, 0.5, false);
+    ck_assert_int_eq(fed_store_evaluation(store, 2, 0.5, 0.5, false, NULL), FED_OK); /* the copy will find its place taken */
+    ck_assert_int_eq(try_rollback(store, 2, 1, 3), FED_EFAILED);
+    struct fed_store_state state = state_of(store);
+    ck_assert(state.round == 1 && !state.rolled_back);
+    size_t n = 0;
+    ck_assert_int_eq(fed_store_rollbacks(store, 0, take_rollback, &n, NULL), FED_OK);
+    ck_assert_uint_eq(n, 0);
+    check_sound(store);
+    fed_store_close(store);
+}
+END_TEST
+
+static double reference(struct fed_store *store, uint64_t before, uint64_t window) {
+    double loss = -1;
+    ck_assert_int_eq(fed_store_reference(&loss, store, before, window, NULL), FED_OK);
+    return loss;
+}
+
+START_TEST(reference_is_the_first_loss_and_the_recent_ones_that_stand) {
+    static const double losses[] = {99, 2.0, 1.0, 3.0, 0.5, 0.25, (double)NAN, (double)INFINITY, 0.125};
+    struct fed_store *store = open_run();
+    for (uint64_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+        commit(store, i, 3);
+        ck_assert_int_eq(fed_store_evaluation(store, i, losses[i], (double)NAN, false, NULL), FED_OK);
+    }
+    ck_assert(isnan(reference(store, 1, 8)));
+    ck_assert(reference(store, 2, 8) == 2.0);
+    ck_assert(reference(store, 9, 8) == 3.0);
+    ck_assert(reference(store, 9, 2) == 2.0); /* the first is always asked */
+    ck_assert(reference(store, 4, 1) == 3.0);
+    uint64_t good = 99;
+    ck_assert_int_eq(fed_store_last_good(&good, store, 8, NULL), FED_OK);
+    ck_assert_uint_eq(good, 5);
+    ck_assert_int_eq(fed_store_last_good(&good, store, 9, NULL), FED_OK);
+    ck_assert_uint_eq(good, 8);
+    ck_assert_int_eq(try_rollback(store, 9, 2, 3), FED_OK);
+    ck_assert(reference(store, 10, 8) == 2.0); /* 3.0 fell; 2.0, 1.0 and the copy of 1.0 stand */
+    ck_assert_int_eq(fed_store_last_good(&good, store, 9, NULL), FED_OK);
+    ck_assert_uint_eq(good, 2);
+    fed_store_close(store);
+}
+END_TEST
+
+/* Evaluated every few rounds: what a rollback would return to is older than what keep_last keeps. */
+START_TEST(model_that_a_rollback_would_return_to_stays) {
+    struct fed_store *store = open_run();
+    float params[N_PARAMS] = {0};
+    for (uint64_t round = 0; round <= 9; round++) {
+        struct fed_store_commit commit = {.round = round,
+                                          .attempt = 1,
+                                          .header = "",
+                                          .params = params,
+                                          .n_params_bytes = sizeof params,
+                                          .keep_good = true};
+        ck_assert_int_eq(fed_store_commit(store, &commit, 2, NULL), FED_OK);
+        ck_assert(has_model(0) == (round <= 3)); /* the initial model is the last good one until another is known */
+        if (round == 3 || round == 4) {          /* and 4 is better, so 3 is kept for nothing else */
+            evaluate(store, round, 0.1 * (double)round, false);
+        }
+    }
+    ck_assert(has_model(4) && !has_model(3) && !has_model(7) && has_model(8) && has_model(9));
+    fed_store_close(store);
+}
+END_TEST
+
+static void take_quarantine(void *context, const struct fed_store_quarantine *quarantine) {
+    int64_t *sum = context;
+    ck_assert_str_eq(quarantine->reason, "norm");
+    ck_assert_uint_eq(quarantine->refusals, 3);
+    ck_assert_str_eq(quarantine->node, quarantine->until_ms == 5000 ? "ward-8" : "ward-7");
+    *sum += quarantine->since_ms;
+}
+
+START_TEST(quarantines_are_on_record) {
+    static const struct fed_store_quarantine rows[] = {
+        {"ward-7", 100, 700, "norm", 3}, {"ward-8", 3000, 5000, "norm", 3}, {"ward-7", 2000, 3200, "norm", 3}};
+    int64_t sum = 0;
+    struct fed_store *store = open_run();
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(fed_store_quarantine(store, &rows[i], NULL), FED_OK);
+    }
+    fed_store_close(store);
+    store = open_run();
+    ck_assert_int_eq(fed_store_quarantines(store, 0, take_quarantine, &sum, NULL), FED_OK);
+    ck_assert_int_eq(sum, 5100);
+    sum = 0;
+    ck_assert_int_eq(fed_store_quarantines(store, 3200, take_quarantine, &sum, NULL), FED_OK);
+    ck_assert_int_eq(sum, 3000);
+    fed_store_close(store);
+}
+END_TEST
+
+/* -- A run of an older version -- */
+
+/* run.db as fedavg 0.1 made it: the text of its schema, and what two rounds had left. */
+static const char OLD_RUN[] =
+    "PRAGMA application_id = 1717920817; PRAGMA user_version = 1;"
+    "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), run_id BLOB NOT NULL CHECK (length(run_id) = 16),"
+    " task_terms TEXT NOT NULL, task_rest TEXT NOT NULL, created_ms INTEGER NOT NULL, result_round INTEGER,"
+    " target_round INTEGER) STRICT;"
+    "CREATE TABLE attempts (round INTEGER, attempt INTEGER, cohort BLOB NOT NULL CHECK (length(cohort) % 8 = 0),"
+    " opened_ms INTEGER NOT NULL, PRIMARY KEY (round, attempt)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE rounds (round INTEGER PRIMARY KEY, attempt INTEGER NOT NULL,"
+    " model BLOB NOT NULL CHECK (length(model) = 32), clients INTEGER NOT NULL, weight INTEGER NOT NULL,"
+    " bytes_down INTEGER NOT NULL, bytes_up INTEGER NOT NULL, seconds REAL, train_seconds REAL,"
+    " committed_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE updates (round INTEGER, client INTEGER, node TEXT NOT NULL, part INTEGER NOT NULL,"
+    " weight INTEGER NOT NULL, loss REAL, PRIMARY KEY (round, client)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE evaluations (round INTEGER PRIMARY KEY, loss REAL, accuracy REAL) STRICT;"
+    "CREATE INDEX evaluations_by_accuracy ON evaluations (accuracy);"
+    "CREATE TABLE refusals (round INTEGER, node TEXT, reason TEXT, count INTEGER NOT NULL,"
+    " PRIMARY KEY (round, node, reason)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE task_changes (wall_ms INTEGER NOT NULL, task_rest TEXT NOT NULL) STRICT;"
+    "INSERT INTO meta VALUES (1, x'000102030405060708090a0b0c0d0e0f', '{\"algorithm\":{\"epochs\":1},\"name\":\"t\"}',"
+    " '{\"algorithm\":{\"rounds\":10}}', 1700000000000, NULL, NULL);"
+    "INSERT INTO rounds VALUES (0, 0, zeroblob(32), 0, 0, 0, 0, 0.0, 0.0, 1700000000000),"
+    " (1, 1, zeroblob(32), 1, 600, 10, 20, 1.5, 1.25, 1700000001000);"
+    "INSERT INTO updates VALUES (1, 7, 'ward-7', 0, 600, 0.5);"
+    "INSERT INTO evaluations VALUES (1, 0.5, 0.75);"
+    "INSERT INTO attempts VALUES (2, 1, x'0300000000000000', 1700000002000);";
+
+static void make_old_run(void) {
+    struct fed_sql *sql;
+    ck_assert_int_eq(fed_file_make_dirs(dir, NULL), FED_OK);
+    ck_assert_int_eq(fed_sql_open(&sql, path_in("run.db"), NULL, 0, NULL), FED_OK);
+    ck_assert_int_eq(fed_sql_make_durable(sql, NULL), FED_OK);
+    ck_assert_int_eq(fed_sql_run(sql, OLD_RUN, "make an old run", NULL), FED_OK);
+    fed_sql_close(sql);
+    put_file("model-1.safetensors", "the model of round 1");
+}
+
+/* What the two rounds had left, whatever the version of the file. */
+static void check_old_run(struct fed_store *store) {
+    struct rows rows = {0};
+    struct fed_store_state state = state_of(store);
+    ck_assert(state.round == 1 && state.attempt == 1 && state.n_cohort == 1 && state.cohort[0] == 3);
+    ck_assert(state.evaluated && state.accuracy == 0.75 && !state.rolled_back);
+    ck_assert(isnan(state.norm_ceiling) && isnan(state.clip) && state.weight_cap == 0);
+    free(state.cohort);
+    ck_assert_int_eq(fed_store_rounds(store, 0, take_round, &rows, NULL), FED_OK);
+    ck_assert(rows.n == 2 && rows.last.weight == 600 && isnan(rows.last.clip) && rows.last.wall_ms == 1700000001000);
+    ck_assert(reference(store, 2, 8) == 0.5);
+    size_t n = 0;
+    ck_assert_int_eq(fed_store_rollbacks(store, 0, take_rollback, &n, NULL), FED_OK);
+    ck_assert_int_eq(fed_store_quarantines(store, 0, take_quarantine, &(int64_t){0}, NULL), FED_OK);
+    ck_assert_uint_eq(n, 0);
+}
+
+static void take_old_norm(void *context, const struct fed_store_norm *norm) {
+    ck_assert(norm->round == 1 && isnan(norm->norm) && norm->weight == 600);
+    (*(size_t *)context)++;
+}
+
+static void describe_schema(char *out, size_t n) {
+    static const char *const text[] = {"SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY name)"};
+    struct fed_sql *sql;
+    ck_assert_int_eq(fed_sql_open_readonly(&sql, path_in("run.db"), text, 1, NULL), FED_OK);
+    struct fed_query q = fed_sql_query(sql, 0);
+    ck_assert(fed_query_row(&q));
+    snprintf(out, n, "%s", fed_query_text(&q, 0));
+    ck_assert_int_eq(fed_query_finish(&q, FED_OK, "", NULL), FED_OK);
+    fed_sql_close(sql);
+}
+
+START_TEST(old_run_goes_on_and_a_copy_of_it_stays) {
+    struct stat st;
+    char migrated[8192], fresh[8192];
+    size_t n = 0;
+    make_old_run();
+    struct fed_store *store = open_run();
+    ck_assert(!fed_store_is_new(store));
+    check_old_run(store);
+    ck_assert_int_eq(fed_store_norms(store, 0, take_old_norm, &n, NULL), FED_OK);
+    ck_assert_uint_eq(n, 1);
+    commit(store, 2, 3);
+    check_sound(store);
+    fed_store_close(store);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 2);
+    describe_schema(migrated, sizeof migrated);
+    ck_assert(exists("run.db.v1") && !exists("run.db.v1.tmp"));
+    ck_assert_int_eq(stat(path_in("run.db.v1"), &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+
+    char names[256]; /* the copy is the old run, whole */
+    snprintf(names, sizeof names, "%s", path_in("run.db.v1"));
+    ck_assert_int_eq(rename(names, path_in("run.db")), 0);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 1);
+    store = open_run();
+    check_old_run(store);
+    fed_store_close(store);
+
+    remove_tree(dir);
+    fed_store_close(open_run());
+    describe_schema(fresh, sizeof fresh);
+    ck_assert_str_eq(migrated, fresh);
+}
+END_TEST
+
+START_TEST(old_run_is_read_as_it_is) {
+    char before[4096], after[4096];
+    struct fed_store *store;
+    size_t n = 0;
+    make_old_run();
+    list_run(before, sizeof before);
+    ck_assert_int_eq(fed_store_open_readonly(&store, dir, NULL), FED_OK);
+    check_old_run(store);
+    ck_assert_int_eq(fed_store_norms(store, 0, take_old_norm, &n, NULL), FED_OK);
+    ck_assert_uint_eq(n, 1);
+    fed_store_close(store);
+    list_run(after, sizeof after);
+    ck_assert_str_eq(before, after);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 1);
+}
+END_TEST
+
+START_TEST(old_run_of_another_task_is_left_alone) {
+    struct fed_error err = {""};
+    struct fed_store *store = NULL;
+    make_old_run();
+    ck_assert_int_eq(fed_store_open(&store, dir, "{\"name\":\"other\"}", REST, &err), FED_EMISMATCH);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 1);
+    ck_assert(!exists("run.db.v1"));
+}
+END_TEST
+
 /* -- Which model files stay -- */
 
 START_TEST(last_models_best_and_target_stay) {
@@ -587,11 +920,11 @@ START_TEST(newer_version_is_refused_and_left_alone) {
     struct fed_error err = {""};
     struct fed_store *store = NULL;
     fed_store_close(open_run());
-    patch_database(USER_VERSION_AT, 2);
+    patch_database(USER_VERSION_AT, 3);
     ck_assert_int_eq(open_fails(&err), FED_EMISMATCH);
     ck_assert_ptr_nonnull(strstr(err.text, "newer fedavg"));
     ck_assert_int_eq(fed_store_open_readonly(&store, dir, &err), FED_EMISMATCH);
-    ck_assert_uint_eq(database_word(USER_VERSION_AT), 2);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 3);
 }
 END_TEST
 
@@ -704,6 +1037,23 @@ START_TEST(row_that_cannot_be_written_leaves_the_run_as_it_was) {
 }
 END_TEST
 
+START_TEST(old_run_that_cannot_be_copied_stays_old) {
+    struct fed_error err = {""};
+    make_old_run();
+    put_file("run.db.v1.tmp", "cut off");
+    limit_files(36000); /* enough to read it (run.db-shm has 32768), not for another one (nine pages) */
+    ck_assert_int_eq(open_fails(&err), FED_EIO);
+    ck_assert_msg(strstr(err.text, "keep a copy of it") != NULL, "%s", err.text);
+    ck_assert(!exists("run.db.v1") && !exists("run.db.v1.tmp"));
+    limit_files(RLIM_INFINITY);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 1);
+    struct fed_store *store = open_run();
+    check_old_run(store);
+    fed_store_close(store);
+    ck_assert(exists("run.db.v1"));
+}
+END_TEST
+
 START_TEST(run_that_cannot_be_created_can_be_later) {
     struct fed_error err = {""};
     limit_files(10000);
@@ -775,6 +1125,33 @@ START_TEST(killed_at_any_moment_the_run_stands_at_a_committed_round) {
         ck_assert_msg(strstr(names, ".tmp") == NULL, "%s", names);
     }
     ck_assert_uint_ge(reached, 40);
+}
+END_TEST
+
+/* Cut off by the file limit wherever it first does not suffice, and killed at once, as by a full disk and a power cut. */
+START_TEST(killed_in_the_middle_of_its_migration_the_old_run_opens) {
+    unsigned cut_off = 0;
+    for (rlim_t limit = 33000; limit <= 120000; limit += 2000) {
+        make_old_run();
+        pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            struct fed_store *store;
+            limit_files(limit);
+            signal(SIGXFSZ, SIG_DFL);
+            _exit(fed_store_open(&store, dir, TERMS, REST, NULL) == FED_OK ? 0 : 1);
+        }
+        int status;
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        cut_off += WIFSIGNALED(status);
+        struct fed_store *store = open_run();
+        check_old_run(store);
+        fed_store_close(store);
+        ck_assert_uint_eq(database_word(USER_VERSION_AT), 2);
+        ck_assert(exists("run.db.v1") && !exists("run.db.v1.tmp"));
+        remove_tree(dir);
+    }
+    ck_assert_uint_ge(cut_off, 2);
 }
 END_TEST
 
@@ -852,6 +1229,16 @@ int main(void) {
     tcase_add_test(core, without_accuracies_the_least_loss_is_the_best);
     tcase_add_test(core, target_is_the_first_round_that_reached_it);
     tcase_add_test(core, finished_run_says_so_until_it_goes_on);
+    tcase_add_test(core, norms_are_those_of_committed_rounds);
+    tcase_add_test(core, rules_of_a_round_are_kept_and_none_is_none);
+    tcase_add_test(core, rollback_is_a_round_with_the_model_and_evaluation_of_an_older_one);
+    tcase_add_test(core, rollback_that_fails_leaves_the_run_as_it_was);
+    tcase_add_test(core, reference_is_the_first_loss_and_the_recent_ones_that_stand);
+    tcase_add_test(core, model_that_a_rollback_would_return_to_stays);
+    tcase_add_test(core, quarantines_are_on_record);
+    tcase_add_test(core, old_run_goes_on_and_a_copy_of_it_stays);
+    tcase_add_test(core, old_run_is_read_as_it_is);
+    tcase_add_test(core, old_run_of_another_task_is_left_alone);
     tcase_add_test(core, last_models_best_and_target_stay);
     tcase_add_test(core, evaluation_that_comes_one_round_late_finds_its_model);
     tcase_add_test(core, files_of_others_stay);
@@ -869,8 +1256,10 @@ int main(void) {
     tcase_add_test(faults, overwritten_page_is_damage);
     tcase_add_test(faults, model_that_cannot_be_written_leaves_the_run_as_it_was);
     tcase_add_test(faults, row_that_cannot_be_written_leaves_the_run_as_it_was);
+    tcase_add_test(faults, old_run_that_cannot_be_copied_stays_old);
     tcase_add_test(faults, run_that_cannot_be_created_can_be_later);
     tcase_add_test(faults, killed_at_any_moment_the_run_stands_at_a_committed_round);
+    tcase_add_test(faults, killed_in_the_middle_of_its_migration_the_old_run_opens);
     TCase *reading = tcase_create("reading");
     tcase_add_checked_fixture(reading, make_root, remove_root);
     tcase_add_test(reading, reading_a_run_at_rest_changes_nothing);
