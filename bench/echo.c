@@ -28,6 +28,7 @@
 #include "common/base/log.h"
 #include "common/config/roster_file.h"
 #include "common/model/model.h"
+#include "common/seal/key_file.h"
 
 #define ROUNDS_MAX 1000
 #define DELTA 1e-3f
@@ -201,7 +202,7 @@ static void write_files(struct echo *e) {
     struct fed_identity coordinator;
     struct fed_roster_file roster = {calloc(e->n_nodes, sizeof *roster.entries), e->n_nodes};
     snprintf(path, sizeof path, "%s/coordinator.key", e->dir);
-    if (roster.entries == NULL || fed_identity_create(&coordinator, path, &err) != FED_OK) {
+    if (roster.entries == NULL || fed_identity_create(&coordinator, path, NULL, &err) != FED_OK) {
         fail(path, err.text);
     }
     e->coordinator_key = coordinator.public_keys;

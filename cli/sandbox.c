@@ -12,7 +12,7 @@
 
 #include "common/base/file.h"
 #include "common/config/roster_file.h"
-#include "common/seal/keys.h"
+#include "common/seal/key_file.h"
 
 #define SOCKET_PATH_MAX 107
 #define DIR_PREFIX "simulate."
@@ -221,7 +221,7 @@ static int create_identity(char line[FED_PUBLIC_LINE_MAX], struct fed_public_key
     char path[FED_SANDBOX_PATH];
     struct fed_identity identity = {0};
     fed_sandbox_path(path, sandbox, name);
-    int rc = fed_identity_create(&identity, path, err);
+    int rc = fed_identity_create(&identity, path, NULL, err);
     if (rc == FED_OK) {
         *keys = identity.public_keys;
         fed_public_line(line, keys);

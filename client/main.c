@@ -13,7 +13,7 @@
 #include "common/base/privilege.h"
 #include "common/config/client_config.h"
 #include "common/numeric/kernels.h"
-#include "common/seal/keys.h"
+#include "common/seal/key_file.h"
 
 #define SETS_MAX 64
 
@@ -21,17 +21,19 @@ struct arguments {
     const char *path;
     const char *sets[SETS_MAX];
     size_t n_sets;
+    const char *passphrase_file;
     bool check, allow_root;
 };
 
 static void print_usage(FILE *out) {
-    fputs("usage: fedavg-client CLIENT.yaml [--set key=value]... [--check] [--allow-root]\n"
+    fputs("usage: fedavg-client CLIENT.yaml [--set key=value]... [--check] [--passphrase-file FILE|-] [--allow-root]\n"
           "                     [--log-format text|json] [--log-level error|warn|info|debug]\n"
           "\n"
           "Trains on this machine's data whenever the coordinator asks, and sends back sealed updates.\n"
           "Stops on SIGTERM or SIGINT; what was going on is taken up again at the next start.\n"
           "\n"
           "  --check    only find out whether the coordinator welcomes this node: exit 0, or 8 and why\n"
+          "  --passphrase-file FILE   where the key's passphrase is the first line (- is standard input); else it is asked\n"
           "\n"
           "See fedavg-client(8) and fedavg-client.yaml(5).\n",
           out);
@@ -51,11 +53,15 @@ static int print_version(void) {
 
 /* -1: go on; otherwise the exit code. */
 static int parse(struct arguments *out, int argc, char **argv) {
-    static const struct option options[] = {
-        {"set", required_argument, NULL, 's'},       {"check", no_argument, NULL, 'c'},
-        {"allow-root", no_argument, NULL, 'r'},      {"log-format", required_argument, NULL, 'f'},
-        {"log-level", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"set", required_argument, NULL, 's'},
+                                            {"check", no_argument, NULL, 'c'},
+                                            {"passphrase-file", required_argument, NULL, 'p'},
+                                            {"allow-root", no_argument, NULL, 'r'},
+                                            {"log-format", required_argument, NULL, 'f'},
+                                            {"log-level", required_argument, NULL, 'l'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
     enum fed_log_format format = FED_LOG_TEXT;
     enum fed_log_level level = FED_LOG_INFO;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -68,6 +74,7 @@ static int parse(struct arguments *out, int argc, char **argv) {
             }
             break;
         case 'c': out->check = true; break;
+        case 'p': out->passphrase_file = optarg; break;
         case 'r': out->allow_root = true; break;
         case 'f': good = fed_log_parse_format(&format, optarg) == FED_OK; break;
         case 'l': good = fed_log_parse_level(&level, optarg) == FED_OK; break;
@@ -122,7 +129,7 @@ static int run(const struct arguments *arguments, struct fed_error *err) {
         rc = fed_client_config_load(&config, arguments->path, arguments->sets, arguments->n_sets, err);
     }
     if (rc == FED_OK) {
-        rc = fed_identity_load(&identity, config.key, err);
+        rc = fed_identity_unlock(&identity, config.key, arguments->passphrase_file, err);
     }
     if (rc == FED_OK) {
         rc = fed_host_new(&host, &config, NULL, err);

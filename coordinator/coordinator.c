@@ -15,6 +15,7 @@
 #include "common/numeric/blas.h"
 #include "common/numeric/kernels.h"
 #include "common/seal/digest.h"
+#include "common/seal/key_file.h"
 #include "coordinator/coordinator_internal.h"
 #include "coordinator/terms.h"
 
@@ -379,7 +380,7 @@ static int prepare(struct fed_coordinator *c, struct fed_error *err) {
         rc = fed_model_init(&c->model, &c->task->model, err);
     }
     if (rc == FED_OK) {
-        rc = fed_identity_load(&c->identity, c->task->server.key, err);
+        rc = fed_identity_unlock(&c->identity, c->task->server.key, c->options.passphrase_file, err);
     }
     if (rc == FED_OK) {
         rc = load_roster(c, err);

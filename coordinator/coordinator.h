@@ -11,7 +11,8 @@ struct fed_coordinator;
 
 struct fed_coordinator_options {
     const char *run_dir;
-    bool json; /* one JSON object a line on stdout, for each event (man 1 fedavg-simulate) */
+    const char *passphrase_file; /* of the key, NULL: asked on the terminal if need be (common/seal/passphrase.h) */
+    bool json;                   /* one JSON object a line on stdout, for each event (man 1 fedavg-simulate) */
 };
 
 /* Everything that can be wrong is found here, before the lanes open: task, data, keys, roster, run directory, addresses.

@@ -17,25 +17,27 @@
 #define SETS_MAX 128
 
 struct arguments {
-    const char *path, *run_dir;
+    const char *path, *run_dir, *passphrase_file;
     const char *sets[SETS_MAX];
     size_t n_sets;
     bool json, allow_root;
 };
 
 static void print_usage(FILE *out) {
-    fputs("usage: fedavg-coordinator TASK.yaml [--set key=value]... [--run-dir DIR] [--json] [--allow-root]\n"
-          "                          [--log-format text|json] [--log-level error|warn|info|debug]\n"
-          "\n"
-          "Admits enrolled nodes and drives the rounds of one run, until the last round or target_accuracy.\n"
-          "SIGTERM and SIGINT stop at once, safely; SIGUSR1 stops after the round; SIGHUP reloads the roster.\n"
-          "Started again, it goes on from the last committed model.\n"
-          "\n"
-          "  --run-dir DIR      where the run lies (default runs/NAME, NAME from the task)\n"
-          "  --json             one JSON object a line on stdout for each event\n"
-          "\n"
-          "See fedavg-coordinator(8) and fedavg-task(5).\n",
-          out);
+    fputs(
+        "usage: fedavg-coordinator TASK.yaml [--set key=value]... [--run-dir DIR] [--json] [--allow-root]\n"
+        "                          [--passphrase-file FILE|-] [--log-format text|json] [--log-level error|warn|info|debug]\n"
+        "\n"
+        "Admits enrolled nodes and drives the rounds of one run, until the last round or target_accuracy.\n"
+        "SIGTERM and SIGINT stop at once, safely; SIGUSR1 stops after the round; SIGHUP reloads the roster.\n"
+        "Started again, it goes on from the last committed model.\n"
+        "\n"
+        "  --run-dir DIR      where the run lies (default runs/NAME, NAME from the task)\n"
+        "  --passphrase-file FILE   where the key's passphrase is the first line (- is standard input); else it is asked\n"
+        "  --json             one JSON object a line on stdout for each event\n"
+        "\n"
+        "See fedavg-coordinator(8) and fedavg-task(5).\n",
+        out);
 }
 
 static int print_version(void) {
@@ -54,6 +56,7 @@ static int print_version(void) {
 static int parse(struct arguments *out, int argc, char **argv) {
     static const struct option options[] = {{"set", required_argument, NULL, 's'},
                                             {"run-dir", required_argument, NULL, 'd'},
+                                            {"passphrase-file", required_argument, NULL, 'p'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"allow-root", no_argument, NULL, 'r'},
                                             {"log-format", required_argument, NULL, 'f'},
@@ -73,6 +76,7 @@ static int parse(struct arguments *out, int argc, char **argv) {
             }
             break;
         case 'd': out->run_dir = optarg; break;
+        case 'p': out->passphrase_file = optarg; break;
         case 'j': out->json = true; break;
         case 'r': out->allow_root = true; break;
         case 'f': good = fed_log_parse_format(&format, optarg) == FED_OK; break;
@@ -132,6 +136,7 @@ static int run(const struct arguments *arguments, struct fed_error *err) {
     if (rc == FED_OK) {
         snprintf(run_dir, sizeof run_dir, "runs/%s", task.name);
         struct fed_coordinator_options options = {.run_dir = arguments->run_dir != NULL ? arguments->run_dir : run_dir,
+                                                  .passphrase_file = arguments->passphrase_file,
                                                   .json = arguments->json};
         rc = fed_coordinator_new(&coordinator, &task, &options, err);
     }

@@ -1,9 +1,9 @@
-/* Identity: one 32-byte secret seed in a file, from which every key of a node or a coordinator derives
- * (crypto_kdf, context "fedavg-1": subkey 1 = CURVE secret, 2 = seal secret, 3 = kept for signing), and one public line
- * that names it to others.
+/* Identity: one 32-byte secret seed in a file (key_file.h), from which every key of a node, a coordinator or an enrolment
+ * authority derives (crypto_kdf, context "fedavg-1": subkey 1 = CURVE secret, 2 = seal secret, 3 = seed of the Ed25519 key
+ * that signs enrolments), and the public lines that name it to others.
  *
- * Key file: one line `fedavg-secret-1:<base64url of seed>`; mode 0600, owned by the reader, not a symbolic link.
- * Public line: `fedavg1:<base64url of CURVE public key || seal public key || first 4 bytes of their BLAKE2b-256>`. */
+ * Public line: `fedavg1:<base64url of CURVE public key || seal public key || first 4 bytes of their BLAKE2b-256>`.
+ * The line of the signing key is apart (sign.h): few identities sign. */
 #ifndef FED_COMMON_SEAL_KEYS_H
 #define FED_COMMON_SEAL_KEYS_H
 
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/base/status.h"
+#include "common/seal/sign.h"
 
 #define FED_KEY_BYTES 32
 #define FED_PUBLIC_LINE_MAX 104 /* with the terminating zero */
@@ -23,11 +24,13 @@ struct fed_public_keys {
 /* Secrets live in guarded, locked memory of libsodium. */
 struct fed_identity {
     struct fed_public_keys public_keys;
-    struct fed_secret_keys *secret; /* owned */
+    uint8_t sign_key[FED_SIGN_KEY_BYTES]; /* public */
+    struct fed_secret_keys *secret;       /* owned */
 };
 struct fed_secret_keys {
     uint8_t curve[FED_KEY_BYTES];
     uint8_t seal[FED_KEY_BYTES];
+    uint8_t sign[FED_SIGN_SECRET_BYTES];
 };
 
 /* Must be called once before anything in seal or rng (idempotent, thread-safe). FED_EFAILED. */
@@ -41,12 +44,6 @@ int fed_identity_generate(struct fed_identity *out, struct fed_error *err) FED_M
 /* From a known seed: for tests and known answers. */
 int fed_identity_from_seed(struct fed_identity *out, const uint8_t seed[FED_KEY_BYTES]) FED_MUST_CHECK;
 void fed_identity_fini(struct fed_identity *identity);
-
-/* Makes a fresh identity and writes its key file; never overwrites: FED_EKEY if path exists. */
-int fed_identity_create(struct fed_identity *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
-/* FED_EKEY with a sentence: missing, not a regular file, a symbolic link, owned by somebody else, readable or writable by
- * others, not a key file. */
-int fed_identity_load(struct fed_identity *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
 
 void fed_public_line(char out[FED_PUBLIC_LINE_MAX], const struct fed_public_keys *keys);
 /* FED_ECONFIG with a sentence: wrong prefix, length, character or check sum (a mistyped line never becomes a key). */

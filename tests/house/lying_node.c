@@ -16,6 +16,7 @@
 #include "common/config/terms.h"
 #include "common/link/link.h"
 #include "common/seal/digest.h"
+#include "common/seal/key_file.h"
 #include "common/seal/seal.h"
 
 #define BULK_FRAME_MAX (FED_CHUNK_BYTES + FED_TAG_BYTES + 256)

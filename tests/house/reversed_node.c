@@ -14,6 +14,7 @@
 #include "common/base/file.h"
 #include "common/config/task.h"
 #include "common/numeric/kernels.h"
+#include "common/seal/key_file.h"
 
 #define LOG_MOST ((size_t)1 << 20)
 

@@ -13,7 +13,7 @@
 #include "common/base/file.h"
 #include "common/config/client_config.h"
 #include "common/config/roster_file.h"
-#include "common/seal/keys.h"
+#include "common/seal/key_file.h"
 
 #define NASTY "a \"b\" #c: {d}\\é"
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/seal/digest.h"
+#include "common/seal/key_file.h"
 #include "common/seal/keys.h"
 #include "common/seal/locked.h"
 #include "common/seal/seal.h"
@@ -212,7 +213,7 @@ START_TEST(created_key_file_is_the_owners_alone_and_loads_as_the_same_identity) 
     struct fed_identity made, loaded;
     struct stat st;
     mode_t old = umask(0);
-    ck_assert_int_eq(fed_identity_create(&made, in_dir("key"), NULL), 0);
+    ck_assert_int_eq(fed_identity_create(&made, in_dir("key"), NULL, NULL), 0);
     umask(old);
     ck_assert_int_eq(stat(in_dir("key"), &st), 0);
     ck_assert_uint_eq(st.st_mode & 07777, 0600);
@@ -229,7 +230,7 @@ START_TEST(key_file_is_never_overwritten) {
     struct fed_error err = {""};
     char back[8] = "";
     write_file(in_dir("key"), "mine", 4, 0600);
-    ck_assert_int_eq(fed_identity_create(&identity, in_dir("key"), &err), FED_EKEY);
+    ck_assert_int_eq(fed_identity_create(&identity, in_dir("key"), NULL, &err), FED_EKEY);
     ck_assert_ptr_nonnull(strstr(err.text, "never overwritten"));
     ck_assert_ptr_null(identity.secret);
     int fd = open(in_dir("key"), O_RDONLY);
@@ -240,7 +241,7 @@ START_TEST(key_file_is_never_overwritten) {
     char target[96];
     snprintf(target, sizeof target, "%s/nowhere", dir);
     ck_assert_int_eq(symlink(target, in_dir("link")), 0);
-    ck_assert_int_eq(fed_identity_create(&identity, in_dir("link"), &err), FED_EKEY);
+    ck_assert_int_eq(fed_identity_create(&identity, in_dir("link"), NULL, &err), FED_EKEY);
     ck_assert_int_ne(access(target, F_OK), 0);
 }
 END_TEST
@@ -248,7 +249,7 @@ END_TEST
 START_TEST(key_file_in_a_missing_directory_is_an_error_of_storage) {
     struct fed_identity identity = {0};
     struct fed_error err = {""};
-    ck_assert_int_eq(fed_identity_create(&identity, in_dir("no/key"), &err), FED_EIO);
+    ck_assert_int_eq(fed_identity_create(&identity, in_dir("no/key"), NULL, &err), FED_EIO);
     ck_assert_ptr_nonnull(strstr(err.text, "no/key"));
     ck_assert_ptr_null(identity.secret);
 }
