@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/utf8.h"
 
 #define BUSY_MS 5000 /* where there is no write-ahead log a reader may hold a commit up, but not for ever */
 #define FILE_MODE 0600
@@ -26,24 +27,46 @@ struct fed_sql {
 
 /* -- Failures -- */
 
+/* What SQLite says may run over several lines and quote names that a damaged file made up. Sentences are one line. */
+struct words {
+    char text[512];
+};
+static struct words one_line(const char *said) {
+    struct words words;
+    size_t n = 0;
+    while (*said != '\0') {
+        const char *from = said;
+        bool control = fed_utf8_is_control(fed_utf8_next(&said));
+        size_t length = control ? 1 : (size_t)(said - from);
+        if (n + length >= sizeof words.text) {
+            break;
+        }
+        memcpy(words.text + n, control ? " " : from, length);
+        n += length;
+    }
+    words.text[n] = '\0';
+    return words;
+}
+
 int fed_sql_damaged(const struct fed_sql *sql, const char *what, struct fed_error *err) {
-    return fed_error_set(err, FED_EDATA, "%s is damaged (%s): restore the run directory from a backup", sql->path, what);
+    return fed_error_set(err, FED_EDATA, "%s is damaged (%s): restore the run directory from a backup", sql->path,
+                         one_line(what).text);
 }
 
 static int failed(const struct fed_sql *sql, const char *what, struct fed_error *err) {
     int rc = sqlite3_errcode(sql->db), cause = sqlite3_system_errno(sql->db);
-    const char *said = sqlite3_errmsg(sql->db);
+    const struct words said = one_line(sqlite3_errmsg(sql->db));
     switch (rc) {
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return fed_sql_damaged(sql, said, err);
-    case SQLITE_CONSTRAINT: return fed_error_set(err, FED_EFAILED, "%s: cannot %s: %s", sql->path, what, said);
+    case SQLITE_NOTADB: return fed_sql_damaged(sql, said.text, err);
+    case SQLITE_CONSTRAINT: return fed_error_set(err, FED_EFAILED, "%s: cannot %s: %s", sql->path, what, said.text);
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
         if (cause != 0) {
-            return fed_error_set(err, FED_EIO, "%s: cannot %s: %s (%s)", sql->path, what, said, strerror(cause));
+            return fed_error_set(err, FED_EIO, "%s: cannot %s: %s (%s)", sql->path, what, said.text, strerror(cause));
         }
         __attribute__((fallthrough));
-    default: return fed_error_set(err, FED_EIO, "%s: cannot %s: %s", sql->path, what, said);
+    default: return fed_error_set(err, FED_EIO, "%s: cannot %s: %s", sql->path, what, said.text);
     }
 }
 

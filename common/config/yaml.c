@@ -21,6 +21,7 @@ struct frame {
     bool key_read;     /* section: the next value belongs to the key at the end of path */
     size_t path_n;     /* length of the path of the section or list itself */
     size_t n_children; /* keys or items so far */
+    size_t n_before;   /* entries read before the section or list began */
 };
 
 struct reader {
@@ -240,12 +241,12 @@ static int read_container(struct reader *r, const yaml_event_t *event, bool is_l
     if (r->depth == DEPTH_MAX) {
         return refuse(r, line_of(event), "more than 8 levels of nesting");
     }
-    r->frames[r->depth++] = (struct frame){.is_list = is_list, .path_n = strlen(r->path)};
+    r->frames[r->depth++] = (struct frame){.is_list = is_list, .path_n = strlen(r->path), .n_before = r->yaml.n_entries};
     return 0;
 }
 
 static int end_container(struct reader *r, const yaml_event_t *event) {
-    bool empty = top(r)->n_children == 0;
+    bool empty = r->yaml.n_entries == top(r)->n_before; /* also where it holds nothing but words for nothing */
     r->depth--;
     if (empty && r->depth > 0 && top(r)->is_list) {
         return refuse(r, line_of(event), "an item of a list is empty");

@@ -1,5 +1,5 @@
-/* The header is read and judged before anything is allocated: memory follows what it claims, at most DATA_MAX, and then
- * the bytes must be exactly as many. */
+/* The header is read and judged before anything is allocated: memory follows what it claims, at most DATA_MAX and no more
+ * than a file of this size can hold, and then the bytes must be exactly as many. */
 #include "common/data/idx.h"
 
 #include <inttypes.h>
@@ -14,6 +14,7 @@
 #define DATA_MAX ((uint64_t)16 << 30)
 #define MAGIC_U8 0x800u /* two zero bytes, type "unsigned byte", then the number of dimensions */
 #define INFLATE_STEP ((size_t)1 << 30)
+#define DEFLATE_MOST 1032 /* bytes that one byte of deflate can stand for: 258 in 2 bits (RFC 1951) */
 
 static const char *kind_name(enum fed_idx_kind kind) { return kind == FED_IDX_IMAGES ? "image" : "label"; }
 
@@ -152,6 +153,12 @@ static int load_gzip(struct fed_idx *idx, const char *path, enum fed_idx_kind ki
         goto out;
     }
     size_t expected = data_bytes(idx);
+    if (expected / DEFLATE_MOST > idx->n_map) { /* memory follows what is there, not what a header says */
+        rc = fed_error_set(err, FED_EDATA,
+                           "%s: truncated: %zu bytes of gzip data cannot hold the %zu that its header promises", path,
+                           idx->n_map, expected);
+        goto out;
+    }
     data = malloc(expected + 1);
     if (data == NULL) {
         rc = fed_error_set(err, FED_ENOMEM, "%s: out of memory for its %zu bytes", path, expected);

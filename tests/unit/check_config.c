@@ -72,6 +72,8 @@ static const char *const wrong_yaml[][2] = {
     {"<<: {b: 1}\n", "f:1: a key is one word of letters, digits, _ and -, at most 64 characters"},
     {"a: [1, null]\n", "f:1: an item of a list is empty"},
     {"a: [{}]\n", "f:1: an item of a list is empty"},
+    {"a:\n  - {b: 1}\n  - {b: ~}\n  - {b: 1}\n", "f:3: an item of a list is empty"},
+    {"a: [{b: [], c: null}]\n", "f:1: an item of a list is empty"},
     {"a:\n  - 1\n  -\n", "f:3: an item of a list is empty"},
     {"a: {b: 1\n", "f:2: not valid YAML: did not find expected ',' or '}'"},
     {"a: b: c\n", "f:1: not valid YAML: mapping values are not allowed in this context"},

@@ -175,6 +175,16 @@ START_TEST(every_cut_of_a_gzip_file_is_refused) {
 }
 END_TEST
 
+/* Nobody should need 16 GiB to be told that 40 bytes are too few. */
+START_TEST(gzip_data_that_cannot_hold_what_they_promise_are_refused) {
+    put_be32(image_bytes + 4, (uint32_t)1 << 22);
+    put_be32(image_bytes + 8, 64);
+    put_be32(image_bytes + 12, 64);
+    write_gzip(images, "wb", image_bytes, n_image);
+    expect_refusal(NULL, ": truncated: 61 bytes of gzip data cannot hold the 17179869184 that its header promises");
+}
+END_TEST
+
 START_TEST(surplus_bytes_are_refused) {
     write_plain(images, image_bytes, n_image + 1);
     expect_refusal(NULL, ": surplus bytes: 47 bytes found, its header promises 46");
@@ -311,6 +321,7 @@ int main(void) {
     tcase_add_test(t, sizes_that_wrap_are_refused);
     tcase_add_test(t, every_cut_of_a_file_is_refused);
     tcase_add_test(t, every_cut_of_a_gzip_file_is_refused);
+    tcase_add_test(t, gzip_data_that_cannot_hold_what_they_promise_are_refused);
     tcase_add_test(t, surplus_bytes_are_refused);
     tcase_add_test(t, counts_that_differ_name_both_files);
     tcase_add_test(t, missing_files_are_named);
