@@ -25,6 +25,8 @@ int fed_sent_log_open(int *fd, const char *state_dir, struct fed_error *err) {
     int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0) {
         rc = fed_error_set(err, FED_EIO, "%s: cannot be opened for appending: %s", path, strerror(errno));
+    } else if ((rc = fed_file_sync_name(path, err)) != FED_OK) { /* a record in a file that a power cut takes away is none */
+        close(file);
     } else {
         *fd = file;
     }

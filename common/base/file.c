@@ -121,21 +121,18 @@ static int write_parts(int fd, const struct iovec *parts, int n_parts) {
     return fsync(fd) == 0 ? 0 : FED_EIO;
 }
 
-/* Makes a rename last. Some network file systems cannot sync a directory (EINVAL) and need not. */
-static int sync_directory(const char *path) {
+int fed_file_sync_name(const char *path, struct fed_error *err) {
     char *dir;
     if (fed_path_dir(&dir, path) != 0) {
-        errno = ENOMEM;
-        return FED_EIO;
+        return fed_error_set(err, FED_EIO, "%s: out of memory", path);
     }
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL) ? 0 : FED_EIO;
-    int cause = errno;
+    /* Some network file systems cannot sync a directory (EINVAL) and need not. */
+    int rc = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL) ? 0 : failed(err, path, "sync the directory of");
     if (fd >= 0) {
         close(fd);
     }
     free(dir);
-    errno = cause;
     return rc;
 }
 
@@ -167,9 +164,7 @@ int fed_file_replace(const char *path, const struct iovec *parts, int n_parts, m
         goto out;
     }
     created = false;
-    if (sync_directory(path) != 0) {
-        rc = failed(err, path, "sync the directory of");
-    }
+    rc = fed_file_sync_name(path, err);
 out:
     if (fd >= 0) {
         close(fd);
@@ -187,8 +182,8 @@ int fed_file_settle(const char *temporary, const char *path, struct fed_error *e
         rc = failed(err, temporary, "sync");
     } else if (rename(temporary, path) != 0) {
         rc = failed(err, path, "replace");
-    } else if (sync_directory(path) != 0) {
-        rc = failed(err, path, "sync the directory of");
+    } else {
+        rc = fed_file_sync_name(path, err);
     }
     if (fd >= 0) {
         close(fd);
@@ -226,7 +221,7 @@ void fed_file_unmap(const uint8_t *map, size_t n_bytes) {
 static int make_dir(const char *path, struct fed_error *err) {
     struct stat st;
     if (mkdir(path, 0700) == 0) {
-        return 0;
+        return fed_file_sync_name(path, err);
     }
     int cause = errno;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {

@@ -22,12 +22,15 @@ int fed_file_replace(const char *path, const struct iovec *parts, int n_parts, m
  * On failure the temporary file is removed. FED_EIO. */
 int fed_file_settle(const char *temporary, const char *path, struct fed_error *err) FED_MUST_CHECK;
 
+/* The name of a file or directory that was just made lasts: fsync of the directory it stands in. FED_EIO. */
+int fed_file_sync_name(const char *path, struct fed_error *err) FED_MUST_CHECK;
+
 /* Maps a regular file read-only. *n_bytes may be 0 (then *out is NULL). Unmap with fed_file_unmap.
  * FED_ENOTFOUND, FED_EIO. */
 int fed_file_map(const uint8_t **out, size_t *n_bytes, const char *path, struct fed_error *err) FED_MUST_CHECK;
 void fed_file_unmap(const uint8_t *map, size_t n_bytes);
 
-/* Creates the directory and its missing parents (mode 0700 each). FED_EIO. */
+/* Creates the directory and its missing parents (mode 0700 each), each to last. FED_EIO. */
 int fed_file_make_dirs(const char *path, struct fed_error *err) FED_MUST_CHECK;
 
 /* Takes an exclusive flock on path (created 0600 if missing) without waiting and writes the pid into it. *fd stays open
