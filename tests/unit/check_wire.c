@@ -397,7 +397,7 @@ static void message_is_bounded(const struct fed_message *m) {
         ck_assert(m->as.round.terms.learning_rate > 0 && m->as.round.terms.learning_rate < INFINITY);
         ck_assert_uint_gt(m->as.round.terms.epochs, 0);
         break;
-    case FED_MSG_REFUSED: ck_assert(m->as.refused.code >= 1 && m->as.refused.code <= 21); break;
+    case FED_MSG_REFUSED: ck_assert(m->as.refused.code >= 1 && m->as.refused.code < FED_REFUSAL_COUNT); break;
     case FED_MSG_ADMITTED:
     case FED_MSG_END: break;
     default: ck_abort_msg("a message of kind %d", (int)m->kind);
@@ -874,7 +874,7 @@ static const struct broken cases[] = {
     REFUSED(8, round_, 17, BYTES, 8200),
     REFUSED(8, round_, 17, BYTES, 9),
     REFUSED(10, refused, 1, ABSENT),
-    REFUSED(10, refused, 1, VARINT, 22),
+    REFUSED(10, refused, 1, VARINT, FED_REFUSAL_COUNT),
     ALLOWED(10, refused, 1, VARINT, 21),
     ALLOWED(NO_BODY, header_, 1, VARINT, 77),
     REFUSED(NO_BODY, header_, 2, ABSENT),
