@@ -1,5 +1,6 @@
 /* What one update costs once it is open: check and add, as float32 deltas of one client and as an int64 sum of several, and
  * the mean at the end of a round; milliseconds of one core, the least of many. Usage: bench_aggregate [seconds]. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,7 +34,7 @@ static void make_values(struct values *v, const struct fed_fixed *fixed, size_t 
         v->delta[i] = fed_rng_f32(&rng) - 0.5f;
         v->model[i] = fed_rng_f32(&rng) - 0.5f;
     }
-    fed_fixed_add(fixed, v->part, v->delta, n, WEIGHT);
+    fed_fixed_add(fixed, v->part, v->delta, n, WEIGHT, 1);
 }
 
 static double add_delta(struct fed_aggregate *sum, const struct values *v) {
@@ -41,7 +42,7 @@ static double add_delta(struct fed_aggregate *sum, const struct values *v) {
     if (fed_fixed_check(sum->fixed, v->delta, v->n) != v->n) {
         fail("a good update was refused");
     }
-    fed_aggregate_add(sum, v->delta, 0, v->n, WEIGHT);
+    fed_aggregate_add(sum, v->delta, 0, v->n, WEIGHT, 1);
     double end = seconds_now();
     fed_aggregate_count(sum, WEIGHT, 1);
     return end - start;
@@ -49,7 +50,7 @@ static double add_delta(struct fed_aggregate *sum, const struct values *v) {
 
 static double add_part(struct fed_aggregate *sum, const struct values *v) {
     double start = seconds_now();
-    if (fed_fixed_check_sum(sum->fixed, v->part, v->n, WEIGHT) != v->n) {
+    if (fed_fixed_check_sum(sum->fixed, v->part, v->n, WEIGHT, INFINITY) != v->n) {
         fail("a good sum was refused");
     }
     fed_aggregate_add_sum(sum, v->part, 0, v->n);

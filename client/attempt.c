@@ -35,6 +35,7 @@ static void client_failed(struct fed_session *s, uint64_t client, int rc) {
     enum fed_decline_reason reason = rc == FED_EINTERRUPTED ? FED_DECLINE_TIME
                                      : rc == FED_ENOMEM     ? FED_DECLINE_MEMORY
                                      : rc == FED_ENOTFOUND  ? FED_DECLINE_NO_DATA
+                                     : rc == FED_EPEER      ? FED_DECLINE_NORM
                                                             : FED_DECLINE_FAILED;
     for (struct fed_part *part; (part = fed_parts_drop_client(s->parts, client)) != NULL;) {
         FED_WARN("session", "client declined", FED_U64("client", client), FED_U64("round", s->terms.round),
@@ -87,13 +88,17 @@ void fed_session_collect_updates(struct fed_session *s) {
         size_t joined = 0;
         int rc = update.rc;
         if (rc == FED_OK) {
-            rc = fed_parts_join(&joined, s->parts, &s->fixed, s->terms.n_params, &update);
+            rc = fed_parts_join(&joined, s->parts, &s->fixed, &s->limits, s->terms.n_params, &update);
         }
         if (rc != FED_OK) {
             client_failed(s, update.client, rc);
         }
         if (rc == FED_EDATA && update.rc == FED_OK) {
             say_unfit(s, &update);
+        }
+        if (rc == FED_EPEER && update.rc == FED_OK) {
+            FED_WARN("session", "update over the round's norm ceiling", FED_U64("client", update.client),
+                     FED_F64("norm", update.norm), FED_F64("ceiling", s->limits.norm_ceiling));
         }
         if (update.rc == FED_OK && !fed_parts_borrow(s->parts, update.delta)) {
             fed_host_release(s->host, update.client);
@@ -122,6 +127,7 @@ static void begin_attempt(struct fed_session *s, const struct fed_msg_round *rou
     fed_session_end_attempt(s,
                             again); /* what is still being trained of another round stops now, not when its model has come */
     s->terms = round->terms;
+    s->limits = round->limits;
     memcpy(s->terms.run_id, s->run_id, sizeof s->terms.run_id);
     memcpy(s->terms.task_digest, s->task_digest, sizeof s->terms.task_digest);
     s->working = true;

@@ -11,6 +11,7 @@
 #include "common/data/partition.h"
 #include "common/numeric/blas.h"
 #include "common/numeric/kernels.h"
+#include "common/numeric/norm.h"
 
 #define NICENESS 10 /* of training: the owner's own work comes first, and so do messages */
 
@@ -25,6 +26,7 @@ struct update {
     bool training;
     bool made;
     float *delta; /* NULL when it was given up to save memory */
+    double norm;
     struct fed_sgd_report report;
     double seconds;
 };
@@ -50,6 +52,7 @@ struct training {
     struct fed_image *image; /* held while busy */
     uint64_t client;
     float *delta; /* owned while busy */
+    double norm;
     struct fed_sgd_terms terms;
     struct fed_sgd_report report;
     uint64_t started_us;
@@ -452,6 +455,7 @@ static void run_training(struct fed_job *job) {
         t->rc = fed_local_sgd(t->trainer, t->delta, &t->report, t->image->params, &host->dataset, t->shard,
                               fed_partition_size(&host->partition, client), &t->terms, &t->cancel);
     }
+    t->norm = t->rc == FED_OK ? fed_norm(t->delta, host->model.n_params) : 0;
     t->seconds = (double)(fed_clock_us() - t->started_us) / 1e6;
 }
 
@@ -515,6 +519,7 @@ static void settle(struct fed_host *host, struct training *t) {
         u->training = false;
         u->made = true;
         u->delta = t->delta;
+        u->norm = t->norm;
         u->report = t->report;
         u->seconds = t->seconds;
         host->kept_bytes += host->model.n_params * sizeof(float);
@@ -541,7 +546,7 @@ static bool next_made(struct fed_host *host, struct fed_host_update *out) {
     }
     u->wanted = false;
     *out = (struct fed_host_update){
-        .client = u->client, .rc = FED_OK, .delta = u->delta, .report = u->report, .seconds = u->seconds};
+        .client = u->client, .rc = FED_OK, .delta = u->delta, .norm = u->norm, .report = u->report, .seconds = u->seconds};
     return true;
 }
 

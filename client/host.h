@@ -60,6 +60,7 @@ struct fed_host_update {
     uint64_t client;
     int rc;             /* FED_OK; FED_EINTERRUPTED: took longer than limits.max_train_s; FED_ENOMEM */
     const float *delta; /* (n_params), owned by the host until released or dropped */
+    double norm;        /* of delta; not finite where delta is not */
     struct fed_sgd_report report;
     double seconds;
 };

@@ -1,8 +1,11 @@
 #include "client/parts.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/numeric/norm.h"
 
 struct fed_part *fed_parts_find(struct fed_part *list, uint32_t id) {
     while (list != NULL && list->id != id) {
@@ -21,6 +24,7 @@ static void free_part(struct fed_part *part) {
     free(part->fate);
     free(part->weights);
     free(part->losses);
+    free(part->norms);
     free(part);
 }
 
@@ -37,7 +41,9 @@ static struct fed_part *new_part(uint32_t id, enum fed_encoding encoding) {
     part->fate = calloc(part->room, sizeof *part->fate);
     part->weights = calloc(part->room, sizeof *part->weights);
     part->losses = calloc(part->room, sizeof *part->losses);
-    if (part->clients == NULL || part->fate == NULL || part->weights == NULL || part->losses == NULL) {
+    part->norms = calloc(part->room, sizeof *part->norms);
+    if (part->clients == NULL || part->fate == NULL || part->weights == NULL || part->losses == NULL ||
+        part->norms == NULL) {
         free_part(part);
         return NULL;
     }
@@ -108,36 +114,54 @@ static bool fit_for_sum(const struct fed_fixed *fixed, size_t n_params, const st
            fed_fixed_check(fixed, update->delta, n_params) == n_params;
 }
 
-static int join(struct fed_part *part, size_t i, const struct fed_fixed *fixed, size_t n_params,
-                const struct fed_host_update *update) {
+/* What the coordinator does to a single update: clipped, counted as far as the cap, added. */
+static int add_to_sum(struct fed_part *part, uint64_t *weight, const struct fed_fixed *fixed,
+                      const struct fed_update_limits *limits, size_t n_params, const struct fed_host_update *update) {
+    if (!fit_for_sum(fixed, n_params, update)) {
+        return FED_EDATA;
+    }
+    if (limits->norm_ceiling > 0 && update->norm > limits->norm_ceiling) {
+        return FED_EPEER;
+    }
+    if (part->sum == NULL && (part->sum = calloc(n_params, sizeof *part->sum)) == NULL) {
+        return FED_ENOMEM;
+    }
+    if (limits->weight_cap > 0 && *weight > limits->weight_cap) {
+        *weight = limits->weight_cap;
+    }
+    fed_fixed_add(fixed, part->sum, update->delta, n_params, *weight, fed_norm_clip_scale(update->norm, limits->clip));
+    return FED_OK;
+}
+
+static int join(struct fed_part *part, size_t i, const struct fed_fixed *fixed, const struct fed_update_limits *limits,
+                size_t n_params, const struct fed_host_update *update) {
+    uint64_t weight = update->report.n_examples;
     if (part->encoding == FED_ENCODING_I64) {
-        if (!fit_for_sum(fixed, n_params, update)) {
-            return FED_EDATA;
+        int rc = add_to_sum(part, &weight, fixed, limits, n_params, update);
+        if (rc != FED_OK) {
+            return rc;
         }
-        if (part->sum == NULL && (part->sum = calloc(n_params, sizeof *part->sum)) == NULL) {
-            return FED_ENOMEM;
-        }
-        fed_fixed_add(fixed, part->sum, update->delta, n_params, update->report.n_examples);
     } else {
         part->delta = update->delta;
     }
     part->fate[i] = FED_CLIENT_TRAINED;
     part->n_trained++;
-    part->weights[i] = (uint32_t)update->report.n_examples;
+    part->weights[i] = (uint32_t)weight;
+    part->norms[i] = update->norm;
     part->losses[i] = (float)update->report.mean_loss;
     part->train_seconds += update->seconds;
     return FED_OK;
 }
 
-int fed_parts_join(size_t *n, struct fed_part *list, const struct fed_fixed *fixed, size_t n_params,
-                   const struct fed_host_update *update) {
+int fed_parts_join(size_t *n, struct fed_part *list, const struct fed_fixed *fixed, const struct fed_update_limits *limits,
+                   size_t n_params, const struct fed_host_update *update) {
     *n = 0;
     for (struct fed_part *part = list; part != NULL; part = part->next) {
         for (size_t i = 0; part->state == FED_PART_TRAINING && i < part->n_clients; i++) {
             if (part->clients[i] != update->client || part->fate[i] != FED_CLIENT_WAITED_FOR) {
                 continue;
             }
-            int rc = join(part, i, fixed, n_params, update);
+            int rc = join(part, i, fixed, limits, n_params, update);
             if (rc != FED_OK) {
                 return rc;
             }
@@ -172,7 +196,8 @@ bool fed_part_complete(const struct fed_part *part) {
            part->n_trained + part->n_declined == part->n_clients;
 }
 
-/* Clients ascending, as the header wants them, each with its weight and loss. */
+/* Clients ascending, as the header wants them, each with its weight, loss and norm. An update with values that are not
+ * finite has no norm to state; the coordinator will say what is wrong with it. */
 static void fill_header(struct fed_update_header *header, const struct fed_part *part, size_t n_params) {
     memset(header, 0, sizeof *header);
     header->suite = FED_SUITE_1;
@@ -180,6 +205,7 @@ static void fill_header(struct fed_update_header *header, const struct fed_part 
     header->n_bytes = (uint64_t)n_params * (part->encoding == FED_ENCODING_I64 ? sizeof(int64_t) : sizeof(float));
     header->n_chunks = fed_chunk_count(header->n_bytes);
     header->train_seconds = part->train_seconds;
+    header->has_norms = true;
     for (size_t i = 0; i < part->n_clients; i++) {
         if (part->fate[i] != FED_CLIENT_TRAINED) {
             continue;
@@ -189,11 +215,14 @@ static void fill_header(struct fed_update_header *header, const struct fed_part 
             header->clients[at] = header->clients[at - 1];
             header->weights[at] = header->weights[at - 1];
             header->losses[at] = header->losses[at - 1];
+            header->norms[at] = header->norms[at - 1];
             at--;
         }
         header->clients[at] = part->clients[i];
         header->weights[at] = part->weights[i];
         header->losses[at] = part->losses[i];
+        header->norms[at] = part->norms[i];
+        header->has_norms = header->has_norms && isfinite(part->norms[i]);
     }
 }
 

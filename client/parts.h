@@ -27,10 +27,11 @@ struct fed_part {
     enum fed_encoding encoding;
     bool closed;
     size_t n_clients, n_trained, n_declined, room; /* room: 1 for f32, FED_CLIENTS_MAX for i64 */
-    uint64_t *clients;                             /* (room), owned, as the three below */
+    uint64_t *clients;                             /* (room), owned, as the four below */
     enum fed_client_fate *fate;
-    uint32_t *weights;
+    uint32_t *weights; /* n_k; in a sum as they were counted */
     float *losses;
+    double *norms;
     double train_seconds;
     int64_t *sum;       /* i64: (n_params), owned */
     const float *delta; /* f32: (n_params), borrowed from the host */
@@ -53,10 +54,11 @@ int fed_parts_update(struct fed_part **out, struct fed_part **list, const struct
 void fed_parts_free(struct fed_part **list);
 struct fed_part *fed_parts_find(struct fed_part *list, uint32_t id);
 
-/* The client's update joins every part that waits for it; *n: how many parts did. FED_ENOMEM; FED_EDATA: it may not go into
- * a sum, because a value or its weight is beyond the task's caps. */
-int fed_parts_join(size_t *n, struct fed_part *list, const struct fed_fixed *fixed, size_t n_params,
-                   const struct fed_host_update *update) FED_MUST_CHECK;
+/* The client's update joins every part that waits for it; *n: how many parts did. What goes into a sum is held against the
+ * round's limits here: FED_EDATA: it may not, because a value or its weight is beyond the task's caps; FED_EPEER: nor where
+ * its norm is over the ceiling. FED_ENOMEM. */
+int fed_parts_join(size_t *n, struct fed_part *list, const struct fed_fixed *fixed, const struct fed_update_limits *limits,
+                   size_t n_params, const struct fed_host_update *update) FED_MUST_CHECK;
 /* The client will not be delivered. Returns the part it leaves, or NULL when no part waits for it. */
 struct fed_part *fed_parts_drop_client(struct fed_part *list, uint64_t client);
 

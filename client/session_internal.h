@@ -48,6 +48,7 @@ struct fed_session {
     bool working;
     bool heard_round; /* since WELCOME: from here on rounds only go up */
     struct fed_terms terms;
+    struct fed_update_limits limits;
     struct fed_download *download; /* NULL: the model is here */
     struct fed_part *parts;
     uint32_t left_said; /* clients still to be trained, as STATUS last said */

@@ -34,6 +34,19 @@ static bool part_holds(const struct fed_assignment *part, uint64_t client) {
     return false;
 }
 
+/* A single update is counted, and its norm taken, here; inside a sum both were the node's to do. */
+static enum fed_refusal check_limits(const struct fed_update_header *header, const struct fed_update_limits *limits) {
+    for (uint32_t i = 0; header->encoding == FED_ENCODING_I64 && i < header->n_clients; i++) {
+        if (limits->weight_cap > 0 && header->weights[i] > limits->weight_cap) {
+            return FED_REFUSAL_WEIGHT_CAP;
+        }
+        if (header->has_norms && fed_admit_norm(limits, header->norms[i]) != FED_REFUSAL_NONE) {
+            return FED_REFUSAL_NORM;
+        }
+    }
+    return FED_REFUSAL_NONE;
+}
+
 static enum fed_refusal check_clients(const struct fed_update_header *header, const struct fed_admit_rules *rules,
                                       const struct fed_assignment *part) {
     for (uint32_t i = 0; i < header->n_clients; i++) {
@@ -54,7 +67,7 @@ static enum fed_refusal check_clients(const struct fed_update_header *header, co
             return FED_REFUSAL_WEIGHT_CAP;
         }
     }
-    return header->n_clients == part->n_clients && part->closed ? FED_REFUSAL_NONE : FED_REFUSAL_PART;
+    return header->n_clients == part->n_clients && part->closed ? check_limits(header, rules->limits) : FED_REFUSAL_PART;
 }
 
 enum fed_refusal fed_admit_offer(struct fed_update_header *header, const struct fed_admit_rules *rules, size_t node,
@@ -89,11 +102,24 @@ uint64_t fed_admit_total_weight(const struct fed_update_header *header) {
     return total;
 }
 
-enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_header *header,
-                                  const void *bytes, size_t n_bytes) {
+/* No element of an update is larger than its norm; and clipped, none is larger than the clip. */
+static double most_of(const struct fed_fixed *fixed, const struct fed_update_limits *limits) {
+    double most = (double)fixed->max_delta;
+    if (limits->norm_ceiling > 0) {
+        most = fmin(most, limits->norm_ceiling);
+    }
+    return limits->clip > 0 ? fmin(most, (double)nextafterf((float)limits->clip, INFINITY)) : most;
+}
+
+enum fed_refusal fed_admit_norm(const struct fed_update_limits *limits, double norm) {
+    return limits->norm_ceiling > 0 && norm > limits->norm_ceiling ? FED_REFUSAL_NORM : FED_REFUSAL_NONE;
+}
+
+enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_limits *limits,
+                                  const struct fed_update_header *header, const void *bytes, size_t n_bytes) {
     if (header->encoding == FED_ENCODING_I64) {
         size_t n = n_bytes / sizeof(int64_t);
-        *bad = fed_fixed_check_sum(fixed, bytes, n, fed_admit_total_weight(header));
+        *bad = fed_fixed_check_sum(fixed, bytes, n, fed_admit_total_weight(header), most_of(fixed, limits));
         return *bad == n ? FED_REFUSAL_NONE : FED_REFUSAL_SUM_BOUND;
     }
     size_t n = n_bytes / sizeof(float);
@@ -106,14 +132,19 @@ enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, co
 }
 
 void fed_admit_describe(struct fed_error *out, enum fed_refusal refusal, const struct fed_model *model,
-                        const struct fed_fixed *fixed, size_t parameter, double value) {
+                        const struct fed_fixed *fixed, const struct fed_update_limits *limits, size_t parameter,
+                        double value) {
     size_t element;
     const struct fed_tensor *tensor = fed_model_locate(model, parameter, &element);
     if (refusal == FED_REFUSAL_SUM_BOUND) {
         fed_error_set(out, FED_EWIRE, "%s[%zu] of the partial sum is %.17g quanta of 2^-%d, beyond its weights times %g",
-                      tensor->name, element, value, fixed->exponent, (double)fixed->max_delta);
+                      tensor->name, element, value, fixed->exponent, most_of(fixed, limits));
     } else {
         fed_error_set(out, FED_EWIRE, "%s[%zu] is %.9g, but |delta| may be at most %g", tensor->name, element, value,
                       (double)fixed->max_delta);
     }
+}
+
+void fed_admit_describe_norm(struct fed_error *out, const struct fed_update_limits *limits, double norm) {
+    fed_error_set(out, FED_EWIRE, "its norm is %.6g, but the ceiling of this round is %.6g", norm, limits->norm_ceiling);
 }

@@ -18,6 +18,7 @@ struct fed_admit_rules {
     const struct fed_fixed *fixed;
     const struct fed_round *round;
     const struct fed_schedule *schedule;
+    const struct fed_update_limits *limits; /* of the attempt */
 };
 
 /* Judges an offer by node before a byte of it is fetched. On FED_REFUSAL_NONE *header holds what it says of itself. */
@@ -30,14 +31,20 @@ enum fed_refusal fed_admit_clients(const struct fed_admit_rules *rules, size_t n
                                    const struct fed_update_header *header);
 
 /* Judges the values of one opened chunk (n_bytes of it, whole elements). *bad: the index of the first bad element in it. */
-enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_header *header,
-                                  const void *bytes, size_t n_bytes);
+enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_limits *limits,
+                                  const struct fed_update_header *header, const void *bytes, size_t n_bytes);
+
+/* Judges the norm of a single update, computed from all of its chunks. */
+enum fed_refusal fed_admit_norm(const struct fed_update_limits *limits, double norm);
 
 /* N of the update: the sum of its weights. */
 uint64_t fed_admit_total_weight(const struct fed_update_header *header);
 
 /* "fc1.weight[17] is nan, but |delta| may be at most 64": the sentence for a refusal of values. */
 void fed_admit_describe(struct fed_error *out, enum fed_refusal refusal, const struct fed_model *model,
-                        const struct fed_fixed *fixed, size_t parameter, double value);
+                        const struct fed_fixed *fixed, const struct fed_update_limits *limits, size_t parameter,
+                        double value);
+/* "its norm is 73.2, but the ceiling of this round is 8.1". */
+void fed_admit_describe_norm(struct fed_error *out, const struct fed_update_limits *limits, double norm);
 
 #endif

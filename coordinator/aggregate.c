@@ -26,9 +26,10 @@ void fed_aggregate_clear(struct fed_aggregate *aggregate) {
     aggregate->n_updates = 0;
 }
 
-void fed_aggregate_add(struct fed_aggregate *aggregate, const float *delta, size_t first, size_t n, uint64_t weight) {
+void fed_aggregate_add(struct fed_aggregate *aggregate, const float *delta, size_t first, size_t n, uint64_t weight,
+                       float scale) {
     assert(first <= aggregate->n_params && n <= aggregate->n_params - first);
-    fed_fixed_add(aggregate->fixed, aggregate->sum + first, delta, n, weight);
+    fed_fixed_add(aggregate->fixed, aggregate->sum + first, delta, n, weight, scale);
 }
 
 void fed_aggregate_add_sum(struct fed_aggregate *aggregate, const int64_t *part, size_t first, size_t n) {

@@ -23,9 +23,10 @@ void fed_aggregate_fini(struct fed_aggregate *aggregate);
 void fed_aggregate_clear(struct fed_aggregate *aggregate);
 
 /* Adds elements [first, first + n) of one client's checked update, or of a checked partial sum; delta and part point to
- * the first of these n. Ranges of one update may be added by different threads at once; two updates may not touch the
- * same range at once. */
-void fed_aggregate_add(struct fed_aggregate *aggregate, const float *delta, size_t first, size_t n, uint64_t weight);
+ * the first of these n; scale: 1, or less where it is clipped. Ranges of one update may be added by different threads at
+ * once; two updates may not touch the same range at once. */
+void fed_aggregate_add(struct fed_aggregate *aggregate, const float *delta, size_t first, size_t n, uint64_t weight,
+                       float scale);
 void fed_aggregate_add_sum(struct fed_aggregate *aggregate, const int64_t *part, size_t first, size_t n);
 /* Counts the update once all of its ranges were added. weight: the total of its n_clients clients. At most max_updates
  * clients in one sum. */

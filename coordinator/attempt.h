@@ -13,10 +13,11 @@
 struct fed_attempt {
     struct fed_terms terms;
     uint8_t terms_digest[32];
-    struct fed_seal_pair *r;        /* R, owned */
-    struct fed_seal_key *model_key; /* K_r, owned */
-    uint64_t file_bytes;            /* plain length of the model file */
-    struct fed_shared *sealed;      /* the model file as ciphertext chunks, one behind the other; owned */
+    struct fed_update_limits limits; /* of its updates; none until they are filled in */
+    struct fed_seal_pair *r;         /* R, owned */
+    struct fed_seal_key *model_key;  /* K_r, owned */
+    uint64_t file_bytes;             /* plain length of the model file */
+    struct fed_shared *sealed;       /* the model file as ciphertext chunks, one behind the other; owned */
 };
 
 /* terms: everything but model_digest, n_params and r_pk, which are filled in. Seals the image once, for everybody.

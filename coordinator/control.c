@@ -9,8 +9,6 @@
 #include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"
 
-#define BUSY_MS 1000
-
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
 
 static void hear_hello(struct fed_coordinator *c, size_t node, const struct fed_route *route,
@@ -74,6 +72,9 @@ static void hear_decline(struct fed_coordinator *c, size_t node, const struct fe
     }
     FED_WARN("control", "declined", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_U64("reason", decline->reason),
              FED_U64("part", decline->part), FED_U64("clients", decline->n_clients));
+    for (uint32_t i = 0; decline->reason == FED_DECLINE_NORM && i < decline->n_clients; i++) {
+        fed_tally_refusal(c, node, FED_REFUSAL_NORM, "left out of a sum by the node itself: over the norm ceiling");
+    }
     if (decline->n_clients == 0) {
         give_part_back(c, node, decline->part, FED_EVENT_DECLINED);
         return;
@@ -96,7 +97,7 @@ static bool part_was_admitted(const struct fed_coordinator *c, size_t node, uint
 static void hear_offer(struct fed_coordinator *c, size_t node, const char *user, const struct fed_msg_offer *offer) {
     static struct fed_update_header header;
     struct fed_msg_refused refused = {.round = offer->round, .attempt = offer->attempt, .part = offer->part};
-    struct fed_admit_rules rules = {&c->attempt.terms, &c->fixed, c->round, c->schedule};
+    struct fed_admit_rules rules = {&c->attempt.terms, &c->fixed, c->round, c->schedule, &c->attempt.limits};
     if (!c->collecting) {
         refused.code = FED_REFUSAL_LATE;
     } else if (of_this_attempt(c, offer->round, offer->attempt) && part_was_admitted(c, node, offer->part)) {
@@ -112,7 +113,7 @@ static void hear_offer(struct fed_coordinator *c, size_t node, const char *user,
     }
     if (refused.code != FED_REFUSAL_NONE) {
         fed_tally_refusal(c, node, refused.code, "an offer");
-        fed_say_refused(c, &c->nodes.nodes[node].control, &refused);
+        fed_say_refused_to_node(c, node, &refused);
         if (refused.retry_after_ms == 0 && of_this_attempt(c, offer->round, offer->attempt)) {
             give_part_back(c, node, offer->part, FED_EVENT_REFUSED);
         }
@@ -122,7 +123,7 @@ static void hear_offer(struct fed_coordinator *c, size_t node, const char *user,
 /* Handing the clients out to others ends here and not with ADMITTED: an update half of which is in the sum will be in it. */
 enum fed_refusal fed_control_claim(void *context, size_t node, uint32_t part, const struct fed_update_header *header) {
     struct fed_coordinator *c = context;
-    struct fed_admit_rules rules = {&c->attempt.terms, &c->fixed, c->round, c->schedule};
+    struct fed_admit_rules rules = {&c->attempt.terms, &c->fixed, c->round, c->schedule, &c->attempt.limits};
     enum fed_refusal refusal = fed_admit_clients(&rules, node, part, header);
     if (refusal == FED_REFUSAL_NONE) {
         fed_schedule_delivered(c->schedule, node, part);
@@ -139,7 +140,7 @@ void fed_control_refused(void *context, size_t node, uint32_t part, enum fed_ref
     if (refusal == FED_REFUSAL_BUSY) {
         refused.retry_after_ms = 1000;
     }
-    fed_say_refused(c, &c->nodes.nodes[node].control, &refused);
+    fed_say_refused_to_node(c, node, &refused);
     if (refusal == FED_REFUSAL_BUSY) {
         return; /* it is offered again */
     }
@@ -177,7 +178,7 @@ void fed_control_admitted(void *context, size_t node, uint32_t part, const struc
                                             .client = header->clients[i],
                                             .weight = header->weights[i],
                                             .loss = (double)header->losses[i],
-                                            .norm = NAN};
+                                            .norm = header->has_norms ? header->norms[i] : NAN};
         snprintf(update->node, sizeof update->node, "%s", fed_nodes_name(&c->nodes, node));
         fed_loop_post(c, &(struct fed_round_event){
                              .kind = FED_EVENT_ADMITTED, .client = header->clients[i], .attempt = terms->attempt});
@@ -189,9 +190,6 @@ void fed_control_admitted(void *context, size_t node, uint32_t part, const struc
 
 static void hear(struct fed_coordinator *c, size_t node, const struct fed_incoming *in) {
     static struct fed_message message;
-    if (in->head.n == 0) {
-        return; /* a probe: the route speaks for itself with its first message */
-    }
     int rc = fed_message_decode(&message, in->head.bytes, in->head.n);
     if (rc != FED_OK) {
         enum fed_refusal refusal = rc == FED_EPEER ? FED_REFUSAL_PROTOCOL : FED_REFUSAL_MALFORMED;
@@ -218,45 +216,27 @@ static void hear(struct fed_coordinator *c, size_t node, const struct fed_incomi
     }
 }
 
-/* Over the limit: dropped, and told so now and then. */
-static void hear_within_limits(struct fed_coordinator *c, size_t node, const struct fed_incoming *in) {
-    if (fed_meter_take(c, node, FED_LANE_CONTROL, in->head.n + in->body.n)) {
-        hear(c, node, in);
-    } else if (fed_meter_answer(c, node)) {
-        fed_say_refused(c, &in->from, &(struct fed_msg_refused){.code = FED_REFUSAL_BUSY, .retry_after_ms = BUSY_MS});
-    }
-}
-
-/* Whoever it is came in while its key was on the roster. */
-static void hear_nobody(struct fed_coordinator *c, const struct fed_incoming *in) {
-    if (!fed_meter_take(c, FED_STRANGER, FED_LANE_CONTROL, in->head.n + in->body.n)) {
-        return;
-    }
-    char why[FED_USER_MAX + 64];
-    snprintf(why, sizeof why, "%s was on the roster and is not any more (or not now)", in->user);
-    fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_NOT_ENROLLED, why);
-    fed_say_refused(c, &in->from, &(struct fed_msg_refused){.code = FED_REFUSAL_NOT_ENROLLED});
-}
-
 void fed_control_receive(struct fed_coordinator *c) {
-    uint64_t now = fed_clock_ms();
-    for (int i = 0; i < 256 && now >= fed_meter_paused_until(c, FED_LANE_CONTROL); i++) { /* then the other lane's turn */
+    for (int i = 0; i < 256; i++) { /* then let the other lane have its turn */
         struct fed_incoming in = {0};
         int rc = fed_lane_recv(&in, c->control);
         if (rc == FED_EAGAIN) {
             return;
         }
         if (rc != FED_OK) {
-            if (fed_meter_take(c, FED_STRANGER, FED_LANE_CONTROL, 0)) {
-                fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_MALFORMED, "frames that are not a message");
-            }
+            fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_MALFORMED, "frames that are not a message");
             continue;
         }
         size_t node;
-        if (fed_nodes_find_user(&node, &c->nodes, in.user, wall_seconds()) != FED_OK) {
-            hear_nobody(c, &in);
+        if (in.head.n == 0) {
+            /* a probe: the route speaks for itself with its first message */
+        } else if (fed_nodes_find_user(&node, &c->nodes, in.user, wall_seconds()) != FED_OK) {
+            char why[FED_USER_MAX + 64];
+            snprintf(why, sizeof why, "%s was on the roster and is not any more (or not now)", in.user);
+            fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_NOT_ENROLLED, why);
+            fed_say_refused(c, &in.from, &(struct fed_msg_refused){.code = FED_REFUSAL_NOT_ENROLLED});
         } else {
-            hear_within_limits(c, node, &in);
+            hear(c, node, &in);
         }
         fed_frame_release(&in.head);
         fed_frame_release(&in.body);

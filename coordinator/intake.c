@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "common/base/pool.h"
+#include "common/numeric/norm.h"
 #include "common/seal/seal.h"
 
 #define SLOT_WINDOW 8 /* half of what a lane queues: a sender sees its room only some time after it was made */
 _Static_assert(SLOT_WINDOW *FED_INTAKE_SLOTS <= FED_INTAKE_WINDOW, "the slots share one window");
+_Static_assert(FED_NORM_BLOCK * sizeof(float) == FED_CHUNK_BYTES, "a norm is taken chunk by chunk");
 #define OPEN_TRIES 2  /* a chunk that does not open is asked for once more */
 #define STALLS_MOST 2 /* a slot in which nothing moves is then given to an offer that waits */
 
@@ -31,12 +33,16 @@ struct offer {
 struct slot {
     enum slot_phase phase;
     struct offer *offer; /* owned */
-    struct fed_update_header header;
+    struct fed_update_limits limits;
+    struct fed_update_header
+        header;               /* of a single update: its weight as it counts, and from WAITING on its norm as computed */
     struct fed_seal_key *key; /* owned */
     uint8_t *bytes;           /* chunk i at i * (FED_CHUNK_BYTES + FED_TAG_BYTES); memory, or the spool file mapped */
     size_t capacity;
     bool spooled;
     uint8_t *chunks, *tries; /* (n_chunks): enum chunk_state, failed openings */
+    double *squares;         /* (n_chunks) of a single update: what each chunk adds to the square of its norm */
+    float scale;             /* of a single update: 1, or less where it is clipped */
     uint64_t first_missing, n_in_flight, n_opened;
     unsigned n_jobs; /* pool jobs that look at this slot */
     uint64_t moved_ms;
@@ -58,6 +64,7 @@ struct intake_job {
     enum fed_refusal refusal; /* out: OPEN */
     size_t bad;               /* out: index of the bad parameter */
     double value;             /* out */
+    double squares;           /* out: OPEN of a single update */
 };
 
 struct fed_intake {
@@ -105,12 +112,14 @@ static void open_and_check(struct fed_job *base) {
         return;
     }
     size_t bad = 0;
-    job->refusal = fed_admit_values(&bad, job->intake->config.fixed, header, plain, n);
+    job->refusal = fed_admit_values(&bad, job->intake->config.fixed, &job->slot->limits, header, plain, n);
+    bool single = header->encoding == FED_ENCODING_F32;
     if (job->refusal != FED_REFUSAL_NONE) {
-        bool single = header->encoding == FED_ENCODING_F32;
         job->bad = (size_t)job->index * (FED_CHUNK_BYTES / (single ? sizeof(float) : sizeof(int64_t))) + bad;
         job->value =
             single ? (double)((const float *)(const void *)plain)[bad] : (double)((const int64_t *)(const void *)plain)[bad];
+    } else if (single) {
+        job->squares = fed_norm_squares((const float *)(const void *)plain, n / sizeof(float));
     }
 }
 
@@ -127,7 +136,7 @@ static void add_chunks(struct fed_job *base) {
         size_t n = chunk_bytes(job->slot, i);
         if (header->encoding == FED_ENCODING_F32) {
             fed_aggregate_add(aggregate, (const float *)(const void *)plain, (size_t)i * (FED_CHUNK_BYTES / sizeof(float)),
-                              n / sizeof(float), header->weights[0]);
+                              n / sizeof(float), header->weights[0], job->slot->scale);
         } else {
             fed_aggregate_add_sum(aggregate, (const int64_t *)(const void *)plain,
                                   (size_t)i * (FED_CHUNK_BYTES / sizeof(int64_t)), n / sizeof(int64_t));
@@ -188,6 +197,7 @@ static void free_slot(struct slot *slot) {
     fed_seal_key_free(slot->key);
     free(slot->chunks);
     free(slot->tries);
+    free(slot->squares);
     if (slot->spooled) {
         release_bytes(slot);
     }
@@ -217,13 +227,25 @@ static unsigned slot_limit(const struct fed_intake *intake, uint64_t n_bytes) {
     return fit < 1 ? 1 : fit > FED_INTAKE_SLOTS ? FED_INTAKE_SLOTS : (unsigned)fit;
 }
 
+/* What the client counts; in a sum its node has done the same. */
+static void cap_weight(struct fed_update_header *header, const struct fed_update_limits *limits) {
+    if (header->encoding == FED_ENCODING_F32 && limits->weight_cap > 0 && header->weights[0] > limits->weight_cap) {
+        header->weights[0] = limits->weight_cap;
+    }
+}
+
 static int fill_slot(struct fed_intake *intake, struct slot *slot, struct offer *offer) {
     int rc = fed_update_header_decode(&slot->header, offer->header, offer->n_header);
     assert(rc == FED_OK); /* it was decoded when it was let in */
     slot->offer = offer;
     slot->chunks = calloc(slot->header.n_chunks, 1);
-    slot->tries = slot->chunks != NULL ? calloc(slot->header.n_chunks, 1) : NULL;
-    rc = slot->tries != NULL ? reserve_bytes(slot, &intake->config) : FED_ENOMEM;
+    slot->tries = calloc(slot->header.n_chunks, 1);
+    slot->squares = calloc(slot->header.n_chunks, sizeof *slot->squares);
+    slot->scale = 1;
+    slot->limits = intake->attempt->limits;
+    cap_weight(&slot->header, &slot->limits);
+    rc = slot->chunks != NULL && slot->tries != NULL && slot->squares != NULL ? reserve_bytes(slot, &intake->config)
+                                                                              : FED_ENOMEM;
     if (rc == FED_OK) {
         rc = fed_seal_update_key_coordinator(&slot->key, intake->attempt->r, offer->e_pk, offer->node_pk,
                                              intake->attempt->terms_digest, offer->header, offer->n_header);
@@ -417,6 +439,25 @@ int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint
 
 /* -- finished jobs ------------------------------------------------------------------------------------------------------ */
 
+/* Every value is known now, and so is the norm of a single update; one that was stated does not matter. */
+static void slot_opened(struct fed_intake *intake, struct slot *slot) {
+    const struct fed_update_limits *limits = &slot->limits;
+    struct fed_update_header *header = &slot->header;
+    slot->phase = SLOT_WAITING;
+    if (header->encoding == FED_ENCODING_I64) {
+        return;
+    }
+    header->has_norms = true;
+    header->norms[0] = fed_norm_of_squares(slot->squares, header->n_chunks);
+    slot->scale = fed_norm_clip_scale(header->norms[0], limits->clip);
+    enum fed_refusal refusal = fed_admit_norm(limits, header->norms[0]);
+    if (refusal != FED_REFUSAL_NONE) {
+        struct fed_error why;
+        fed_admit_describe_norm(&why, limits, header->norms[0]);
+        refuse_slot(intake, slot, refusal, why.text);
+    }
+}
+
 static void chunk_opened(struct fed_intake *intake, struct intake_job *job) {
     struct slot *slot = job->slot;
     slot->n_in_flight--;
@@ -431,13 +472,15 @@ static void chunk_opened(struct fed_intake *intake, struct intake_job *job) {
     }
     if (job->refusal != FED_REFUSAL_NONE) {
         struct fed_error why;
-        fed_admit_describe(&why, job->refusal, intake->config.model, intake->config.fixed, job->bad, job->value);
+        fed_admit_describe(&why, job->refusal, intake->config.model, intake->config.fixed, &slot->limits, job->bad,
+                           job->value);
         refuse_slot(intake, slot, job->refusal, why.text);
         return;
     }
     slot->chunks[job->index] = CHUNK_OPENED;
+    slot->squares[job->index] = job->squares;
     if (++slot->n_opened == slot->header.n_chunks) {
-        slot->phase = SLOT_WAITING;
+        slot_opened(intake, slot);
     }
 }
 

@@ -36,6 +36,17 @@ void fed_say_refused(struct fed_coordinator *c, const struct fed_route *route, c
     (void)rc;
 }
 
+/* Codes that came with minor 1, for a node that does not know them. */
+static enum fed_refusal in_words_of(uint32_t minor, enum fed_refusal code) {
+    return minor == 0 && code == FED_REFUSAL_NORM ? FED_REFUSAL_DELTA_CAP : code;
+}
+
+void fed_say_refused_to_node(struct fed_coordinator *c, size_t node, const struct fed_msg_refused *refused) {
+    struct fed_msg_refused known = *refused;
+    known.code = in_words_of(c->nodes.nodes[node].minor, refused->code);
+    fed_say_refused(c, &c->nodes.nodes[node].control, &known);
+}
+
 void fed_say_welcome(struct fed_coordinator *c, size_t node) {
     static struct fed_message message;
     memset(&message, 0, sizeof message);
@@ -82,9 +93,9 @@ static void say_round(struct fed_coordinator *c, const struct fed_assignment *pa
     fed_seal_key_export(round->model_key, c->attempt.model_key);
     memcpy(round->handle, node->pass.handle, sizeof round->handle);
     memcpy(round->capability, node->pass.capability, sizeof round->capability);
+    round->limits = c->attempt.limits;
     round->deadline_ms = c->attempt_end_ms > now ? c->attempt_end_ms - now : 1;
     round->n_clients = (uint32_t)part->n_clients;
-    fed_meter_asked(c, part->node, part->part, part->n_clients);
     memcpy(round->clients, part->clients, part->n_clients * sizeof *part->clients);
     if (!send_to_node(c, part->node, &message)) {
         node->missed = true;

@@ -42,7 +42,7 @@ static bool status_ok(const struct fed_msg_status *status) {
 }
 
 static bool decline_ok(const struct fed_msg_decline *decline) {
-    return decline->reason >= FED_DECLINE_MODEL_TOO_LARGE && decline->reason <= FED_DECLINE_FAILED &&
+    return decline->reason >= FED_DECLINE_MODEL_TOO_LARGE && decline->reason <= FED_DECLINE_NORM &&
            decline->n_clients <= FED_CLIENTS_MAX;
 }
 
@@ -58,9 +58,12 @@ static bool terms_ok(const struct fed_terms *terms) {
            isfinite(terms->learning_rate) && terms->learning_rate > 0;
 }
 
+static bool limit_ok(double limit) { return isfinite(limit) && limit >= 0; }
+
 static bool round_ok(const struct fed_msg_round *round) {
     return terms_ok(&round->terms) && encoding_ok(round->encoding) && round->file_bytes >= 1 &&
-           round->file_bytes <= FED_OBJECT_MAX && round->n_clients <= FED_CLIENTS_MAX;
+           round->file_bytes <= FED_OBJECT_MAX && round->n_clients <= FED_CLIENTS_MAX &&
+           limit_ok(round->limits.norm_ceiling) && limit_ok(round->limits.clip);
 }
 
 static bool refused_ok(const struct fed_msg_refused *refused) {
@@ -94,6 +97,11 @@ bool fed_bounds_header(const struct fed_update_header *header) {
     }
     for (uint32_t i = 1; i < header->n_clients; i++) {
         if (header->clients[i - 1] >= header->clients[i]) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; header->has_norms && i < header->n_clients; i++) {
+        if (!limit_ok(header->norms[i])) {
             return false;
         }
     }

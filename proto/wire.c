@@ -15,8 +15,8 @@
 /* Enums cross by value. */
 _Static_assert((int)FED_PHASE_UPLOAD == FEDAVG__PHASE__PHASE_UPLOAD, "phases");
 _Static_assert((int)FED_ENCODING_I64 == FEDAVG__ENCODING__ENCODING_I64, "encodings");
-_Static_assert((int)FED_DECLINE_FAILED == FEDAVG__DECLINE_REASON__DECLINE_FAILED, "reasons to decline");
-_Static_assert((int)FED_REFUSAL_RATE == FEDAVG__REFUSAL__REFUSED_RATE, "refusals");
+_Static_assert((int)FED_DECLINE_NORM == FEDAVG__DECLINE_REASON__DECLINE_NORM, "reasons to decline");
+_Static_assert((int)FED_REFUSAL_NORM == FEDAVG__REFUSAL__REFUSED_NORM, "refusals");
 _Static_assert((int)FED_OBJECT_UPDATE == FEDAVG__OBJECT_KIND__OBJECT_UPDATE, "objects");
 
 /* ---- the counting allocator ---- */
@@ -98,6 +98,18 @@ static uint32_t float_bits(float value) {
 
 static float float_of(uint32_t bits) {
     float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint64_t double_bits(double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static double double_of(uint64_t bits) {
+    double value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
@@ -301,6 +313,9 @@ static void give_round(Fedavg__Round *out, const struct fed_msg_round *in, struc
     out->capability = give(in->capability, sizeof in->capability);
     out->deadline_ms = in->deadline_ms;
     out->clients = give_ids(scratch->clients, in->clients, in->n_clients);
+    out->norm_ceiling = in->limits.norm_ceiling;
+    out->clip = in->limits.clip;
+    out->weight_cap = in->limits.weight_cap;
 }
 
 static bool take_round(struct fed_msg_round *out, const Fedavg__Round *in) {
@@ -317,6 +332,8 @@ static bool take_round(struct fed_msg_round *out, const Fedavg__Round *in) {
     out->encoding = (enum fed_encoding)in->encoding;
     out->file_bytes = in->file_bytes;
     out->deadline_ms = in->deadline_ms;
+    out->limits =
+        (struct fed_update_limits){.norm_ceiling = in->norm_ceiling, .clip = in->clip, .weight_cap = in->weight_cap};
     return take(out->terms.model_digest, sizeof out->terms.model_digest, &in->model_digest) &&
            take(out->terms.r_pk, sizeof out->terms.r_pk, &in->r_pk) &&
            take(out->model_key, sizeof out->model_key, &in->model_key) &&
@@ -493,10 +510,12 @@ int fed_message_decode(struct fed_message *out, const uint8_t *bytes, size_t n_b
 
 int fed_update_header_encode(uint8_t out[FED_HEADER_MAX], size_t *n_out, const struct fed_update_header *header) {
     assert(fed_bounds_header(header));
-    uint8_t clients[8 * FED_CLIENTS_MAX], weights[4 * FED_CLIENTS_MAX], losses[4 * FED_CLIENTS_MAX];
+    uint8_t clients[8 * FED_CLIENTS_MAX], weights[4 * FED_CLIENTS_MAX], losses[4 * FED_CLIENTS_MAX],
+        norms[8 * FED_CLIENTS_MAX];
     for (size_t i = 0; i < header->n_clients; i++) {
         store_le(weights + 4 * i, header->weights[i], 4);
         store_le(losses + 4 * i, float_bits(header->losses[i]), 4);
+        store_le(norms + 8 * i, double_bits(header->norms[i]), 8);
     }
     Fedavg__UpdateHeader message = FEDAVG__UPDATE_HEADER__INIT;
     message.suite = header->suite;
@@ -507,6 +526,7 @@ int fed_update_header_encode(uint8_t out[FED_HEADER_MAX], size_t *n_out, const s
     message.clients = give_ids(clients, header->clients, header->n_clients);
     message.weights = give(weights, 4 * (size_t)header->n_clients);
     message.losses = give(losses, 4 * (size_t)header->n_clients);
+    message.norms = give(norms, header->has_norms ? 8 * (size_t)header->n_clients : 0);
     assert(fedavg__update_header__get_packed_size(&message) <= FED_HEADER_MAX);
     *n_out = fedavg__update_header__pack(&message, out);
     return 0;
@@ -519,12 +539,17 @@ static bool take_header(struct fed_update_header *out, const Fedavg__UpdateHeade
     out->n_chunks = in->n_chunks;
     out->train_seconds = in->train_seconds;
     if (!take_ids(out->clients, &out->n_clients, &in->clients) || in->weights.len != 4 * (size_t)out->n_clients ||
-        in->losses.len != 4 * (size_t)out->n_clients) {
+        in->losses.len != 4 * (size_t)out->n_clients ||
+        (in->norms.len != 0 && in->norms.len != 8 * (size_t)out->n_clients)) {
         return false;
     }
     for (size_t i = 0; i < out->n_clients; i++) {
         out->weights[i] = (uint32_t)load_le(in->weights.data + 4 * i, 4);
         out->losses[i] = float_of((uint32_t)load_le(in->losses.data + 4 * i, 4));
+    }
+    out->has_norms = in->norms.len != 0;
+    for (size_t i = 0; out->has_norms && i < out->n_clients; i++) {
+        out->norms[i] = double_of(load_le(in->norms.data + 8 * i, 8));
     }
     return true;
 }
@@ -681,7 +706,6 @@ const char *fed_refusal_name(enum fed_refusal refusal) {
         [FED_REFUSAL_LATE] = "late",
         [FED_REFUSAL_BUSY] = "busy",
         [FED_REFUSAL_NORM] = "norm",
-        [FED_REFUSAL_RATE] = "rate",
     };
     assert((unsigned)refusal < FED_REFUSAL_COUNT);
     return names[refusal];

@@ -13,7 +13,7 @@
 #include "common/base/status.h"
 
 #define FED_PROTOCOL_MAJOR 1u
-#define FED_PROTOCOL_MINOR 0u
+#define FED_PROTOCOL_MINOR 1u
 #define FED_CONTROL_MAX ((size_t)64 * 1024) /* a control message */
 #define FED_BULK_HEAD_MAX ((size_t)256)     /* the head frame of a bulk message */
 #define FED_WORKERS_MAX 1024u
@@ -68,6 +68,7 @@ enum fed_decline_reason {
     FED_DECLINE_MATH,                /* cannot do the run's kernel family */
     FED_DECLINE_STOPPING,            /* the owner stops the node */
     FED_DECLINE_FAILED,              /* training failed; the node's log says why */
+    FED_DECLINE_NORM,                /* the update's norm is over the round's ceiling: not for a sum */
 };
 struct fed_msg_decline {
     uint64_t round;
@@ -91,6 +92,8 @@ struct fed_update_header {
     uint64_t clients[FED_CLIENTS_MAX]; /* strictly ascending */
     uint32_t weights[FED_CLIENTS_MAX]; /* n_k */
     float losses[FED_CLIENTS_MAX];     /* mean training loss, informative: may be infinite or NaN */
+    bool has_norms;                    /* peers of minor 0 do not state them */
+    double norms[FED_CLIENTS_MAX];     /* ||delta_k||, finite and >= 0, of the update as it was trained */
 };
 #define FED_HEADER_MAX ((size_t)40 * 1024)
 
@@ -127,6 +130,14 @@ struct fed_terms {
 /* BLAKE2b-256 of "fedavg/terms/1" || fields in the order above, little-endian, without padding. */
 void fed_terms_digest(uint8_t out[32], const struct fed_terms *terms);
 
+/* What an update of a round is held against besides the task's caps: judged from committed rounds, so the same in every
+ * attempt. 0 = none, each. */
+struct fed_update_limits {
+    double norm_ceiling; /* an update whose norm is larger is refused */
+    double clip;         /* an update whose norm is larger is scaled down to it before it is added */
+    uint32_t weight_cap; /* a client counts min(n_k, weight_cap) */
+};
+
 struct fed_msg_round {
     struct fed_terms terms; /* run_id and task_digest are not sent: both sides know them from WELCOME */
     uint32_t part;          /* number of a group of clients of this node; its list only grows until it is closed */
@@ -136,6 +147,7 @@ struct fed_msg_round {
     uint8_t model_key[32];              /* K_r */
     uint8_t handle[16], capability[16]; /* user and password of the bulk lane, as hex */
     uint64_t deadline_ms;               /* remaining; 0 = none */
+    struct fed_update_limits limits;
     uint32_t n_clients;
     uint64_t clients[FED_CLIENTS_MAX]; /* strictly ascending is not required: order of training */
 };
@@ -170,7 +182,6 @@ enum fed_refusal {
     FED_REFUSAL_LATE = 20,      /* the attempt has what it needs */
     FED_REFUSAL_BUSY = 21,      /* no room now: retry after */
     FED_REFUSAL_NORM = 22,      /* the update's norm is over the round's ceiling */
-    FED_REFUSAL_RATE = 23,      /* more than its limits allow; said as BUSY, counted as this */
     FED_REFUSAL_COUNT
 };
 const char *fed_refusal_name(enum fed_refusal refusal); /* "weight_cap": stable, for counters and the store */

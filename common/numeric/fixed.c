@@ -80,23 +80,26 @@ static inline int64_t bits_of(double value) {
     return bits;
 }
 
-FED_EVERY_ISA static void add_scaled(int64_t *restrict sum, const float *restrict delta, size_t n, double scale) {
+FED_EVERY_ISA static void add_scaled(int64_t *restrict sum, const float *restrict delta, size_t n, float scale,
+                                     double quanta) {
     for (size_t i = 0; i < n; i++) {
-        double y = (double)delta[i] * scale + MAGIC;
+        float scaled = delta[i] * scale;
+        double y = (double)scaled * quanta + MAGIC;
         sum[i] += bits_of(y) - bits_of(MAGIC);
     }
 }
 
-void fed_fixed_add(const struct fed_fixed *fixed, int64_t *sum, const float *delta, size_t n, uint64_t weight) {
-    assert(weight >= 1 && weight <= fixed->max_weight);
-    add_scaled(sum, delta, n, ldexp((double)weight, fixed->exponent));
+void fed_fixed_add(const struct fed_fixed *fixed, int64_t *sum, const float *delta, size_t n, uint64_t weight, float scale) {
+    assert(weight >= 1 && weight <= fixed->max_weight && scale >= 0 && scale <= 1);
+    add_scaled(sum, delta, n, scale, ldexp((double)weight, fixed->exponent));
 }
 
-/* The largest honest |part|: a client adds at most weight * max_delta * 2^f and half a quantum of its rounding, and there
- * are at most total_weight clients. max_delta * 2^f + 1/2 lies in (2^11, 2^52) and is a multiple of 2^-12: exact. */
-static int64_t sum_bound(const struct fed_fixed *fixed, uint64_t total_weight) {
-    double one = ldexp((double)fixed->max_delta, fixed->exponent) + 0.5;
-    unsigned __int128 bound = (unsigned __int128)(uint64_t)ldexp(one, 12) * total_weight >> 12;
+/* The largest honest |part|: a client adds at most weight * most * 2^f and half a quantum of its rounding, and there are at
+ * most total_weight clients. max_delta * 2^f + 1/2 lies in (2^11, 2^52) and is a multiple of 2^-12: exact; with a smaller
+ * bound the next multiple is taken. */
+static int64_t sum_bound(const struct fed_fixed *fixed, uint64_t total_weight, double most) {
+    double one = ldexp(fmin((double)fixed->max_delta, most), fixed->exponent) + 0.5;
+    unsigned __int128 bound = (unsigned __int128)(uint64_t)ceil(ldexp(one, 12)) * total_weight >> 12;
     return bound > INT64_MAX ? INT64_MAX : (int64_t)bound;
 }
 
@@ -108,8 +111,9 @@ FED_EVERY_ISA static bool any_outside(const int64_t *part, size_t n, int64_t bou
     return outside != 0;
 }
 
-size_t fed_fixed_check_sum(const struct fed_fixed *fixed, const int64_t *part, size_t n, uint64_t total_weight) {
-    int64_t bound = sum_bound(fixed, total_weight);
+size_t fed_fixed_check_sum(const struct fed_fixed *fixed, const int64_t *part, size_t n, uint64_t total_weight,
+                           double most) {
+    int64_t bound = sum_bound(fixed, total_weight, most);
     for (size_t i = 0; i < n; i += BLOCK) {
         size_t end = n - i < BLOCK ? n : i + BLOCK;
         if (any_outside(part + i, end - i, bound)) {

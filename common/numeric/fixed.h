@@ -29,12 +29,13 @@ int fed_fixed_init(struct fed_fixed *out, double max_delta, uint64_t max_weight,
 
 /* Index of the first delta that is not finite or beyond max_delta; n if all are fine. */
 size_t fed_fixed_check(const struct fed_fixed *fixed, const float *delta, size_t n);
-/* sum[i] += round(delta[i] * weight * 2^f), to nearest even. The caller has checked delta and weight. */
-void fed_fixed_add(const struct fed_fixed *fixed, int64_t *sum, const float *delta, size_t n, uint64_t weight);
+/* sum[i] += round(delta[i] * scale * weight * 2^f), to nearest even; the product delta * scale is rounded to float32 first.
+ * scale: 1 for an update as it is, less for one that is clipped. The caller has checked delta and weight. */
+void fed_fixed_add(const struct fed_fixed *fixed, int64_t *sum, const float *delta, size_t n, uint64_t weight, float scale);
 
-/* Index of the first entry with |part[i]| > total_weight * (max_delta * 2^f + 1/2); n if all are fine. The half is the
- * rounding of each client's term: without it an honest sum of updates that stand at the cap could be refused. */
-size_t fed_fixed_check_sum(const struct fed_fixed *fixed, const int64_t *part, size_t n, uint64_t total_weight);
+/* Index of the first entry with |part[i]| > total_weight * (min(max_delta, most) * 2^f + 1/2); n if all are fine. The half
+ * is the rounding of each client's term: without it an honest sum of updates that stand at the cap could be refused. */
+size_t fed_fixed_check_sum(const struct fed_fixed *fixed, const int64_t *part, size_t n, uint64_t total_weight, double most);
 void fed_fixed_add_sum(int64_t *sum, const int64_t *part, size_t n);
 
 /* The weighted mean: out[i] = sum[i] == 0 ? w[i] : (float)(w[i] + sum[i] / (total_weight * 2^f)), in double, rounded once.

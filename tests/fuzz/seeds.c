@@ -70,6 +70,7 @@ static void write_coordinator_messages(void) {
         .encoding = FED_ENCODING_I64,
         .file_bytes = 797000,
         .deadline_ms = 600000,
+        .limits = {.norm_ceiling = 40.5, .clip = 2.5, .weight_cap = 500},
         .n_clients = 3,
         .clients = {7, 3, 5},
     };
@@ -106,7 +107,9 @@ static size_t write_headers(uint8_t out[FED_HEADER_MAX]) {
                                            .n_clients = 3,
                                            .clients = {3, 5, 7},
                                            .weights = {600, 0, UINT32_MAX},
-                                           .losses = {0.25f, 1, 2}};
+                                           .losses = {0.25f, 1, 2},
+                                           .has_norms = true,
+                                           .norms = {0.5, 0, 1e300}};
     size_t n;
     MUST(fed_update_header_encode(out, &n, &single) == 0);
     write_seed("header", "single", out, n);

@@ -125,7 +125,7 @@ static void add_client(struct replay *r, uint64_t round, uint64_t client, uint64
     }
     fed_partition_rows(&r->partition, (uint32_t)client, r->shard);
     must(r, fed_local_sgd(r->trainer, r->delta, &report, r->params, &r->train, r->shard, weight, &terms, NULL), "training");
-    fed_aggregate_add(&r->aggregate, r->delta, 0, r->model.n_params, weight);
+    fed_aggregate_add(&r->aggregate, r->delta, 0, r->model.n_params, weight, 1);
     fed_aggregate_count(&r->aggregate, weight, 1);
     r->clients++;
 }

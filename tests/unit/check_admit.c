@@ -21,6 +21,7 @@ struct world {
     struct fed_schedule *schedule;
     uint64_t cohort[COHORT];
     uint64_t stranger; /* of the population, not picked */
+    struct fed_update_limits limits;
     struct fed_admit_rules rules;
 };
 
@@ -106,7 +107,7 @@ static struct world *new_world(void) {
     world->terms.round = fed_round_number(world->round);
     world->terms.attempt = fed_round_attempt(world->round);
     world->terms.n_params = PARAMS;
-    world->rules = (struct fed_admit_rules){&world->terms, &world->fixed, world->round, world->schedule};
+    world->rules = (struct fed_admit_rules){&world->terms, &world->fixed, world->round, world->schedule, &world->limits};
     return world;
 }
 
@@ -374,7 +375,8 @@ START_TEST(every_float_is_within_the_cap_or_refused_by_name) {
         float delta[PARAMS] = {0};
         size_t bad = SIZE_MAX;
         delta[places[p]] = row->value;
-        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &try->header, delta, sizeof delta), row->expected);
+        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &world->limits, &try->header, delta, sizeof delta),
+                         row->expected);
         if (row->expected != FED_REFUSAL_NONE) {
             ck_assert_uint_eq(bad, places[p]);
         }
@@ -401,7 +403,8 @@ START_TEST(sums_are_bounded_by_their_weights) {
         int64_t part[PARAMS] = {0};
         size_t bad = SIZE_MAX;
         part[500] = sums[i].value;
-        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &try->header, part, sizeof part), sums[i].expected);
+        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &world->limits, &try->header, part, sizeof part),
+                         sums[i].expected);
         ck_assert(sums[i].expected == FED_REFUSAL_NONE || bad == 500);
     }
     free(try);
@@ -416,16 +419,17 @@ START_TEST(sentence_names_tensor_index_value_and_cap) {
     struct fed_model model;
     struct fed_fixed fixed;
     struct fed_error why;
+    struct fed_update_limits none = {0};
     ck_assert_int_eq(fed_model_preset(&spec, "mnist_2nn"), FED_OK);
     ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
     ck_assert_int_eq(fed_fixed_init(&fixed, 64, 600, 2048, NULL), FED_OK);
-    fed_admit_describe(&why, FED_REFUSAL_DELTA_CAP, &model, &fixed, 17, 65.5);
+    fed_admit_describe(&why, FED_REFUSAL_DELTA_CAP, &model, &fixed, &none, 17, 65.5);
     ck_assert_str_eq(why.text, "fc1.weight[17] is 65.5, but |delta| may be at most 64");
-    fed_admit_describe(&why, FED_REFUSAL_NOT_FINITE, &model, &fixed, 784 * 200 + 3, (double)NAN);
+    fed_admit_describe(&why, FED_REFUSAL_NOT_FINITE, &model, &fixed, &none, 784 * 200 + 3, (double)NAN);
     ck_assert_str_eq(why.text, "fc1.bias[3] is nan, but |delta| may be at most 64");
-    fed_admit_describe(&why, FED_REFUSAL_NOT_FINITE, &model, &fixed, model.n_params - 1, -(double)INFINITY);
+    fed_admit_describe(&why, FED_REFUSAL_NOT_FINITE, &model, &fixed, &none, model.n_params - 1, -(double)INFINITY);
     ck_assert_str_eq(why.text, "out.bias[9] is -inf, but |delta| may be at most 64");
-    fed_admit_describe(&why, FED_REFUSAL_SUM_BOUND, &model, &fixed, 784 * 200, 0x1p40 + 1);
+    fed_admit_describe(&why, FED_REFUSAL_SUM_BOUND, &model, &fixed, &none, 784 * 200, 0x1p40 + 1);
     char expect[200];
     snprintf(expect, sizeof expect,
              "fc1.bias[0] of the partial sum is 1099511627777 quanta of 2^-%d, beyond its weights times 64", fixed.exponent);

@@ -37,7 +37,7 @@ static void fill(void) {
 static void drop(void) { fed_aggregate_fini(&aggregate); }
 
 static void add_whole(int k) {
-    fed_aggregate_add(&aggregate, deltas[k], 0, N, weights[k]);
+    fed_aggregate_add(&aggregate, deltas[k], 0, N, weights[k], 1);
     fed_aggregate_count(&aggregate, weights[k], 1);
 }
 
@@ -79,7 +79,7 @@ START_TEST(mean_ignores_arrival_order_and_pieces) {
             for (size_t first = 0, n; first < N; first += n) {
                 n = 1 + fed_rng_below(&rng, 3000);
                 n = n < N - first ? n : N - first;
-                fed_aggregate_add(&aggregate, deltas[order[k]] + first, first, n, weights[order[k]]);
+                fed_aggregate_add(&aggregate, deltas[order[k]] + first, first, n, weights[order[k]], 1);
             }
             fed_aggregate_count(&aggregate, weights[order[k]], 1);
         }
@@ -101,11 +101,11 @@ START_TEST(partial_sums_of_nodes_give_the_same_mean) {
         if (k < 4) {
             add_whole(k);
         } else {
-            fed_aggregate_add(&node, deltas[k], 0, N, weights[k]);
+            fed_aggregate_add(&node, deltas[k], 0, N, weights[k], 1);
             fed_aggregate_count(&node, weights[k], 1);
         }
     }
-    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, node.sum, N, node.total_weight), N);
+    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, node.sum, N, node.total_weight, INFINITY), N);
     fed_aggregate_add_sum(&aggregate, node.sum, 0, 5000);
     fed_aggregate_add_sum(&aggregate, node.sum + 5000, 5000, N - 5000);
     fed_aggregate_count(&aggregate, node.total_weight, node.n_updates);
@@ -119,7 +119,7 @@ END_TEST
 static void *add_half(void *arg) {
     size_t first = arg == NULL ? 0 : N / 2, n = arg == NULL ? N / 2 : N - N / 2;
     for (int k = 0; k < CLIENTS; k++) {
-        fed_aggregate_add(&aggregate, deltas[k] + first, first, n, weights[k]);
+        fed_aggregate_add(&aggregate, deltas[k] + first, first, n, weights[k], 1);
     }
     return NULL;
 }
@@ -150,7 +150,7 @@ END_TEST
 START_TEST(nobody_moving_leaves_the_model_as_it_was) {
     static float zero[N], out[N];
     w[7] = -0.0f;
-    fed_aggregate_add(&aggregate, zero, 0, N, 5);
+    fed_aggregate_add(&aggregate, zero, 0, N, 5, 1);
     fed_aggregate_count(&aggregate, 5, 1);
     ck_assert_uint_eq(fed_aggregate_mean(&aggregate, out, w), N);
     ck_assert_mem_eq(out, w, sizeof out);

@@ -94,7 +94,7 @@ static void run(char digests[ROUNDS][FED_DIGEST_HEX], const struct course *cours
         for (uint64_t client = 0; client < CLIENTS; client++) { /* the second weighs twice as much */
             train(delta, w, net, &model, round * CLIENTS + client, &course->sgd);
             ck_assert_uint_eq(fed_fixed_check(&fixed, delta, n), n);
-            fed_fixed_add(&fixed, sum, delta, n, client + 1);
+            fed_fixed_add(&fixed, sum, delta, n, client + 1, 1);
         }
         ck_assert_uint_eq(fed_fixed_commit(&fixed, w, w, sum, n, CLIENTS * (CLIENTS + 1) / 2), n);
         fed_model_digest(digest, &model, w);

@@ -133,7 +133,7 @@ START_TEST(every_term_is_the_exactly_rounded_one) {
             delta[1] = -fixed.max_delta;
             delta[2] = -0.0f;
             delta[3] = FLT_TRUE_MIN;
-            fed_fixed_add(&fixed, sum, delta, N, weights[k]);
+            fed_fixed_add(&fixed, sum, delta, N, weights[k], 1);
             for (size_t i = 0; i < N; i++) {
                 ck_assert_int_eq(sum[i] - (int64_t)i, exact_term(delta[i], weights[k], fixed.exponent));
             }
@@ -148,7 +148,7 @@ START_TEST(halves_go_to_the_even_neighbour) {
     float delta[] = {0.5f * quantum, 1.5f * quantum, 2.5f * quantum, -0.5f * quantum, -1.5f * quantum, -2.5f * quantum};
     static const int64_t expected[] = {0, 2, 2, 0, -2, -2};
     int64_t sum[6] = {0};
-    fed_fixed_add(&fixed, sum, delta, 6, 1);
+    fed_fixed_add(&fixed, sum, delta, 6, 1, 1);
     ck_assert_mem_eq(sum, expected, sizeof sum);
 }
 END_TEST
@@ -157,7 +157,7 @@ START_TEST(most_updates_at_the_caps_stay_inside_int64) {
     for (size_t t = 0; t < sizeof table / sizeof *table; t++) {
         struct fed_fixed fixed = fixed_of(table[t].max_delta, table[t].max_weight, table[t].max_updates);
         int64_t term = 0;
-        fed_fixed_add(&fixed, &term, &fixed.max_delta, 1, fixed.max_weight);
+        fed_fixed_add(&fixed, &term, &fixed.max_delta, 1, fixed.max_weight, 1);
         __int128 most = (__int128)term * (__int128)fixed.max_updates;
         ck_assert(most > 0 && most <= (__int128)1 << 62);
     }
@@ -178,7 +178,7 @@ START_TEST(sum_ignores_order_and_grouping) {
         for (size_t i = 0; i < N; i++) {
             deltas[k][i] = any_float(&rng, 64);
         }
-        fed_fixed_add(&fixed, sum, deltas[k], N, weights[k]);
+        fed_fixed_add(&fixed, sum, deltas[k], N, weights[k], 1);
     }
     for (int round = 0; round < 20; round++) {
         memset(other, 0, sizeof other);
@@ -187,7 +187,7 @@ START_TEST(sum_ignores_order_and_grouping) {
             uint32_t group = 1 + fed_rng_below(&rng, CLIENTS - k);
             memset(part, 0, sizeof part);
             for (uint32_t end = k + group; k < end; k++) {
-                fed_fixed_add(&fixed, part, deltas[order[k]], N, weights[order[k]]);
+                fed_fixed_add(&fixed, part, deltas[order[k]], N, weights[order[k]], 1);
             }
             fed_fixed_add_sum(other, part, N);
         }
@@ -228,18 +228,18 @@ START_TEST(honest_sums_pass_their_bound_and_a_quantum_more_does_not) {
         int64_t part[3] = {0};
         const float delta[3] = {fixed.max_delta, -fixed.max_delta, 0};
         for (int k = 0; k < CLIENTS; k++) {
-            fed_fixed_add(&fixed, part, delta, 3, 1); /* the lightest clients round the most */
+            fed_fixed_add(&fixed, part, delta, 3, 1, 1); /* the lightest clients round the most */
         }
-        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 3, CLIENTS), 3);
+        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 3, CLIENTS, INFINITY), 3);
         /* floor(7 * (max_delta * 2^f + 1/2)), exact in the 64 bits of long double */
         int64_t bound = (int64_t)floorl(CLIENTS * (ldexpl(fixed.max_delta, fixed.exponent) + 0.5L));
         part[0] = bound;
         part[1] = -bound;
-        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 3, CLIENTS), 3);
+        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 3, CLIENTS, INFINITY), 3);
         part[1] = -bound - 1;
-        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 3, CLIENTS), 1);
+        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 3, CLIENTS, INFINITY), 1);
         part[0] = bound + 1;
-        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 3, CLIENTS), 0);
+        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 3, CLIENTS, INFINITY), 0);
     }
 }
 END_TEST
@@ -249,11 +249,11 @@ START_TEST(extreme_parts_and_weights_do_not_wrap) {
     static int64_t part[N];
     struct fed_fixed fixed = fixed_of(64, 1 << 20, 1000);
     part[N - 1] = INT64_MIN;
-    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, N, 1000 << 20), N - 1);
-    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, N, UINT64_MAX), N - 1);
+    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, N, 1000 << 20, INFINITY), N - 1);
+    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, N, UINT64_MAX, INFINITY), N - 1);
     part[N - 1] = INT64_MAX;
-    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, N, 1000 << 20), N - 1);
-    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 0, 1), 0);
+    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, N, 1000 << 20, INFINITY), N - 1);
+    ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 0, 1, INFINITY), 0);
 }
 END_TEST
 
@@ -289,8 +289,8 @@ START_TEST(mean_of_one_to_three_is_the_hand_computed_one) {
     const float w[2] = {10, -1}, a[2] = {1, 4}, b[2] = {2, -8};
     int64_t sum[2] = {0};
     float out[2];
-    fed_fixed_add(&fixed, sum, a, 2, 1);
-    fed_fixed_add(&fixed, sum, b, 2, 3);
+    fed_fixed_add(&fixed, sum, a, 2, 1, 1);
+    fed_fixed_add(&fixed, sum, b, 2, 3, 1);
     ck_assert_uint_eq(fed_fixed_commit(&fixed, out, w, sum, 2, 4), 2);
     ck_assert(out[0] == 11.75f && out[1] == -6.0f);
 }
@@ -302,7 +302,7 @@ START_TEST(commit_names_the_first_result_that_is_not_finite) {
     static int64_t sum[N];
     struct fed_fixed fixed = fixed_of(0x1p20, 1, 1);
     int64_t most = 0;
-    fed_fixed_add(&fixed, &most, &fixed.max_delta, 1, 1);
+    fed_fixed_add(&fixed, &most, &fixed.max_delta, 1, 1, 1);
     w[1030] = FLT_MAX;
     sum[1030] = most; /* a millionth of an ulp: still finite */
     ck_assert_uint_eq(fed_fixed_commit(&fixed, out, w, sum, N, 1), N);

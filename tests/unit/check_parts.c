@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/parts.h"
+#include "common/numeric/norm.h"
 
 enum { N = 70001 }; /* two chunks of f32, three of i64 */
 
@@ -75,12 +76,15 @@ static struct fed_part *take(uint32_t id, enum fed_encoding encoding, bool close
     return part;
 }
 
+static struct fed_update_limits limits;
+
 static int join(uint64_t client, size_t k, uint64_t examples, size_t *n) {
     struct fed_host_update update = {.client = client,
                                      .delta = delta[k],
+                                     .norm = fed_norm(delta[k], N),
                                      .report = {.n_examples = examples, .mean_loss = 0.5 * (double)client},
                                      .seconds = 1.5};
-    return fed_parts_join(n, list, &fixed, N, &update);
+    return fed_parts_join(n, list, &fixed, &limits, N, &update);
 }
 
 static void join_one(uint64_t client, size_t k, uint64_t examples) {

@@ -511,7 +511,7 @@ static void fetch_and_open(const struct attempt *a, const struct fed_message *of
         for (size_t i = 0; i < n; i++) {
             delta[i] = delta_of(clients[k], i);
         }
-        fed_fixed_add(&w.fixed, expected, delta, n, 10 * clients[k]);
+        fed_fixed_add(&w.fixed, expected, delta, n, 10 * clients[k], 1);
     }
     fetch(a, offer->part, header->n_chunks);
     ck_assert_int_eq(open_chunks(plain, a, offer, header->n_chunks), FED_OK);

@@ -286,7 +286,7 @@ static double run_round(struct trial *t, const struct cohort *cohort) {
         loss += train_client(t, k);
         seen += (size_t)t->plan->epochs * n_examples;
         ck_assert_uint_eq(fed_fixed_check(&t->fixed, t->delta, n_params), n_params);
-        fed_aggregate_add(&t->aggregate, t->delta, 0, n_params, n_examples);
+        fed_aggregate_add(&t->aggregate, t->delta, 0, n_params, n_examples, 1);
         fed_aggregate_count(&t->aggregate, n_examples, 1);
     }
     ck_assert_uint_eq(fed_aggregate_mean(&t->aggregate, t->params, t->params), n_params);
