@@ -100,6 +100,11 @@ static void hear_refused(struct fed_session *s, const struct fed_msg_refused *re
             fed_session_say_hello(s);
             return;
         }
+        if (refused->code == FED_REFUSAL_BUSY &&
+            refused->retry_after_ms > 0) { /* not now; what we say is said again anyway */
+            s->said_ms = s->state == FED_SESSION_GREETING ? fed_clock_ms() + refused->retry_after_ms : s->said_ms;
+            return;
+        }
         fed_session_node_refused(s, refused->code);
         return;
     }

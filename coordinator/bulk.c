@@ -1,12 +1,12 @@
 /* The bulk lane: sealed model chunks out, sealed update chunks in. Whoever speaks here has shown a pass that still holds;
  * nothing said here can do more than fail to open. */
-#include <string.h>
-
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"
 
 #define SERVE_AT_ONCE 8 /* chunks handed to one node before the next has its turn */
+#define OWED_MOST (4 * FED_INTAKE_WINDOW)
+#define FREE_COPIES 2 /* of the model, for each node in each attempt: more count against its limit */
 
 static int send_head(struct fed_coordinator *c, const struct fed_route *to, const struct fed_bulk_head *head,
                      struct fed_shared *body, size_t offset, size_t n_body) {
@@ -30,6 +30,9 @@ int fed_bulk_get(void *context, size_t node, uint32_t part, uint64_t first, uint
     if (rc == FED_EGONE) {
         n->has_bulk = false; /* the node opens another one */
     }
+    if (rc == FED_OK) {
+        n->owed = n->owed + count < OWED_MOST ? n->owed + count : OWED_MOST;
+    }
     return rc;
 }
 
@@ -40,8 +43,7 @@ void fed_bulk_broken(void *context, size_t node, uint32_t part) {
     struct fed_node *n = &c->nodes.nodes[node];
     FED_WARN("bulk", "chunk does not open, the connection is given up", FED_STR("node", fed_nodes_name(&c->nodes, node)),
              FED_U64("part", part));
-    n->has_bulk = n->has_pass = false;
-    explicit_bzero(&n->pass, sizeof n->pass);
+    fed_nodes_take_pass(&c->nodes, node);
     if (c->collecting && n->online) {
         fed_say_round_again(c, node);
     }
@@ -92,12 +94,18 @@ static bool of_this_attempt(const struct fed_coordinator *c, const struct fed_ob
     return c->collecting && what->round == c->attempt.terms.round && what->attempt == c->attempt.terms.attempt;
 }
 
-static void hear_get(struct fed_coordinator *c, struct fed_node *node, const struct fed_bulk_head *head) {
+static void hear_get(struct fed_coordinator *c, size_t index, const struct fed_bulk_head *head) {
+    struct fed_node *node = &c->nodes.nodes[index];
     uint64_t n_chunks = fed_chunk_count(c->attempt.file_bytes);
     if (head->what.kind != FED_OBJECT_MODEL || head->first >= n_chunks) {
         return;
     }
     uint64_t end = head->count < n_chunks - head->first ? head->first + head->count : n_chunks;
+    node->down_asked += end - head->first;
+    if (node->down_asked > FREE_COPIES * n_chunks &&
+        !fed_meter_take(c, index, FED_LANE_BULK, (size_t)(end - head->first) * FED_CHUNK_BYTES)) {
+        return;
+    }
     if (head->first == node->down_end && node->down_next < node->down_end) {
         node->down_end = end; /* the next window, asked for before the last one was through */
     } else {
@@ -119,45 +127,70 @@ static void hear_chunk(struct fed_coordinator *c, size_t node, const struct fed_
     }
 }
 
-static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
-    size_t node;
-    struct fed_bulk_head head;
-    if (fed_nodes_find_handle(&node, &c->nodes, in->user) != FED_OK ||
-        !fed_roster_valid(c->nodes.roster, node, fed_clock_wall_ms() / 1000)) {
-        return; /* its pass was taken back */
+/* Chunks that we asked for, whenever they come, and the model in good measure; hear_get judges the latter. */
+static bool was_asked_for(struct fed_coordinator *c, struct fed_node *node, const struct fed_bulk_head *head) {
+    if (head->kind == FED_BULK_GET) {
+        return of_this_attempt(c, &head->what) && head->what.kind == FED_OBJECT_MODEL;
     }
+    bool asked = node->owed > 0;
+    node->owed -= asked;
+    return asked;
+}
+
+static void hear_message(struct fed_coordinator *c, size_t node, const struct fed_incoming *in,
+                         const struct fed_bulk_head *head) {
     struct fed_node *n = &c->nodes.nodes[node];
-    if (in->head.n == 0) { /* a probe: now the route is known, and what waited for it can go */
-        n->bulk = in->from;
-        n->has_bulk = true;
-        fed_intake_work(c->intake, fed_clock_ms());
-        return;
-    }
-    if (fed_bulk_decode(&head, in->head.bytes, in->head.n) != FED_OK) {
-        fed_tally_refusal(c, node, FED_REFUSAL_MALFORMED, "not a message of the bulk lane");
-        return;
-    }
-    if (!n->online || !of_this_attempt(c, &head.what)) {
+    if (!n->online || !of_this_attempt(c, &head->what)) {
         return; /* late: the attempt has ended, and with it this connection's right to be the node's route */
     }
     n->bulk = in->from;
     n->has_bulk = true;
-    if (head.kind == FED_BULK_GET) {
-        hear_get(c, n, &head);
+    if (head->kind == FED_BULK_GET) {
+        hear_get(c, node, head);
     } else {
-        hear_chunk(c, node, &head, &in->body);
+        hear_chunk(c, node, head, &in->body);
+    }
+}
+
+static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
+    size_t node;
+    struct fed_bulk_head head;
+    size_t bytes = in->head.n + in->body.n;
+    if (fed_nodes_find_handle(&node, &c->nodes, in->user) != FED_OK ||
+        !fed_roster_valid(c->nodes.roster, node, fed_clock_wall_ms() / 1000)) {
+        (void)fed_meter_take(c, FED_STRANGER, FED_LANE_BULK, bytes); /* its pass was taken back: it goes nowhere */
+        return;
+    }
+    struct fed_node *n = &c->nodes.nodes[node];
+    int rc = in->head.n > 0 ? fed_bulk_decode(&head, in->head.bytes, in->head.n) : FED_OK;
+    bool asked_for = in->head.n > 0 && rc == FED_OK && was_asked_for(c, n, &head);
+    if (!asked_for && !fed_meter_take(c, node, FED_LANE_BULK, bytes)) {
+        return;
+    }
+    if (rc != FED_OK) {
+        fed_tally_refusal(c, node, FED_REFUSAL_MALFORMED, "not a message of the bulk lane");
+    } else if (in->head.n > 0) {
+        hear_message(c, node, in, &head);
+    } else { /* a probe: now the route is known, and what waited for it can go */
+        n->bulk = in->from;
+        n->has_bulk = true;
+        fed_intake_work(c->intake, fed_clock_ms());
     }
 }
 
 void fed_bulk_receive(struct fed_coordinator *c) {
-    for (int i = 0; i < FED_INTAKE_WINDOW; i++) { /* about 5 ms of copying at most, then the control lane again */
+    uint64_t now = fed_clock_ms();
+    for (int i = 0; i < FED_INTAKE_WINDOW && now >= fed_meter_paused_until(c, FED_LANE_BULK); i++) {
+        /* about 5 ms of copying at most, then the control lane again */
         struct fed_incoming in = {0};
         int rc = fed_lane_recv(&in, c->bulk);
         if (rc == FED_EAGAIN) {
             return;
         }
         if (rc != FED_OK) {
-            fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_MALFORMED, "frames that are not a bulk message");
+            if (fed_meter_take(c, FED_STRANGER, FED_LANE_BULK, 0)) {
+                fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_MALFORMED, "frames that are not a bulk message");
+            }
             continue;
         }
         hear(c, &in);

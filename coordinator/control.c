@@ -9,6 +9,8 @@
 #include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"
 
+#define BUSY_MS 1000
+
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
 
 static void hear_hello(struct fed_coordinator *c, size_t node, const struct fed_route *route,
@@ -190,6 +192,9 @@ void fed_control_admitted(void *context, size_t node, uint32_t part, const struc
 
 static void hear(struct fed_coordinator *c, size_t node, const struct fed_incoming *in) {
     static struct fed_message message;
+    if (in->head.n == 0) {
+        return; /* a probe: the route speaks for itself with its first message */
+    }
     int rc = fed_message_decode(&message, in->head.bytes, in->head.n);
     if (rc != FED_OK) {
         enum fed_refusal refusal = rc == FED_EPEER ? FED_REFUSAL_PROTOCOL : FED_REFUSAL_MALFORMED;
@@ -216,27 +221,45 @@ static void hear(struct fed_coordinator *c, size_t node, const struct fed_incomi
     }
 }
 
+/* Over the limit: dropped, and told so now and then. */
+static void hear_within_limits(struct fed_coordinator *c, size_t node, const struct fed_incoming *in) {
+    if (fed_meter_take(c, node, FED_LANE_CONTROL, in->head.n + in->body.n)) {
+        hear(c, node, in);
+    } else if (fed_meter_answer(c, node)) {
+        fed_say_refused(c, &in->from, &(struct fed_msg_refused){.code = FED_REFUSAL_BUSY, .retry_after_ms = BUSY_MS});
+    }
+}
+
+/* Whoever it is came in while its key was on the roster. */
+static void hear_nobody(struct fed_coordinator *c, const struct fed_incoming *in) {
+    if (!fed_meter_take(c, FED_STRANGER, FED_LANE_CONTROL, in->head.n + in->body.n)) {
+        return;
+    }
+    char why[FED_USER_MAX + 64];
+    snprintf(why, sizeof why, "%s was on the roster and is not any more (or not now)", in->user);
+    fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_NOT_ENROLLED, why);
+    fed_say_refused(c, &in->from, &(struct fed_msg_refused){.code = FED_REFUSAL_NOT_ENROLLED});
+}
+
 void fed_control_receive(struct fed_coordinator *c) {
-    for (int i = 0; i < 256; i++) { /* then let the other lane have its turn */
+    uint64_t now = fed_clock_ms();
+    for (int i = 0; i < 256 && now >= fed_meter_paused_until(c, FED_LANE_CONTROL); i++) { /* then the other lane's turn */
         struct fed_incoming in = {0};
         int rc = fed_lane_recv(&in, c->control);
         if (rc == FED_EAGAIN) {
             return;
         }
         if (rc != FED_OK) {
-            fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_MALFORMED, "frames that are not a message");
+            if (fed_meter_take(c, FED_STRANGER, FED_LANE_CONTROL, 0)) {
+                fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_MALFORMED, "frames that are not a message");
+            }
             continue;
         }
         size_t node;
-        if (in.head.n == 0) {
-            /* a probe: the route speaks for itself with its first message */
-        } else if (fed_nodes_find_user(&node, &c->nodes, in.user, wall_seconds()) != FED_OK) {
-            char why[FED_USER_MAX + 64];
-            snprintf(why, sizeof why, "%s was on the roster and is not any more (or not now)", in.user);
-            fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_NOT_ENROLLED, why);
-            fed_say_refused(c, &in.from, &(struct fed_msg_refused){.code = FED_REFUSAL_NOT_ENROLLED});
+        if (fed_nodes_find_user(&node, &c->nodes, in.user, wall_seconds()) != FED_OK) {
+            hear_nobody(c, &in);
         } else {
-            hear(c, node, &in);
+            hear_within_limits(c, node, &in);
         }
         fed_frame_release(&in.head);
         fed_frame_release(&in.body);

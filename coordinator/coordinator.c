@@ -85,7 +85,7 @@ static int load_roster(struct fed_coordinator *c, struct fed_error *err) {
     }
     fed_roster_free(roster);
     fed_roster_file_fini(&file);
-    if (rc == FED_OK && (c->refusals = calloc((c->nodes.n_nodes + 1) * FED_REFUSAL_COUNT, sizeof *c->refusals)) == NULL) {
+    if (rc == FED_OK && fed_refusals_new(&c->refusals, c->nodes.n_nodes) != FED_OK) {
         rc = fed_error_set(err, FED_ENOMEM, "not enough memory for the roster");
     }
     return rc;
@@ -465,7 +465,7 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     fed_dataset_fini(&c->test);
     free(c->events);
     free(c->updates);
-    free(c->refusals);
+    fed_refusals_free(c->refusals);
     free(c->terms_text);
     if (c->signal_fd >= 0) {
         close(c->signal_fd);

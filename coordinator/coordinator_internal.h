@@ -5,6 +5,7 @@
  *     work.c         jobs for other threads: control.c   what nodes say       say.c  what nodes are told
  *                    store, seal, mean,      bulk.c      model chunks out, update chunks in
  *                    evaluate                tally.c     what was refused
+ *                                            meter.c     what a peer may cost
  *
  * All of it belongs to the loop's thread; a job borrows what its comment says until it comes back. */
 #ifndef FED_COORDINATOR_COORDINATOR_INTERNAL_H
@@ -21,6 +22,7 @@
 #include "coordinator/http.h"
 #include "coordinator/intake.h"
 #include "coordinator/nodes.h"
+#include "coordinator/refusals.h"
 #include "coordinator/report.h"
 #include "coordinator/round.h"
 #include "coordinator/schedule.h"
@@ -81,9 +83,16 @@ struct fed_coordinator {
     size_t n_updates, updates_room;
     uint64_t bytes_down, bytes_up;
     double train_seconds;
-    uint64_t *refusals; /* (n_nodes + 1, FED_REFUSAL_COUNT) since the last commit; row 0 is strangers, row i + 1 node i */
-    uint64_t said_ms;   /* when ROUND was last said */
-    uint64_t quiet_until_ms, quiet_count; /* rate limit of refusals in the log */
+    struct fed_refusals *refusals;
+    uint64_t said_ms; /* when ROUND was last said */
+
+    /* what peers cost */
+    struct fed_meter nobody; /* whose names are not known, or not any more */
+    struct fed_flood {
+        unsigned drops;
+        size_t bytes;
+        uint64_t since_ms, paused_until_ms;
+    } floods[FED_LANES];
 
     struct fed_image *image;      /* the committed model */
     struct fed_image *next_image; /* the mean of the attempt, not yet committed */
@@ -113,8 +122,23 @@ bool fed_gate_plain(void *context, const char *handle, const char *capability, c
 
 /* tally.c */
 void fed_tally_refusal(struct fed_coordinator *c, size_t node, enum fed_refusal refusal, const char *why);
-/* Before the roster grows to n_nodes. FED_ENOMEM: all is as before. */
-int fed_tally_grow(struct fed_coordinator *c, size_t n_nodes) FED_MUST_CHECK;
+/* Says what was left out of the log. */
+void fed_tally_tick(struct fed_coordinator *c, uint64_t now_ms);
+
+/* meter.c: each of these is asked once for what is about to happen; false: it must not. */
+
+/* A message that was not asked for, and as many bytes. False: it was counted as dropped. */
+bool fed_meter_take(struct fed_coordinator *c, size_t node, enum fed_lane_kind lane, size_t bytes);
+/* The node was told of a part, in which it now has n_clients: it has something to say of each. */
+void fed_meter_asked(struct fed_coordinator *c, size_t node, uint32_t part, size_t n_clients);
+/* A new connection of a node. */
+bool fed_meter_connection(struct fed_coordinator *c, size_t node, enum fed_lane_kind lane);
+/* A stranger's handshake. */
+bool fed_meter_handshake(struct fed_coordinator *c, enum fed_lane_kind lane);
+/* An answer to somebody who is over a limit, or is nobody. */
+bool fed_meter_answer(struct fed_coordinator *c, size_t node);
+/* Until then the lane is not to be read. */
+uint64_t fed_meter_paused_until(const struct fed_coordinator *c, enum fed_lane_kind lane);
 
 /* say.c: nothing here fails; what does not arrive is said again */
 void fed_say_refused(struct fed_coordinator *c, const struct fed_route *route, const struct fed_msg_refused *refused);

@@ -76,6 +76,7 @@ static void invite(struct fed_coordinator *c) {
         return;
     }
     fed_intake_begin(c->intake, &c->attempt);
+    fed_nodes_begin(&c->nodes);
     c->collecting = true;
     c->said_ms = now;
     c->attempt_end_ms = now + c->task->round.deadline_s * 1000;
@@ -186,6 +187,10 @@ static int64_t timeout_ms(const struct fed_coordinator *c, bool serving, uint64_
     if ((next = fed_intake_wakeup(c->intake)) < at) {
         at = next;
     }
+    for (int lane = 0; lane < FED_LANES; lane++) {
+        next = fed_meter_paused_until(c, (enum fed_lane_kind)lane);
+        at = next > now && next < at ? next : at;
+    }
     if (serving && now + SERVE_AGAIN_MS < at) {
         at = now + SERVE_AGAIN_MS;
     }
@@ -205,17 +210,25 @@ static void resume_waiting_actions(struct fed_coordinator *c) {
     }
 }
 
+/* A lane that is flooded is left unread for a moment. */
+static struct fed_poll_item listen_to(const struct fed_coordinator *c, struct fed_lane *lane, enum fed_lane_kind kind,
+                                      uint64_t now_ms) {
+    return now_ms < fed_meter_paused_until(c, kind) ? (struct fed_poll_item){.fd = c->signal_fd}
+                                                    : (struct fed_poll_item){.lane = lane};
+}
+
 static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *next_tick) {
+    uint64_t before = fed_clock_ms();
     struct fed_poll_item items[] = {
-        {.lane = c->control},
-        {.lane = c->bulk},
+        listen_to(c, c->control, FED_LANE_CONTROL, before),
+        listen_to(c, c->bulk, FED_LANE_BULK, before),
         {.fd = fed_intake_fd(c->intake)},
         {.fd = fed_pool_fd(c->store_pool)},
         {.fd = fed_pool_fd(c->model_pool)},
         {.fd = c->signal_fd},
         {.fd = c->evaluator != NULL ? fed_evaluator_fd(c->evaluator) : c->signal_fd},
     };
-    int rc = fed_link_poll(c->link, items, sizeof items / sizeof *items, timeout_ms(c, *serving, fed_clock_ms()));
+    int rc = fed_link_poll(c->link, items, sizeof items / sizeof *items, timeout_ms(c, *serving, before));
     if (rc != FED_OK) {
         return rc;
     }
@@ -229,6 +242,7 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     *serving = fed_bulk_serve(c);
     if (now >= *next_tick || now >= fed_round_wakeup(c->round)) {
         fed_presence_tick(c, now);
+        fed_tally_tick(c, now);
         fed_work_publish(c);
         fed_loop_post_kind(c, FED_EVENT_TICK);
         *next_tick = now + TICK_MS;

@@ -203,6 +203,21 @@ int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char 
     return FED_OK;
 }
 
+void fed_nodes_take_pass(struct fed_nodes *nodes, size_t node) {
+    struct fed_node *n = &nodes->nodes[node];
+    n->has_bulk = n->has_pass = false;
+    explicit_bzero(&n->pass, sizeof n->pass);
+}
+
+void fed_nodes_begin(struct fed_nodes *nodes) {
+    for (size_t i = 0; i < nodes->n_nodes; i++) {
+        struct fed_node *node = &nodes->nodes[i];
+        node->asked_before = node->asked;
+        node->asked = 0;
+        node->down_asked = 0;
+    }
+}
+
 const char *fed_nodes_name(const struct fed_nodes *nodes, size_t node) {
     return node == FED_STRANGER ? "stranger" : fed_roster_entry(nodes->roster, node)->name;
 }

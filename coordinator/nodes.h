@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/link/link.h"
+#include "coordinator/limit.h"
 #include "coordinator/roster.h"
 #include "proto/wire.h"
 
@@ -17,14 +18,20 @@ struct fed_pass {
     uint8_t handle[16], capability[16];
 };
 
+enum fed_lane_kind { FED_LANE_CONTROL, FED_LANE_BULK, FED_LANES };
+
+/* What a peer has taken of what the limits of the task allow it. */
+struct fed_meter {
+    struct fed_limit messages[FED_LANES], connections[FED_LANES], bytes;
+    struct fed_limit answers; /* "busy", "not enrolled": told now and then */
+};
+
 struct fed_node {
     bool online;              /* said a HELLO that was welcomed, and was heard of since */
     struct fed_route control; /* the route of its latest authenticated message */
     bool has_bulk;
     struct fed_route bulk;
     uint64_t heard_ms;
-    uint64_t joins_since_ms; /* start of the window in which its connections are counted */
-    uint32_t n_joins;
     uint32_t minor; /* of the protocol, as it says */
     uint32_t workers;
     char family[16];   /* of its kernels, as it says: "" before it knows the task */
@@ -34,6 +41,10 @@ struct fed_node {
     bool has_pass;
     bool missed;                  /* what it was told of this attempt did not reach it, or is forgotten */
     uint64_t down_next, down_end; /* chunks of the model asked for and not yet handed to the socket */
+    uint64_t down_asked;          /* such chunks in this attempt, however often */
+    uint32_t owed;                /* update chunks that we asked for and that have not come */
+    uint32_t asked, asked_before; /* clients it was given in this attempt, and in the one before */
+    struct fed_meter meter;
 };
 
 /* A roster entry as a range of client ids. */
@@ -72,6 +83,11 @@ int fed_nodes_find_handle(size_t *node, const struct fed_nodes *nodes, const cha
 /* The node that holds this pass (hex, as it travels). The capability is compared in constant time. */
 int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle,
                         const char *capability) FED_MUST_CHECK;
+
+/* The node's pass is good no more. */
+void fed_nodes_take_pass(struct fed_nodes *nodes, size_t node);
+/* A new attempt: what was asked for is counted anew. */
+void fed_nodes_begin(struct fed_nodes *nodes);
 
 /* For people: the name on the roster, or "stranger". */
 const char *fed_nodes_name(const struct fed_nodes *nodes, size_t node);

@@ -8,8 +8,7 @@
 #include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"
 
-#define JOINS_MOST 10 /* new connections of one node in a window */
-#define JOINS_WINDOW_MS 10000
+#define JOIN_AGAIN_MS 10000 /* said to a node that connects again and again: each time its work is handed out anew */
 
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
 
@@ -41,15 +40,6 @@ void fed_presence_lost(struct fed_coordinator *c, size_t node, const char *why) 
     fed_say_rounds(c);
 }
 
-/* Each new connection of a node makes its work be handed out anew; one that reconnects without end is told to wait. */
-static bool joins_too_often(struct fed_node *node, uint64_t now_ms) {
-    if (now_ms >= node->joins_since_ms + JOINS_WINDOW_MS) {
-        node->joins_since_ms = now_ms;
-        node->n_joins = 0;
-    }
-    return ++node->n_joins > JOINS_MOST;
-}
-
 /* A node that cannot compute as the task asks may train all the same, but then no other run ends in the same bits. */
 static void note_family(struct fed_coordinator *c, size_t node, const char *family) {
     struct fed_node *n = &c->nodes.nodes[node];
@@ -72,9 +62,9 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
     bool same = n->workers == hello->workers && n->n_hosted == hello->n_hosted &&
                 memcmp(n->hosted, hello->hosted, hello->n_hosted * sizeof *hello->hosted) == 0;
     bool known = n->online && fed_route_equal(&n->control, route);
-    if (!known && joins_too_often(n, fed_clock_ms())) {
-        fed_tally_refusal(c, node, FED_REFUSAL_BUSY, "it connects again and again");
-        fed_say_refused(c, route, &(struct fed_msg_refused){.code = FED_REFUSAL_BUSY, .retry_after_ms = JOINS_WINDOW_MS});
+    if (!known && !fed_meter_connection(c, node, FED_LANE_CONTROL)) {
+        fed_tally_refusal(c, node, FED_REFUSAL_RATE, "it connects again and again");
+        fed_say_refused(c, route, &(struct fed_msg_refused){.code = FED_REFUSAL_BUSY, .retry_after_ms = JOIN_AGAIN_MS});
         return;
     }
     if (n->online && !(same && known)) {
@@ -133,7 +123,7 @@ void fed_presence_reload(struct fed_coordinator *c) {
     struct fed_roster_file file = {0};
     int rc = fed_roster_file_load(&file, c->task->server.roster, &err);
     size_t most = c->nodes.n_nodes + file.n_entries;
-    if (rc == FED_OK && (fed_tally_grow(c, most) != FED_OK || fed_schedule_grow(c->schedule, most) != FED_OK)) {
+    if (rc == FED_OK && (fed_refusals_grow(c->refusals, most) != FED_OK || fed_schedule_grow(c->schedule, most) != FED_OK)) {
         rc = fed_error_set(&err, FED_ENOMEM, "not enough memory");
     }
     for (size_t i = 0; rc == FED_OK && i < c->nodes.n_nodes; i++) {

@@ -96,6 +96,7 @@ static void say_round(struct fed_coordinator *c, const struct fed_assignment *pa
     round->limits = c->attempt.limits;
     round->deadline_ms = c->attempt_end_ms > now ? c->attempt_end_ms - now : 1;
     round->n_clients = (uint32_t)part->n_clients;
+    fed_meter_asked(c, part->node, part->part, part->n_clients);
     memcpy(round->clients, part->clients, part->n_clients * sizeof *part->clients);
     if (!send_to_node(c, part->node, &message)) {
         node->missed = true;

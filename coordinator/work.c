@@ -261,9 +261,7 @@ static void end_commit(struct work *work) {
         fed_loop_post_kind(c, FED_EVENT_STORE_FAILED);
         return;
     }
-    for (size_t i = 0; i < work->n_counted; i++) { /* those counted meanwhile belong to the next commit */
-        c->refusals[i] -= work->counted[i];
-    }
+    fed_refusals_stored(c->refusals, work->counted, work->n_counted);
     struct fed_report_round line = {.round = work->round,
                                     .attempt = work->attempt,
                                     .clients = c->n_updates,
@@ -287,13 +285,13 @@ static void end_commit(struct work *work) {
 
 /* A snapshot of the counters, and one row for each that is not zero. */
 static int collect_refusals(struct work *work, const struct fed_coordinator *c) {
-    size_t n = (c->nodes.n_nodes + 1) * FED_REFUSAL_COUNT;
+    size_t n = fed_refusals_cells(c->refusals);
     work->counted = malloc(n * sizeof *work->counted);
     work->refusals = calloc(n, sizeof *work->refusals);
     if (work->counted == NULL || work->refusals == NULL) {
         return FED_ENOMEM;
     }
-    memcpy(work->counted, c->refusals, n * sizeof *work->counted);
+    fed_refusals_snapshot(c->refusals, work->counted);
     work->n_counted = n;
     for (size_t i = 0; i < n; i++) {
         if (work->counted[i] == 0) {

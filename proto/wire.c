@@ -16,7 +16,7 @@
 _Static_assert((int)FED_PHASE_UPLOAD == FEDAVG__PHASE__PHASE_UPLOAD, "phases");
 _Static_assert((int)FED_ENCODING_I64 == FEDAVG__ENCODING__ENCODING_I64, "encodings");
 _Static_assert((int)FED_DECLINE_NORM == FEDAVG__DECLINE_REASON__DECLINE_NORM, "reasons to decline");
-_Static_assert((int)FED_REFUSAL_NORM == FEDAVG__REFUSAL__REFUSED_NORM, "refusals");
+_Static_assert((int)FED_REFUSAL_RATE == FEDAVG__REFUSAL__REFUSED_RATE, "refusals");
 _Static_assert((int)FED_OBJECT_UPDATE == FEDAVG__OBJECT_KIND__OBJECT_UPDATE, "objects");
 
 /* ---- the counting allocator ---- */
@@ -706,6 +706,7 @@ const char *fed_refusal_name(enum fed_refusal refusal) {
         [FED_REFUSAL_LATE] = "late",
         [FED_REFUSAL_BUSY] = "busy",
         [FED_REFUSAL_NORM] = "norm",
+        [FED_REFUSAL_RATE] = "rate",
     };
     assert((unsigned)refusal < FED_REFUSAL_COUNT);
     return names[refusal];

@@ -182,6 +182,7 @@ enum fed_refusal {
     FED_REFUSAL_LATE = 20,      /* the attempt has what it needs */
     FED_REFUSAL_BUSY = 21,      /* no room now: retry after */
     FED_REFUSAL_NORM = 22,      /* the update's norm is over the round's ceiling */
+    FED_REFUSAL_RATE = 23,      /* more than its limits allow; said as BUSY, counted as this */
     FED_REFUSAL_COUNT
 };
 const char *fed_refusal_name(enum fed_refusal refusal); /* "weight_cap": stable, for counters and the store */

@@ -76,6 +76,19 @@ static const struct fed_setting rows[] = {
     {"server.keep_last", FED_SETTING_U64, FIELD(server.keep_last), .fallback = "3", .min = 1, .max = 1000000},
     {"server.staging_mb", FED_SETTING_U64, FIELD(server.staging_mb), .fallback = "256", .min = 1, .max = 1 << 20},
     {"server.partial_sums", FED_SETTING_BOOL, FIELD(server.partial_sums), .fallback = "yes"},
+
+    {"limits.messages_per_s", FED_SETTING_U64, FIELD(limits.messages_per_s), .fallback = "50", .min = 1, .max = 1000000},
+    {"limits.bulk_messages_per_s", FED_SETTING_U64, FIELD(limits.bulk_messages_per_s), .fallback = "50", .min = 1,
+     .max = 1000000},
+    {"limits.bytes_per_s", FED_SETTING_U64, FIELD(limits.bytes_per_s), .fallback = "4194304", .min = 65536,
+     .max = UINT64_C(1) << 36},
+    {"limits.connections_per_10s", FED_SETTING_U64, FIELD(limits.connections_per_10s), .fallback = "10", .min = 1,
+     .max = 1000000},
+    {"limits.handshakes_per_s", FED_SETTING_U64, FIELD(limits.handshakes_per_s), .fallback = "20", .min = 1, .max = 1000000},
+    {"limits.uploads", FED_SETTING_U32, FIELD(limits.uploads), .fallback = "3", .min = 1, .max = 4},
+    {"limits.uploads_per_node", FED_SETTING_U32, FIELD(limits.uploads_per_node), .fallback = "2", .min = 1, .max = 4},
+    {"limits.upload_bytes_per_s", FED_SETTING_U64, FIELD(limits.upload_bytes_per_s), .fallback = "16384", .min = 1,
+     .max = UINT64_C(1) << 36},
 };
 
 static const struct fed_settings settings = {rows, sizeof rows / sizeof *rows};

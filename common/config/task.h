@@ -52,6 +52,19 @@ struct fed_server {
     bool partial_sums;    /* ask nodes that may for sums over their clients, default true */
 };
 
+/* What one peer may cost, in the long run; for a moment it may have four seconds' worth. Of a node, what it was asked for
+ * comes on top. Operational: may change on resume, and changes no model. */
+struct fed_peer_limits {
+    uint64_t messages_per_s;      /* of a node on the control lane, default 50 */
+    uint64_t bulk_messages_per_s; /* of a node on the bulk lane, default 50 */
+    uint64_t bytes_per_s;         /* of a node on either lane, default 4 MiB */
+    uint64_t connections_per_10s; /* of a node on either lane, default 10 */
+    uint64_t handshakes_per_s;    /* of strangers on either lane, default 20; more are turned away unheard */
+    uint32_t uploads;             /* received at a time, 1..4, default 3 */
+    uint32_t uploads_per_node;    /* of one node among them, default 2; never all where there are several */
+    uint64_t upload_bytes_per_s;  /* an upload slower than this makes room for one that waits, default 16 KiB */
+};
+
 struct fed_task {
     char *path;              /* of the file */
     char name[FED_NAME_MAX]; /* [a-z0-9-]+ */
@@ -62,6 +75,7 @@ struct fed_task {
     struct fed_algorithm algorithm;
     struct fed_round_rules round;
     struct fed_server server;
+    struct fed_peer_limits limits;
 };
 
 /* sets: "key=value" strings from --set, applied after the file; relative paths in them are relative to the working
