@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "common/base/file.h"
+#include "common/base/mapped.h"
 #include "common/config/name.h"
 #include "common/link/link.h"
 #include "common/numeric/kernels.h"
@@ -85,6 +86,7 @@ static int run(const struct command *command, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : NULL;
+    fed_mapped_guard();
     if (name == NULL) {
         help(stderr);
         return fed_status_exit_code(FED_ECONFIG);

@@ -31,12 +31,23 @@ static void finish_complete_parts(struct fed_session *s) {
     }
 }
 
+/* What was trained on data that were changed is not sent, and nothing more is trained: the owner has to look. */
+static void look_after_data(struct fed_session *s) {
+    if (s->task_problem.text[0] == '\0' && fed_host_check_data(s->host, &s->task_problem) != FED_OK) {
+        s->task_reason = FED_DECLINE_NO_DATA;
+        FED_ERROR("session", "declines every round", FED_STR("why", s->task_problem.text));
+    }
+}
+
 static void client_failed(struct fed_session *s, uint64_t client, int rc) {
     enum fed_decline_reason reason = rc == FED_EINTERRUPTED ? FED_DECLINE_TIME
                                      : rc == FED_ENOMEM     ? FED_DECLINE_MEMORY
                                      : rc == FED_ENOTFOUND  ? FED_DECLINE_NO_DATA
                                      : rc == FED_EPEER      ? FED_DECLINE_NORM
                                                             : FED_DECLINE_FAILED;
+    if (rc == FED_EDATA && s->task_problem.text[0] != '\0') {
+        reason = s->task_reason;
+    }
     for (struct fed_part *part; (part = fed_parts_drop_client(s->parts, client)) != NULL;) {
         FED_WARN("session", "client declined", FED_U64("client", client), FED_U64("round", s->terms.round),
                  FED_STR("why", fed_status_text(rc)));
@@ -89,6 +100,9 @@ void fed_session_collect_updates(struct fed_session *s) {
         int rc = update.rc;
         if (rc == FED_OK) {
             rc = fed_parts_join(&joined, s->parts, &s->fixed, &s->limits, s->terms.n_params, &update);
+        }
+        if (update.rc == FED_EDATA) {
+            look_after_data(s);
         }
         if (rc != FED_OK) {
             client_failed(s, update.client, rc);
@@ -162,6 +176,7 @@ void fed_session_hear_round(struct fed_session *s, const struct fed_msg_round *r
     bool fresh = !fed_session_same_attempt(s, round->terms.round, round->terms.attempt) ||
                  memcmp(s->terms.r_pk, round->terms.r_pk, sizeof s->terms.r_pk) != 0;
     s->heard_round = true;
+    look_after_data(s);
     if (s->task_problem.text[0] != '\0' || !terms_are_the_tasks(s, &round->terms)) {
         if (fresh) {
             fed_session_end_attempt(s, true);

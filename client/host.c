@@ -440,6 +440,10 @@ void fed_host_release(struct fed_host *host, uint64_t client) {
     }
 }
 
+int fed_host_check_data(const struct fed_host *host, struct fed_error *err) {
+    return host->has_data ? fed_dataset_check_unchanged(&host->dataset, err) : FED_OK;
+}
+
 /* -- training ---------------------------------------------------------------------------------------------------------- */
 
 static void run_training(struct fed_job *job) {
@@ -452,8 +456,14 @@ static void run_training(struct fed_job *job) {
     } else {
         uint32_t client = host->config->partition.kind != FED_PARTITION_NONE ? (uint32_t)t->client : 0;
         fed_partition_rows(&host->partition, client, t->shard);
-        t->rc = fed_local_sgd(t->trainer, t->delta, &t->report, t->image->params, &host->dataset, t->shard,
-                              fed_partition_size(&host->partition, client), &t->terms, &t->cancel);
+        t->rc = fed_host_check_data(host, NULL);
+        if (t->rc == FED_OK) {
+            t->rc = fed_local_sgd(t->trainer, t->delta, &t->report, t->image->params, &host->dataset, t->shard,
+                                  fed_partition_size(&host->partition, client), &t->terms, &t->cancel);
+        }
+        if (t->rc == FED_OK) { /* what changed meanwhile may have been trained on */
+            t->rc = fed_host_check_data(host, NULL);
+        }
     }
     t->norm = t->rc == FED_OK ? fed_norm(t->delta, host->model.n_params) : 0;
     t->seconds = (double)(fed_clock_us() - t->started_us) / 1e6;

@@ -44,6 +44,10 @@ int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms,
                       struct fed_error *err) FED_MUST_CHECK;
 const struct fed_model *fed_host_model(const struct fed_host *host); /* after set_task */
 
+/* The data are those that were loaded; after FED_EDATA (and a sentence) nothing may be trained on them any more. Safe on any
+ * thread. */
+int fed_host_check_data(const struct fed_host *host, struct fed_error *err) FED_MUST_CHECK;
+
 /* Train from this image from now on. Updates made for the same round and model are kept, all others dropped and their
  * training stopped. The image is held. */
 void fed_host_begin(struct fed_host *host, struct fed_image *image, float learning_rate);
@@ -58,7 +62,8 @@ int fed_host_train(struct fed_host *host, uint64_t client) FED_MUST_CHECK;
 
 struct fed_host_update {
     uint64_t client;
-    int rc;             /* FED_OK; FED_EINTERRUPTED: took longer than limits.max_train_s; FED_ENOMEM */
+    int rc;             /* FED_OK; FED_EINTERRUPTED: took longer than limits.max_train_s; FED_EDATA: its data were changed
+                         meanwhile; FED_ENOMEM */
     const float *delta; /* (n_params), owned by the host until released or dropped */
     double norm;        /* of delta; not finite where delta is not */
     struct fed_sgd_report report;

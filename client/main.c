@@ -10,6 +10,7 @@
 #include "client/host.h"
 #include "client/session.h"
 #include "common/base/log.h"
+#include "common/base/mapped.h"
 #include "common/base/privilege.h"
 #include "common/config/client_config.h"
 #include "common/numeric/kernels.h"
@@ -165,6 +166,7 @@ int main(int argc, char **argv) {
     int rc = fed_privilege_check(arguments.allow_root, NULL, &err);
     if (rc == FED_OK) {
         fed_privilege_protect_secrets();
+        fed_mapped_guard();
         rc = run(&arguments, &err);
     }
     if (rc != FED_OK) {

@@ -59,6 +59,8 @@ struct fed_coordinator {
     struct fed_evaluator *evaluator;          /* NULL: there is no test data */
     uint64_t evaluated_round;                 /* what the evaluator is at */
     struct work *works;                       /* jobs out there, owned by work.c */
+    bool finish_stored;                       /* the end of the run is; it is said when nothing else waits to be */
+    uint64_t finish_round;                    /* whose model is the result */
     int signal_fd;
 
     /* the round */
@@ -106,7 +108,8 @@ struct fed_coordinator {
     bool announced; /* the self-test is over: strangers are strangers now */
     bool over;      /* the run was finished before: there is only its result to say */
     bool finished, stopped;
-    struct fed_error failure;
+    struct fed_error failure; /* why it stopped, if not by a signal */
+    int failure_code;
 };
 
 /* loop.c */
@@ -186,6 +189,8 @@ int fed_work_finish(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
 /* Evaluates the committed model, which is that of the round. */
 void fed_work_evaluate(struct fed_coordinator *c, uint64_t round);
 void fed_work_collect(struct fed_coordinator *c);
+/* Writes that failed and are not the round's to repeat are tried again when their pause is over. */
+void fed_work_tick(struct fed_coordinator *c, uint64_t now_ms);
 /* As far as arithmetic goes: would another run of this task end in the same bits? */
 bool fed_work_reproducible(const struct fed_coordinator *c);
 /* Tells HTTP where the run stands now. */

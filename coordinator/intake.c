@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/base/mapped.h"
 #include "common/base/pool.h"
 #include "common/numeric/norm.h"
 #include "common/seal/seal.h"
@@ -148,6 +149,7 @@ static void add_chunks(struct fed_job *base) {
 
 static void release_bytes(struct slot *slot) {
     if (slot->spooled) {
+        fed_mapped_unwatch(slot->bytes);
         munmap(slot->bytes, slot->capacity);
     } else {
         free(slot->bytes);
@@ -170,6 +172,7 @@ static int spool_bytes(struct slot *slot, const char *dir, size_t n) {
     if (map == MAP_FAILED) {
         return FED_EIO;
     }
+    fed_mapped_watch(map, n, dir); /* of the spool file a failing disk takes pages, and it has no name of its own */
     slot->bytes = map;
     slot->capacity = n;
     slot->spooled = true;

@@ -14,6 +14,7 @@
 #define SERVE_AGAIN_MS 5 /* a node's connection had no room for a model chunk */
 
 void fed_loop_fail(struct fed_coordinator *c, const char *what) {
+    c->failure_code = FED_EFAILED;
     fed_error_set(&c->failure, FED_ENOMEM, "not enough memory %s; start the same command again to go on", what);
     c->stopped = true;
 }
@@ -243,6 +244,7 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     if (now >= *next_tick || now >= fed_round_wakeup(c->round)) {
         fed_presence_tick(c, now);
         fed_tally_tick(c, now);
+        fed_work_tick(c, now);
         fed_work_publish(c);
         fed_loop_post_kind(c, FED_EVENT_TICK);
         *next_tick = now + TICK_MS;
@@ -273,7 +275,7 @@ int fed_coordinator_run(struct fed_coordinator *c, struct fed_error *err) {
         return FED_OK;
     }
     if (c->failure.text[0] != '\0') {
-        return fed_error_set(err, FED_EFAILED, "%s", c->failure.text);
+        return fed_error_set(err, c->failure_code, "%s", c->failure.text);
     }
     return fed_error_set(err, FED_EINTERRUPTED,
                          "stopped in round %llu; start the same command again to go on from the last committed model",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/base/mapped.h"
 #include "common/base/privilege.h"
 #include "common/config/task.h"
 #include "common/link/link.h"
@@ -156,6 +157,7 @@ int main(int argc, char **argv) {
         return code;
     }
     block_signals();
+    fed_mapped_guard();
     keep_memory_small();
     int rc = run(&arguments, &err);
     if (rc != FED_OK) {

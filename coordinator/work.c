@@ -33,6 +33,7 @@ struct work {
     double seconds;               /* COMMIT */
     struct fed_evaluation result; /* of an evaluation, to be stored */
     bool target_reached;
+    uint64_t retry_ms, pause_ms;     /* a write that failed: when it is tried again (0: it is not waiting), and the pause */
     bool has_status;                 /* store jobs, out: */
     struct fed_status_report status; /* where the run stands after this write, for who asks over HTTP */
 };
@@ -75,8 +76,19 @@ static void free_work(struct work *work) {
     free(work);
 }
 
+#define RETRY_FIRST_MS 1000 /* after a write that failed */
+#define RETRY_MOST_MS 60000
+
 static void storage_alarm(const struct work *work) {
     FED_ERROR("store", "write failed", FED_STR("why", work->err.text), FED_STR("next", "nothing is lost; trying again"));
+}
+
+/* For a write that the round does not wait for, and so does not repeat. */
+static void try_again_later(struct work *work) {
+    storage_alarm(work);
+    work->pause_ms = work->pause_ms == 0 ? RETRY_FIRST_MS : 2 * work->pause_ms;
+    work->pause_ms = work->pause_ms > RETRY_MOST_MS ? RETRY_MOST_MS : work->pause_ms;
+    work->retry_ms = fed_clock_ms() + work->pause_ms;
 }
 
 /* On the store thread, after a write that succeeded; a few rows, and only where somebody may ask. */
@@ -335,14 +347,18 @@ static void run_store_evaluation(struct fed_job *job) {
 
 static void end_store_evaluation(struct work *work) {
     if (work->rc != FED_OK) {
-        /* Nothing depends on this row: a restart that misses it evaluates again. */
-        FED_ERROR("store", "evaluation not stored", FED_U64("round", work->round), FED_STR("why", work->err.text));
+        try_again_later(work);
     }
 }
 
 static void evaluated(struct fed_coordinator *c, const struct fed_evaluation *result) {
     double target = c->task->algorithm.target_accuracy;
     uint64_t round = c->evaluated_round;
+    if (fed_dataset_check_unchanged(&c->test, &c->failure) != FED_OK) { /* a number of nobody knows what decides nothing */
+        c->failure_code = FED_EDATA;
+        c->stopped = true;
+        return;
+    }
     bool reached = target > 0 && result->accuracy >= target;
     fed_report_evaluated(&c->report, round, result->loss, result->accuracy, reached);
     struct work *row = new_work(c, run_store_evaluation, end_store_evaluation);
@@ -370,12 +386,19 @@ static void run_finish(struct fed_job *job) {
 static void end_finish(struct work *work) {
     struct fed_coordinator *c = work->c;
     if (work->rc != FED_OK) {
-        c->failure = work->err;
-        c->stopped = true;
+        try_again_later(work);
         return;
     }
-    fed_report_done(&c->report, work->round, (double)(fed_clock_ms() - c->started_ms) / 1000.0, c->image->digest);
-    c->finished = true;
+    c->finish_stored = true;
+    c->finish_round = work->round;
+}
+
+/* The last word: evaluations whose rows could not be written come before it. */
+static void say_done(struct fed_coordinator *c) {
+    if (c->finish_stored && c->works == NULL) {
+        fed_report_done(&c->report, c->finish_round, (double)(fed_clock_ms() - c->started_ms) / 1000.0, c->image->digest);
+        c->finished = true;
+    }
 }
 
 int fed_work_finish(struct fed_coordinator *c, uint64_t round) {
@@ -405,7 +428,19 @@ void fed_work_collect(struct fed_coordinator *c) {
             struct work *work = (struct work *)(void *)job;
             take_status(work);
             work->end(work);
-            free_work(work);
+            if (work->retry_ms == 0) {
+                free_work(work);
+            }
+        }
+    }
+    say_done(c);
+}
+
+void fed_work_tick(struct fed_coordinator *c, uint64_t now_ms) {
+    for (struct work *work = c->works; work != NULL; work = work->older) {
+        if (work->retry_ms > 0 && now_ms >= work->retry_ms) {
+            work->retry_ms = 0;
+            fed_pool_submit(c->store_pool, &work->job);
         }
     }
 }

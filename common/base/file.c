@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,7 +18,7 @@ static int failed(struct fed_error *err, const char *path, const char *what) {
 }
 
 /* O_NONBLOCK: a pipe in the place of a file must not make us wait for its writer. */
-static int open_regular(int *fd, size_t *n_bytes, const char *path, struct fed_error *err) {
+int fed_file_open(int *fd, size_t *n_bytes, const char *path, struct fed_error *err) {
     struct stat st;
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) {
@@ -57,7 +56,7 @@ int fed_file_read(uint8_t **out, size_t *n_bytes, const char *path, size_t max, 
     size_t size = 0, n = 0;
     int fd = -1;
     assert(max < SIZE_MAX);
-    int rc = open_regular(&fd, &size, path, err);
+    int rc = fed_file_open(&fd, &size, path, err);
     if (rc != 0) {
         return rc;
     }
@@ -192,30 +191,6 @@ int fed_file_settle(const char *temporary, const char *path, struct fed_error *e
         unlink(temporary);
     }
     return rc;
-}
-
-int fed_file_map(const uint8_t **out, size_t *n_bytes, const char *path, struct fed_error *err) {
-    size_t size;
-    int fd;
-    int rc = open_regular(&fd, &size, path, err);
-    if (rc != 0) {
-        return rc;
-    }
-    void *map = size == 0 ? NULL : mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-    if (map == MAP_FAILED) {
-        rc = failed(err, path, "map");
-    } else {
-        *out = map;
-        *n_bytes = size;
-    }
-    close(fd);
-    return rc;
-}
-
-void fed_file_unmap(const uint8_t *map, size_t n_bytes) {
-    if (map != NULL) {
-        munmap((void *)(uintptr_t)map, n_bytes);
-    }
 }
 
 static int make_dir(const char *path, struct fed_error *err) {

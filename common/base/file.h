@@ -9,6 +9,9 @@
 
 #include "common/base/status.h"
 
+/* Opens a regular file for reading and says its size. FED_ENOTFOUND, FED_EIO. */
+int fed_file_open(int *fd, size_t *n_bytes, const char *path, struct fed_error *err) FED_MUST_CHECK;
+
 /* Reads a whole regular file of at most max bytes. *out is malloc'ed with one zero byte after the end; the caller owns it.
  * FED_ENOTFOUND, FED_EIO, FED_EDATA (too large), FED_ENOMEM. */
 int fed_file_read(uint8_t **out, size_t *n_bytes, const char *path, size_t max, struct fed_error *err) FED_MUST_CHECK;
@@ -24,11 +27,6 @@ int fed_file_settle(const char *temporary, const char *path, struct fed_error *e
 
 /* The name of a file or directory that was just made lasts: fsync of the directory it stands in. FED_EIO. */
 int fed_file_sync_name(const char *path, struct fed_error *err) FED_MUST_CHECK;
-
-/* Maps a regular file read-only. *n_bytes may be 0 (then *out is NULL). Unmap with fed_file_unmap.
- * FED_ENOTFOUND, FED_EIO. */
-int fed_file_map(const uint8_t **out, size_t *n_bytes, const char *path, struct fed_error *err) FED_MUST_CHECK;
-void fed_file_unmap(const uint8_t *map, size_t n_bytes);
 
 /* Creates the directory and its missing parents (mode 0700 each), each to last. FED_EIO. */
 int fed_file_make_dirs(const char *path, struct fed_error *err) FED_MUST_CHECK;

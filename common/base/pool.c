@@ -105,11 +105,13 @@ static void *work(void *arg) {
     return NULL;
 }
 
-/* Signals are the owner's business: pool threads start with all of them blocked. */
+/* Signals are the owner's business: pool threads start with all of them blocked, but for the one of a failed map, which the
+ * faulting thread has to handle (mapped.h). */
 static int start_threads(struct fed_pool *pool, const char *name, unsigned n_threads) {
     sigset_t all, before;
     int rc = 0;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     while (rc == 0 && pool->n_threads < n_threads) {
         pthread_t *thread = &pool->threads[pool->n_threads];

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/mapped.h"
 #include "common/data/dataset_storage.h"
 #include "common/numeric/every_isa.h"
 #include "common/seal/digest.h"
@@ -261,6 +262,17 @@ int fed_dataset_from_bytes(struct fed_dataset *out, size_t n_examples, uint32_t 
     return FED_OK;
 }
 
+int fed_dataset_check_unchanged(const struct fed_dataset *dataset, struct fed_error *err) {
+    const struct fed_dataset_storage *s = dataset->storage;
+    const uint8_t *const maps[] = {s->idx_images.map, s->idx_labels.map, s->npy_features.map, s->npy_labels.map,
+                                   s->text.map};
+    int rc = FED_OK;
+    for (size_t i = 0; rc == FED_OK && i < sizeof maps / sizeof *maps; i++) {
+        rc = fed_mapped_check(maps[i], err);
+    }
+    return rc;
+}
+
 void fed_dataset_fini(struct fed_dataset *dataset) {
     struct fed_dataset_storage *s = dataset->storage;
     if (s != NULL) {
@@ -279,13 +291,17 @@ void fed_dataset_fini(struct fed_dataset *dataset) {
 
 /* -- labels and groups -------------------------------------------------------------------------------------------------- */
 
+/* A mapped file that is written to at this moment must not lead out of the arrays that a label or symbol leads into; that
+ * the file has changed is found by fed_dataset_check_unchanged. */
+static uint32_t within(uint32_t n, uint32_t bound) { return n < bound ? n : 0; }
+
 uint32_t fed_dataset_label(const struct fed_dataset *dataset, size_t example) {
     const struct fed_dataset_storage *s = dataset->storage;
     if (fed_dataset_labels(dataset) == 0) {
         return 0;
     }
     uint32_t stored = fed_dataset_stored(s, example);
-    return s->sorted != NULL ? s->sorted[stored] : stored;
+    return s->sorted != NULL ? s->sorted[stored] : within(stored, dataset->n_classes);
 }
 
 uint32_t fed_dataset_labels(const struct fed_dataset *dataset) {
@@ -326,8 +342,8 @@ static void gather_window(const struct fed_dataset_storage *s, size_t window, co
     const uint8_t *characters = fed_text_window(&s->text, window);
     uint32_t *symbols = batch->symbols + row * batch->n_symbols, *labels = batch->labels + row * batch->n_targets;
     for (size_t t = 0; t < s->text.unroll; t++) {
-        symbols[t] = s->symbols[characters[t]];
-        labels[t] = s->symbols[characters[t + 1]];
+        symbols[t] = within(s->symbols[characters[t]], FED_NO_SYMBOL);
+        labels[t] = within(s->symbols[characters[t + 1]], FED_NO_SYMBOL);
     }
 }
 
@@ -338,10 +354,11 @@ static void gather_targets(const struct fed_dataset_storage *s, size_t example, 
     }
 }
 
-static void gather_labels(const struct fed_dataset_storage *s, size_t example, uint32_t *labels) {
+static void gather_labels(const struct fed_dataset *dataset, size_t example, uint32_t *labels) {
+    const struct fed_dataset_storage *s = dataset->storage;
     for (uint32_t j = 0; j < s->n_labels; j++) {
         uint32_t stored = fed_dataset_stored(s, example * s->n_labels + j);
-        labels[j] = s->classes != NULL ? s->classes[stored] : stored;
+        labels[j] = s->classes != NULL ? s->classes[stored] : within(stored, dataset->n_classes);
     }
 }
 
@@ -361,7 +378,7 @@ void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows,
         if (batch->targets != NULL) {
             gather_targets(s, rows[i], batch->targets + i * batch->n_targets);
         } else {
-            gather_labels(s, rows[i], batch->labels + i * batch->n_targets);
+            gather_labels(dataset, rows[i], batch->labels + i * batch->n_targets);
         }
     }
 }

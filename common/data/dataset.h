@@ -42,6 +42,9 @@ int fed_dataset_load(struct fed_dataset *out, const struct fed_data_source *sour
  * FED_ENOMEM. */
 int fed_dataset_from_bytes(struct fed_dataset *out, size_t n_examples, uint32_t n_features, const uint8_t *features,
                            const uint8_t *labels) FED_MUST_CHECK;
+/* Whether the files that are read where they lie are still those that were loaded. Batches of files that were changed hold
+ * numbers and labels within bounds, but nobody knows which: what was made of them must not be used. FED_EDATA. */
+int fed_dataset_check_unchanged(const struct fed_dataset *dataset, struct fed_error *err) FED_MUST_CHECK;
 void fed_dataset_fini(struct fed_dataset *dataset);
 
 /* Makes the data the model's, before any batch: as many features as inputs, labels below the model's classes, words and

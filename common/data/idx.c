@@ -8,7 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "common/base/file.h"
+#include "common/base/mapped.h"
 
 #define HEADER_MAX 16
 #define DATA_MAX ((uint64_t)16 << 30)
@@ -182,7 +182,7 @@ out:
 
 int fed_idx_load(struct fed_idx *out, const char *path, enum fed_idx_kind kind, struct fed_error *err) {
     struct fed_idx idx = {.data = NULL};
-    if (fed_file_map(&idx.map, &idx.n_map, path, err) != 0) {
+    if (fed_mapped_open(&idx.map, &idx.n_map, path, err) != 0) {
         return FED_EDATA;
     }
     bool gzip = idx.n_map >= 2 && idx.map[0] == 0x1f && idx.map[1] == 0x8b;
@@ -192,7 +192,7 @@ int fed_idx_load(struct fed_idx *out, const char *path, enum fed_idx_kind kind, 
         return rc;
     }
     if (gzip) {
-        fed_file_unmap(idx.map, idx.n_map);
+        fed_mapped_close(idx.map, idx.n_map);
         idx.map = NULL;
     }
     *out = idx;
@@ -200,7 +200,7 @@ int fed_idx_load(struct fed_idx *out, const char *path, enum fed_idx_kind kind, 
 }
 
 void fed_idx_fini(struct fed_idx *idx) {
-    fed_file_unmap(idx->map, idx->n_map);
+    fed_mapped_close(idx->map, idx->n_map);
     free(idx->inflated);
     *idx = (struct fed_idx){.data = NULL};
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/base/file.h"
+#include "common/base/mapped.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "arrays are mapped as the little-endian files have them");
 
@@ -291,7 +291,7 @@ int fed_npy_load(struct fed_npy *out, const char *path, enum fed_npy_use use, st
     struct fed_npy npy = {.map = NULL};
     struct header header;
     size_t data_at = 0;
-    if (fed_file_map(&npy.map, &npy.n_map, path, err) != 0) {
+    if (fed_mapped_open(&npy.map, &npy.n_map, path, err) != 0) {
         return FED_EDATA;
     }
     int rc = read_header(&header, &data_at, &npy, path, err);
@@ -315,6 +315,6 @@ int fed_npy_load(struct fed_npy *out, const char *path, enum fed_npy_use use, st
 }
 
 void fed_npy_fini(struct fed_npy *npy) {
-    fed_file_unmap(npy->map, npy->n_map);
+    fed_mapped_close(npy->map, npy->n_map);
     *npy = (struct fed_npy){.map = NULL};
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/file.h"
+#include "common/base/mapped.h"
 #include "common/data/csv.h"
 #include "common/data/number.h"
 #include "common/seal/digest.h"
@@ -298,7 +298,7 @@ int fed_table_load(struct fed_table *out, const char *path, const char *label, c
     struct loader l = {.path = path, .label = label, .group = group, .header = header};
     const uint8_t *bytes;
     size_t n;
-    if (fed_file_map(&bytes, &n, path, err) != FED_OK) {
+    if (fed_mapped_open(&bytes, &n, path, err) != FED_OK) {
         return FED_EDATA;
     }
     int rc = fed_csv_read(bytes, n, path, take_row, &l, err);
@@ -308,7 +308,7 @@ int fed_table_load(struct fed_table *out, const char *path, const char *label, c
     if (rc == FED_OK && resize(&l, l.table.n_rows) != FED_OK) {
         rc = out_of_memory(&l, err);
     }
-    fed_file_unmap(bytes, n);
+    fed_mapped_close(bytes, n);
     fed_words_fini(&l.names);
     if (rc != FED_OK) {
         fed_table_fini(&l.table);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/file.h"
+#include "common/base/mapped.h"
 
 #define ROLE '\f' /* begins the line that names a role */
 
@@ -146,7 +146,7 @@ static int check_windows(const struct fed_text *text, enum fed_text_part part, c
 
 int fed_text_load(struct fed_text *out, const char *path, enum fed_text_part part, uint32_t unroll, struct fed_error *err) {
     struct fed_text text = {.unroll = unroll};
-    if (fed_file_map(&text.map, &text.n_map, path, err) != FED_OK) {
+    if (fed_mapped_open(&text.map, &text.n_map, path, err) != FED_OK) {
         return FED_EDATA;
     }
     int rc;
@@ -167,7 +167,7 @@ int fed_text_load(struct fed_text *out, const char *path, enum fed_text_part par
 }
 
 void fed_text_fini(struct fed_text *text) {
-    fed_file_unmap(text->map, text->n_map);
+    fed_mapped_close(text->map, text->n_map);
     free(text->stretches);
     fed_words_fini(&text->roles);
     *text = (struct fed_text){.map = NULL};

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/file.h"
+#include "common/base/mapped.h"
 #include "common/model/safetensors.h"
 
 int fed_image_alloc(struct fed_image **out, size_t n_bytes) {
@@ -89,7 +89,7 @@ int fed_image_read(struct fed_image **out, const char *path, const struct fed_mo
                    struct fed_error *err) {
     const uint8_t *map = NULL;
     size_t n = 0;
-    int rc = fed_file_map(&map, &n, path, err);
+    int rc = fed_mapped_open(&map, &n, path, err);
     if (rc != FED_OK) {
         return rc;
     }
@@ -112,7 +112,7 @@ int fed_image_read(struct fed_image **out, const char *path, const struct fed_mo
     image = NULL;
 out:
     fed_image_release(image);
-    fed_file_unmap(map, n);
+    fed_mapped_close(map, n);
     return rc;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/mapped.h"
 
 static char dir[64];
 static struct fed_error err;
@@ -146,10 +147,10 @@ START_TEST(empty_file_reads_and_maps_as_nothing) {
     const uint8_t *map = (const uint8_t *)&err;
     size_t n = 77;
     replace(in("f"), "");
-    ck_assert_int_eq(fed_file_map(&map, &n, in("f"), &err), 0);
+    ck_assert_int_eq(fed_mapped_open(&map, &n, in("f"), &err), 0);
     ck_assert_ptr_null(map);
     ck_assert_uint_eq(n, 0);
-    fed_file_unmap(map, n);
+    fed_mapped_close(map, n);
     ck_assert_int_eq(fed_file_read(&bytes, &n, in("f"), 0, &err), 0);
     ck_assert_uint_eq(n, 0);
     free(bytes);
@@ -160,12 +161,12 @@ START_TEST(map_shows_the_bytes_and_refuses_what_is_not_a_file) {
     const uint8_t *map;
     size_t n;
     replace(in("f"), "mapped");
-    ck_assert_int_eq(fed_file_map(&map, &n, in("f"), &err), 0);
+    ck_assert_int_eq(fed_mapped_open(&map, &n, in("f"), &err), 0);
     ck_assert_uint_eq(n, 6);
     ck_assert_mem_eq(map, "mapped", 6);
-    fed_file_unmap(map, n);
-    ck_assert_int_eq(fed_file_map(&map, &n, in("missing"), &err), FED_ENOTFOUND);
-    ck_assert_int_eq(fed_file_map(&map, &n, dir, &err), FED_EIO);
+    fed_mapped_close(map, n);
+    ck_assert_int_eq(fed_mapped_open(&map, &n, in("missing"), &err), FED_ENOTFOUND);
+    ck_assert_int_eq(fed_mapped_open(&map, &n, dir, &err), FED_EIO);
 }
 END_TEST
 

@@ -1,12 +1,14 @@
 /* Who is trained, how often, within which limits, and what is kept of it. A hook counts and holds back trainings; the
  * numbers themselves are compared over real data with a direct call of local SGD. */
 #include <check.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/host.h"
@@ -627,6 +629,25 @@ static void expect_no_host(int code, const char *word) {
     ck_assert_msg(strstr(err.text, word) != NULL, "%s is not named: %s", word, err.text);
 }
 
+START_TEST(nothing_is_trained_on_data_that_were_changed) {
+    struct fed_error err = {""};
+    const struct timespec times[2] = {{.tv_sec = 1000000}, {.tv_sec = 1000000}};
+    use_data(FED_PARTITION_NONE, 1);
+    open_host(false);
+    begin(4, 1);
+    ck_assert_int_eq(fed_host_check_data(host, &err), FED_OK);
+    FILE *file = fopen(labels, "r+"); /* in place: a label that the model does not have */
+    ck_assert_ptr_nonnull(file);
+    ck_assert(fseek(file, 8, SEEK_SET) == 0 && fputc(0xff, file) == 0xff && fclose(file) == 0);
+    ck_assert_int_eq(utimensat(AT_FDCWD, labels, times, 0), 0);
+    want(config.first_client);
+    struct fed_host_update update = next_update();
+    ck_assert_int_eq(update.rc, FED_EDATA);
+    ck_assert_int_eq(fed_host_check_data(host, &err), FED_EDATA);
+    ck_assert_ptr_nonnull(strstr(err.text, labels));
+}
+END_TEST
+
 START_TEST(clients_that_the_data_does_not_have_are_refused) {
     expect_no_host(FED_ECONFIG, "data.train");
     use_data(FED_PARTITION_IID, 7);
@@ -682,6 +703,7 @@ int main(void) {
     tcase_add_test(tests, every_client_trains_on_its_own_shard_whatever_the_workers);
     tcase_add_test(tests, without_a_partition_the_file_is_the_one_clients);
     tcase_add_test(tests, the_partition_is_known_by_its_digest);
+    tcase_add_test(tests, nothing_is_trained_on_data_that_were_changed);
     tcase_add_test(tests, clients_that_the_data_does_not_have_are_refused);
     tcase_add_test(tests, data_that_does_not_fit_the_model_is_refused);
     suite_add_tcase(suite, tests);
