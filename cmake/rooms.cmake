@@ -57,9 +57,16 @@ set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/fixed.c ${CMAKE_S
 
 # Kernel files are compiled for the instruction set in their name; which one runs is chosen at start.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64")
-  set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_avx2.c PROPERTIES COMPILE_OPTIONS "-O3;-mavx2;-mfma")
-  set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_avx512.c
-                              PROPERTIES COMPILE_OPTIONS "-O3;-mavx512f;-mavx512dq;-mavx512vl;-mavx512bw;-mfma;-mprefer-vector-width=512")
+  set(kernels_avx2 -O3 -mavx2 -mfma)
+  set(kernels_avx512 -O3 -mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64")
-  set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_neon.c PROPERTIES COMPILE_OPTIONS "-O3")
+  set(kernels_neon -O3)
 endif()
+# Filling their tiles with zeros, which are written before they are read, costs a step of training 2 % (AVX-512) to 7 % (AVX2).
+if(FED_HAS_ZERO_INIT AND NOT FEDAVG_SANITIZE)
+  set(kernels_as_written -ftrivial-auto-var-init=uninitialized)
+endif()
+foreach(set avx2 avx512 neon portable)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_${set}.c
+                              PROPERTIES COMPILE_OPTIONS "${kernels_${set}};${kernels_as_written}")
+endforeach()
