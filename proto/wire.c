@@ -411,7 +411,7 @@ union body {
 /* One line a message: fills its protobuf struct and hangs it into the envelope. */
 #define GIVE(KIND, name, ...)                                                                                               \
     case FED_MSG_##KIND:                                                                                                    \
-        give_##name(&body->name, &in->as.name __VA_OPT__(, ) __VA_ARGS__);                                                  \
+        give_##name(&body->name, &in->as.name, ##__VA_ARGS__);                                                              \
         out->body_case = FEDAVG__ENVELOPE__BODY_##KIND;                                                                     \
         out->name = &body->name;                                                                                            \
         break

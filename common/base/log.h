@@ -30,9 +30,9 @@ struct fed_field {
 #define FED_I64(k, v) ((struct fed_field){.key = (k), .kind = FED_FIELD_I64, .as.i64 = (v)})
 #define FED_F64(k, v) ((struct fed_field){.key = (k), .kind = FED_FIELD_F64, .as.f64 = (v)})
 
-/* The empty string field at the end lets a macro take zero fields; it is not printed. */
+/* The first field is there for the comma behind it, which goes where an event has no fields; the last one ends the list. */
 #define FED_LOG(level, room, event, ...)                                                                                    \
-    fed_log_write((level), (room), (event), (const struct fed_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}})
+    fed_log_write((level), (room), (event), (const struct fed_field[]){{.key = NULL}, ##__VA_ARGS__, {.key = NULL}} + 1)
 #define FED_ERROR(room, ...) FED_LOG(FED_LOG_ERROR, room, __VA_ARGS__)
 #define FED_WARN(room, ...) FED_LOG(FED_LOG_WARN, room, __VA_ARGS__)
 #define FED_INFO(room, ...) FED_LOG(FED_LOG_INFO, room, __VA_ARGS__)

@@ -39,14 +39,14 @@ static inline const char *fuzz_dir(void) {
 }
 
 /* The path of a file in it; returns out. */
-static inline const char *fuzz_dir_file(char out[64], const char *name) {
-    snprintf(out, 64, "%s/%s", fuzz_dir(), name);
+static inline const char *fuzz_dir_file(char out[128], const char *name) {
+    snprintf(out, 128, "%s/%s", fuzz_dir(), name);
     return out;
 }
 
 /* Makes that file of these bytes. */
 static inline void fuzz_dir_put(const char *name, const uint8_t *bytes, size_t n) {
-    char path[64];
+    char path[128];
     FILE *file = fopen(fuzz_dir_file(path, name), "wb");
     MUST(file != NULL && fwrite(bytes, 1, n, file) == n && fclose(file) == 0);
 }

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     MUST(rc == FED_OK || (rc == FED_ECONFIG && err.text[0] != '\0'));
     must_be_one_line(err.text);
     if (rc == FED_OK) {
-        char path[64];
+        char path[128];
         check_good(&roster, fuzz_dir_file(path, "roster"));
         fed_roster_file_fini(&roster);
     }
