@@ -61,9 +61,9 @@ def a_damaged_run_directory_is_refused_by_name_or_goes_on_the_same():
             house.check(must in (None, verdict), f"{name}: {verdict}")
 
         size = (scene.dir / "whole" / "model-5.safetensors").stat().st_size
-        for offset in (0, 9, 60, size // 2, size - 1):
+        for offset in (0, 9, 60, size // 2, size - 1):  # a digit of the run's id, at 60, is nothing that a model depends on
             case(f"model-flip-{offset}", lambda run, at=offset: flip(run / "model-5.safetensors", at), "model-5.safetensors",
-                 must="refused")
+                 must=None if offset == 60 else "refused")
         case("model-cut", lambda run: os.truncate(run / "model-5.safetensors", size // 2), "model-5", must="refused")
         case("model-empty", lambda run: os.truncate(run / "model-5.safetensors", 0), "model-5", must="refused")
         case("model-gone", lambda run: (run / "model-5.safetensors").unlink(), "model-5", must="refused")
