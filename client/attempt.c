@@ -168,6 +168,15 @@ static void start_download(struct fed_session *s, const struct fed_msg_round *ro
     }
 }
 
+/* The coordinator would not ask for a client that was declined if it had heard so. */
+static void decline_again(struct fed_session *s, const struct fed_part *part, const struct fed_msg_round *round) {
+    for (size_t i = 0; part->n_declined > 0 && i < round->n_clients; i++) {
+        if (fed_part_declined(part, round->clients[i])) {
+            fed_session_say_decline(s, part->id, &round->clients[i], FED_DECLINE_FAILED);
+        }
+    }
+}
+
 void fed_session_hear_round(struct fed_session *s, const struct fed_msg_round *round) {
     if (older(s, round->terms.round, round->terms.attempt)) {
         return;
@@ -200,8 +209,11 @@ void fed_session_hear_round(struct fed_session *s, const struct fed_msg_round *r
     }
     if (fresh) {
         start_download(s, round);
-    } else if (s->download == NULL) {
-        want_clients(s, part, first_fresh);
+    } else {
+        decline_again(s, part, round);
+        if (s->download == NULL) {
+            want_clients(s, part, first_fresh);
+        }
     }
     fed_session_collect_updates(s); /* what was kept from an earlier attempt is there at once */
     finish_complete_parts(s);

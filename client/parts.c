@@ -184,6 +184,15 @@ struct fed_part *fed_parts_drop_client(struct fed_part *list, uint64_t client) {
     return NULL;
 }
 
+bool fed_part_declined(const struct fed_part *part, uint64_t client) {
+    for (size_t i = 0; i < part->n_clients; i++) {
+        if (part->clients[i] == client) {
+            return part->fate[i] == FED_CLIENT_DECLINED;
+        }
+    }
+    return false;
+}
+
 bool fed_parts_borrow(const struct fed_part *list, const float *delta) {
     while (list != NULL && list->delta != delta) {
         list = list->next;

@@ -61,6 +61,8 @@ int fed_parts_join(size_t *n, struct fed_part *list, const struct fed_fixed *fix
                    size_t n_params, const struct fed_host_update *update) FED_MUST_CHECK;
 /* The client will not be delivered. Returns the part it leaves, or NULL when no part waits for it. */
 struct fed_part *fed_parts_drop_client(struct fed_part *list, uint64_t client);
+/* This client of the part was dropped. */
+bool fed_part_declined(const struct fed_part *part, uint64_t client);
 
 /* Whether a part still reads this update from the host's memory. */
 bool fed_parts_borrow(const struct fed_part *list, const float *delta);

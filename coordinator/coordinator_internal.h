@@ -20,7 +20,6 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/evaluator.h"
 #include "coordinator/http.h"
-#include "coordinator/hygiene.h"
 #include "coordinator/intake.h"
 #include "coordinator/nodes.h"
 #include "coordinator/refusals.h"
@@ -33,6 +32,7 @@
 #define FED_PING_MS 5000u
 #define FED_SILENCE_MS (3 * FED_PING_MS) /* a node not heard of for this long is gone */
 #define FED_REPEAT_MS 2000u              /* ROUND is said again to a node that gave no sign of having it */
+#define FED_REMIND_MS 10000u             /* and to any that owes something: one of several, or an answer, may be lost */
 
 struct fed_coordinator {
     const struct fed_task *task;
@@ -71,9 +71,8 @@ struct fed_coordinator {
     bool broadcast_waits, aggregate_waits; /* until the intake is idle */
     struct fed_nodes nodes;
     struct fed_schedule *schedule;
-    struct fed_hygiene_past past; /* of the rounds committed so far */
-    bool other_math;              /* some node trains in other arithmetic than the task asks for */
-    bool collecting;              /* INVITE was performed and the attempt has not ended */
+    bool other_math; /* some node trains in other arithmetic than the task asks for */
+    bool collecting; /* INVITE was performed and the attempt has not ended */
     bool handing_out;
     struct fed_aggregate aggregate;
     struct fed_intake *intake;

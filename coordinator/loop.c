@@ -157,6 +157,8 @@ static void hear_signal(struct fed_coordinator *c) {
         default:
             FED_INFO("loop", "stopping", FED_U64("signal", info.ssi_signo));
             fed_loop_post_kind(c, FED_EVENT_STOP);
+            /* The round is past stopping then, but a disk that refuses the last row must not hold the operator up. */
+            c->stopped = fed_round_phase(c->round) == FED_ROUND_FINISHED;
             break;
         }
     }

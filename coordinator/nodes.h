@@ -39,6 +39,7 @@ struct fed_node {
     struct fed_id_range hosted[FED_RANGES_MAX];
     struct fed_pass pass;
     bool has_pass;
+    uint64_t told_ms;             /* when a ROUND was last said to it */
     bool missed;                  /* what it was told of this attempt did not reach it, or is forgotten */
     uint64_t down_next, down_end; /* chunks of the model asked for and not yet handed to the socket */
     uint64_t down_asked;          /* such chunks in this attempt, however often */

@@ -85,6 +85,7 @@ static void say_round(struct fed_coordinator *c, const struct fed_assignment *pa
     struct fed_node *node = &c->nodes.nodes[part->node];
     uint64_t now = fed_clock_ms();
     issue_pass(node);
+    node->told_ms = now;
     round->terms = c->attempt.terms;
     round->part = part->part;
     round->closed = part->closed;
@@ -126,13 +127,17 @@ void fed_say_round_again(struct fed_coordinator *c, size_t node) {
     }
 }
 
-/* ROUND again, to nodes that were not heard of since, that had no room for it, or that speak of another attempt. */
+/* ROUND again, to nodes that were not heard of since, that had no room for it, or that speak of another attempt; and from
+ * time to time to all that have not delivered everything. */
 void fed_say_rounds_again(struct fed_coordinator *c) {
+    uint64_t now = fed_clock_ms();
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
         struct fed_node *node = &c->nodes.nodes[i];
-        if (!node->online || !node->has_pass || (!node->missed && node->heard_ms >= c->said_ms)) {
+        bool silent = node->missed || node->heard_ms < c->said_ms, reminded = now < node->told_ms + FED_REMIND_MS;
+        if (!node->online || !node->has_pass || (!silent && reminded)) {
             continue;
         }
+        node->told_ms = now;
         fed_say_round_again(c, i);
     }
 }

@@ -58,7 +58,7 @@ judge() {
         may["cli"] = all " proto coordinator client cli"
         may["tests"] = may["bench"] = all " proto coordinator client cli tests bench"
 
-        pure = "^(client/local_sgd|coordinator/(aggregate|evaluate|hygiene|limit|refusals|round|roster|schedule))\\.[ch]$"
+        pure = "^(client/local_sgd|coordinator/(aggregate|evaluate|limit|refusals|round|roster|schedule))\\.[ch]$"
         world = "^(common/link/.*|common/base/(clock|file|log|pool)\\.h" \
             "|(dirent|fcntl|ifaddrs|netdb|poll|pthread|signal|threads|time|unistd)\\.h|(arpa|linux|net|netinet)/.*" \
             "|sys/(epoll|eventfd|file|ioctl|mman|random|select|sendfile|socket|stat|time|timerfd|times|uio|un|wait)\\.h)$"
@@ -82,8 +82,8 @@ judge() {
         libc = "^((assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal|stdalign|stdarg" \
             "|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|tgmath|threads|time|uchar|wchar|wctype" \
             "|byteswap|dirent|endian|execinfo|fcntl|ftw|getopt|glob|grp|ifaddrs|libgen|malloc|netdb|poll|pthread|pwd" \
-            "|sched|semaphore|spawn|strings|syslog|termios|unistd|arm_neon|cpuid|immintrin|xmmintrin|x86intrin" \
-            "|(arpa|gnu|linux|net|netinet|sys)/[a-z0-9_-]+)\\.h)$"
+            "|sched|semaphore|spawn|strings|syslog|termios|ucontext|unistd|arm_neon|cpuid|immintrin|xmmintrin|x86intrin" \
+            "|(arpa|gnu|linux|net|netinet|sanitizer|sys)/[a-z0-9_-]+)\\.h)$"
     }
     {
         room = room_of($1)

@@ -1,4 +1,4 @@
-/* The round, transition by transition. What happens when everything happens at once: check_simulated_rounds.c. */
+/* The round, transition by transition. What happens when everything happens at once: tests/simulation. */
 #include "coordinator/round.h"
 
 #include <check.h>

@@ -1,0 +1,17 @@
+# The whole house in one thread under a seed: the rooms of the network, the clock, the threads and the disk are these files'
+# own, all others are the real ones.
+file(GLOB FED_SIMULATION CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c)
+add_executable(simulate ${FED_SIMULATION})
+target_link_libraries(simulate PRIVATE fed_coordinator fed_client)
+foreach(function fed_random_bytes fed_roster_file_load fed_round_new
+                 fed_round_handle fed_round_wakeup fed_aggregate_mean fed_session_hear_control)
+  target_link_options(simulate PRIVATE -Wl,--wrap=${function})
+endforeach()
+# Coroutines are not ThreadSanitizer's; there is one thread anyway.
+if(NOT FEDAVG_SANITIZE MATCHES "thread")
+  add_test(NAME simulation/seeds COMMAND simulate)
+  set_tests_properties(simulation/seeds PROPERTIES TIMEOUT 300)
+  if(FEDAVG_SANITIZE)
+    set_tests_properties(simulation/seeds PROPERTIES ENVIRONMENT FEDAVG_SEEDS=200)
+  endif()
+endif()
