@@ -20,6 +20,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/evaluator.h"
 #include "coordinator/http.h"
+#include "coordinator/hygiene.h"
 #include "coordinator/intake.h"
 #include "coordinator/nodes.h"
 #include "coordinator/refusals.h"
@@ -71,8 +72,9 @@ struct fed_coordinator {
     bool broadcast_waits, aggregate_waits; /* until the intake is idle */
     struct fed_nodes nodes;
     struct fed_schedule *schedule;
-    bool other_math; /* some node trains in other arithmetic than the task asks for */
-    bool collecting; /* INVITE was performed and the attempt has not ended */
+    struct fed_hygiene_past past; /* of the rounds committed so far */
+    bool other_math;              /* some node trains in other arithmetic than the task asks for */
+    bool collecting;              /* INVITE was performed and the attempt has not ended */
     bool handing_out;
     struct fed_aggregate aggregate;
     struct fed_intake *intake;

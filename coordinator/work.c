@@ -25,13 +25,15 @@ struct work {
     size_t n_counted;
     struct fed_store_refusal *refusals; /* COMMIT, owned */
     size_t n_refusals;
-    struct fed_image *image;      /* held */
-    struct fed_terms terms;       /* SEAL */
-    struct fed_attempt sealed;    /* SEAL, out; owned until it is the coordinator's */
-    size_t not_finite;            /* MEAN, out: index of the first bad parameter, or n_params */
-    uint64_t began_us;            /* COMMIT */
-    double seconds;               /* COMMIT */
-    struct fed_evaluation result; /* of an evaluation, to be stored */
+    struct fed_image *image;         /* held */
+    struct fed_terms terms;          /* SEAL */
+    struct fed_attempt sealed;       /* SEAL, out; owned until it is the coordinator's */
+    size_t not_finite;               /* MEAN, out: index of the first bad parameter, or n_params */
+    uint64_t began_us;               /* COMMIT */
+    double seconds;                  /* COMMIT */
+    struct fed_update_limits limits; /* COMMIT: that held in the round */
+    double *norms;                   /* COMMIT: (n_updates), owned */
+    struct fed_evaluation result;    /* of an evaluation, to be stored */
     bool target_reached;
     uint64_t retry_ms, pause_ms;     /* a write that failed: when it is tried again (0: it is not waiting), and the pause */
     bool has_status;                 /* store jobs, out: */
@@ -71,6 +73,7 @@ static void free_work(struct work *work) {
     free(work->cohort);
     free(work->counted);
     free(work->refusals);
+    free(work->norms);
     fed_image_release(work->image);
     fed_attempt_fini(&work->sealed);
     free(work);
@@ -171,6 +174,7 @@ static void end_seal(struct work *work) {
     }
     c->attempt = work->sealed;
     work->sealed = (struct fed_attempt){0};
+    c->attempt.limits = fed_hygiene_limits(&c->past, work->round);
     c->has_attempt = true;
     fed_loop_post_kind(c, FED_EVENT_SEALED);
 }
@@ -260,6 +264,9 @@ static void run_commit(struct fed_job *job) {
         .bytes_up = c->bytes_up,
         .seconds = work->seconds,
         .train_seconds = c->train_seconds,
+        .norm_ceiling = work->limits.norm_ceiling,
+        .clip = work->limits.clip,
+        .weight_cap = work->limits.weight_cap,
     };
     memcpy(commit.model_digest, image->digest, sizeof commit.model_digest);
     work->rc = fed_store_commit(c->store, &commit, c->task->server.keep_last, &work->err);
@@ -285,6 +292,12 @@ static void end_commit(struct work *work) {
                                     .bytes_down = c->bytes_down,
                                     .bytes_up = c->bytes_up};
     memcpy(line.model, work->image->digest, sizeof line.model);
+    fed_hygiene_committed(&c->past, &(struct fed_hygiene_round){.round = work->round,
+                                                                .norms = work->norms,
+                                                                .n = c->n_updates,
+                                                                .weight = c->aggregate.total_weight,
+                                                                .clip = work->limits.clip,
+                                                                .weight_cap = work->limits.weight_cap});
     bool evaluated_later = fed_round_evaluates(c->round, work->round);
     c->commit_began_us = work->began_us;
     fed_image_release(c->image);
@@ -320,16 +333,25 @@ static int collect_refusals(struct work *work, const struct fed_coordinator *c) 
     return FED_OK;
 }
 
+static int copy_norms(struct work *work, const struct fed_coordinator *c) {
+    work->norms = calloc(c->n_updates + 1, sizeof *work->norms);
+    for (size_t i = 0; work->norms != NULL && i < c->n_updates; i++) {
+        work->norms[i] = c->updates[i].norm;
+    }
+    return work->norms != NULL ? FED_OK : FED_ENOMEM;
+}
+
 int fed_work_commit(struct fed_coordinator *c) {
     struct work *work = new_work(c, run_commit, end_commit);
     if (work == NULL) {
         return FED_ENOMEM;
     }
-    if (collect_refusals(work, c) != FED_OK) {
+    if (collect_refusals(work, c) != FED_OK || copy_norms(work, c) != FED_OK) {
         free_work(work);
         return FED_ENOMEM;
     }
     work->image = fed_image_hold(c->next_image);
+    work->limits = fed_hygiene_limits(&c->past, work->round);
     work->began_us = fed_clock_us();
     work->seconds = (double)(work->began_us - c->commit_began_us) / 1e6;
     fed_pool_submit(c->store_pool, &work->job);

@@ -59,11 +59,19 @@ static const struct fed_setting rows[] = {
      .high = 1 << 20},
     {"algorithm.max_weight", FED_SETTING_U64, FIELD(algorithm.max_weight), .min = 1, .max = FED_FIXED_MAX_WEIGHT},
 
+    {"algorithm.clip_norm", FED_SETTING_REAL, FIELD(algorithm.clip.norm), .open = true, .low = 0, .high = 1e9},
+    {"algorithm.clip_quantile", FED_SETTING_REAL, FIELD(algorithm.clip.quantile), .fallback = "0.5", .low = 0, .high = 1},
+    {"algorithm.clip_rate", FED_SETTING_REAL, FIELD(algorithm.clip.rate), .fallback = "0.2", .low = 0, .high = 10},
+    {"algorithm.max_share", FED_SETTING_REAL, FIELD(algorithm.max_share), .open = true, .low = 0, .high = 1},
+
     {"round.over_select", FED_SETTING_REAL, FIELD(round.over_select), .fallback = "1", .low = 1, .high = 100},
     {"round.min_reports", FED_SETTING_REAL, FIELD(round.min_reports), .fallback = "0.8", .open = true, .low = 0, .high = 1},
     {"round.deadline_s", FED_SETTING_U64, FIELD(round.deadline_s), .fallback = "600", .min = 1, .max = YEAR_S},
     {"round.rejoin_s", FED_SETTING_U64, FIELD(round.rejoin_s), .fallback = "30", .max = YEAR_S},
     {"round.evaluate_every", FED_SETTING_U64, FIELD(round.evaluate_every), .fallback = "1", .min = 1, .max = MOST_ROUNDS},
+
+    {"hygiene.norm_factor", FED_SETTING_REAL, FIELD(hygiene.norm_factor), .fallback = "10", .low = 0, .high = 1e9},
+    {"hygiene.norm_rounds", FED_SETTING_U32, FIELD(hygiene.norm_rounds), .fallback = "20", .min = 1, .max = 100},
 
     {"server.control", FED_SETTING_TEXT, FIELD(server.control), .fallback = "tcp://*:5600", .check = fed_endpoint_bind_valid,
      .expected = FED_ENDPOINT_BIND},
@@ -107,6 +115,27 @@ static int check_target(const struct fed_task *task, const struct fed_settings_s
                : fed_settings_refuse(source, key, err, "needs data.test to measure it, not given here");
 }
 
+static int check_norm_factor(const struct fed_task *task, const struct fed_settings_source *source, struct fed_error *err) {
+    double factor = task->hygiene.norm_factor;
+    return factor == 0 || factor >= 1
+               ? 0
+               : fed_settings_refuse(source, "hygiene.norm_factor", err,
+                                     "found %g, expected 0 (no ceiling) or a number from 1 on: below that, updates as they "
+                                     "were in earlier rounds would be refused",
+                                     factor);
+}
+
+/* How a clip moves says nothing where there is none. */
+static int check_clip(const struct fed_task *task, const struct fed_settings_source *source, struct fed_error *err) {
+    static const char *const keys[] = {"algorithm.clip_quantile", "algorithm.clip_rate"};
+    for (size_t i = 0; task->algorithm.clip.norm == 0 && i < sizeof keys / sizeof *keys; i++) {
+        if (fed_settings_given(source, keys[i])) {
+            return fed_settings_refuse(source, keys[i], err, "goes with algorithm.clip_norm, not given here");
+        }
+    }
+    return 0;
+}
+
 static int read_task(struct draft *draft, const struct fed_settings_source *source, struct fed_error *err) {
     struct fed_task *task = &draft->task;
     int code = fed_settings_read(draft, &settings, source, err);
@@ -118,6 +147,12 @@ static int read_task(struct draft *draft, const struct fed_settings_source *sour
     }
     if (code == 0 && task->algorithm.target_accuracy > 0) {
         code = check_target(task, source, err);
+    }
+    if (code == 0) {
+        code = check_norm_factor(task, source, err);
+    }
+    if (code == 0) {
+        code = check_clip(task, source, err);
     }
     task->round.min_reports_given = fed_settings_given(source, "round.min_reports");
     return code;

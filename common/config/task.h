@@ -31,6 +31,8 @@ struct fed_algorithm {
     double target_accuracy;     /* in (0, 1]; 0 = none */
     double max_delta;           /* largest |delta| admitted, default 64 */
     uint64_t max_weight;        /* largest n_k admitted; 0 = the largest shard where the partition is known, else 2^20 */
+    struct fed_clip_options clip;
+    double max_share; /* of the weight, for one client, in (0, 1]; 0 = any (default) */
 };
 
 struct fed_round_rules {
@@ -40,6 +42,12 @@ struct fed_round_rules {
     uint64_t deadline_s;     /* >= 1, default 600 */
     uint64_t rejoin_s;       /* >= 0, default 30 */
     uint64_t evaluate_every; /* >= 1, default 1; the last round is always evaluated */
+};
+
+/* What is done about bad updates, bad nodes and bad models. */
+struct fed_hygiene {
+    double norm_factor;   /* times what norms of earlier rounds come to is the ceiling; 0 = none, else >= 1; default 10 */
+    uint32_t norm_rounds; /* how many earlier rounds, 1..100, default 20 */
 };
 
 struct fed_server {
@@ -74,6 +82,7 @@ struct fed_task {
     struct fed_partition_spec partition;
     struct fed_algorithm algorithm;
     struct fed_round_rules round;
+    struct fed_hygiene hygiene;
     struct fed_server server;
     struct fed_peer_limits limits;
 };

@@ -34,6 +34,15 @@ static const struct term always[] = {
     {"algorithm.max_weight", TERM(max_weight)},
     {"algorithm.max_updates", TERM(max_updates)},
 };
+/* Where updates are clipped, where there is a share; texts of tasks without them are as they were before there were any. */
+static const struct term clip[] = {
+    {"algorithm.clip_norm", TERM(clip.norm)},
+    {"algorithm.clip_quantile", TERM(clip.quantile)},
+    {"algorithm.clip_rate", TERM(clip.rate)},
+};
+#define N_CLIP (sizeof clip / sizeof *clip)
+static const struct term share = {"algorithm.max_share", TERM(max_share)};
+
 #define N_ALWAYS (sizeof always / sizeof *always)
 
 static const struct term kind = {"data.partition.kind", TERM(partition.kind)};
@@ -67,6 +76,14 @@ static int put_partition(json_t *root, const struct fed_task_terms *terms) {
     return ok ? 0 : FED_ENOMEM;
 }
 
+static int put_options(json_t *root, const struct fed_task_terms *terms) {
+    int code = terms->max_share > 0 ? put_term(root, terms, &share) : 0;
+    for (size_t i = 0; terms->clip.norm > 0 && i < N_CLIP && code == 0; i++) {
+        code = put_term(root, terms, &clip[i]);
+    }
+    return code;
+}
+
 static json_t *to_json(const struct fed_task_terms *terms) {
     json_t *root = json_object();
     int code = fed_terms_put(root, "schema", json_integer(1));
@@ -75,6 +92,9 @@ static json_t *to_json(const struct fed_task_terms *terms) {
     }
     for (size_t i = 0; i < N_ALWAYS && code == 0; i++) {
         code = put_term(root, terms, &always[i]);
+    }
+    if (code == 0) {
+        code = put_options(root, terms);
     }
     if (code == 0) {
         code = fed_terms_put_model(root, &terms->model);
@@ -147,6 +167,14 @@ static int take_partition(struct fed_task_terms *terms, const json_t *root, stru
     return code == 0 ? take_digest(terms->partition_digest, fed_terms_get(root, "data.partition.digest"), err) : code;
 }
 
+static int take_options(struct fed_task_terms *terms, const json_t *root, struct fed_error *err) {
+    int code = fed_terms_get(root, share.path) != NULL ? take_term(terms, root, &share, err) : 0;
+    for (size_t i = 0; fed_terms_get(root, clip[0].path) != NULL && i < N_CLIP && code == 0; i++) {
+        code = take_term(terms, root, &clip[i], err);
+    }
+    return code;
+}
+
 /* Whatever was not understood (a key too many, a number written as a string) makes the two differ. */
 static int compare_back(const struct fed_task_terms *terms, const json_t *root, struct fed_error *err) {
     json_t *again = to_json(terms);
@@ -216,6 +244,9 @@ int fed_task_terms_decode(struct fed_task_terms *out, const char *text, size_t n
     int code = 0;
     for (size_t i = 0; i < N_ALWAYS && code == 0; i++) {
         code = take_term(&terms, root, &always[i], err);
+    }
+    if (code == 0) {
+        code = take_options(&terms, root, err);
     }
     if (code == 0) {
         code = fed_terms_take_model(&terms.model, root, err);

@@ -10,7 +10,8 @@
  *
  * "data" is null where the coordinator does not know the data. The digest covers the examples and their split. A model is
  * written out, preset or not: its input always in four dimensions, a layer with the keys of its kind and no others, and
- * "vocabulary" (a string) and "classes" (a list) where it has them. */
+ * "vocabulary" (a string) and "classes" (a list) where it has them. In "algorithm" stand "clip_norm", "clip_quantile" and
+ * "clip_rate" where updates are clipped, and "max_share" where there is one. */
 #ifndef FED_COMMON_CONFIG_TERMS_H
 #define FED_COMMON_CONFIG_TERMS_H
 
@@ -33,6 +34,13 @@ struct fed_sgd_options {
     double weight_decay; /* >= 0, default 0 */
 };
 
+/* Adaptive clipping: Andrew et al. 2021 (arXiv:1905.03871), algorithm 1 without noise. */
+struct fed_clip_options {
+    double norm;     /* S of the first round; 0 = none (default) */
+    double quantile; /* of the norms that S is to come to, in 0..1, default 0.5 */
+    double rate;     /* eta_C, in 0..10, default 0.2 */
+};
+
 struct fed_task_terms {
     uint64_t seed;               /* < 2^63 */
     struct fed_model_spec model; /* the preset's label does not travel */
@@ -46,6 +54,8 @@ struct fed_task_terms {
     enum fed_math math;
     double max_delta;
     uint64_t max_weight, max_updates; /* resolved: >= 1 */
+    struct fed_clip_options clip;
+    double max_share; /* 0 = any */
     char name[FED_NAME_MAX];
 };
 

@@ -84,7 +84,8 @@ static bool on_disk(int fd) {
 
 static size_t half(size_t n) { return torn ? n / 2 : 0; }
 
-/* -- disk ----------------------------------------------------------------------------------------------------------- */
+/* -- disk -----------------------------------------------------------------------------------------------------------------
+ */
 
 ssize_t write(int fd, const void *bytes, size_t n) {
     ssize_t (*next)(int, const void *, size_t) = (ssize_t(*)(int, const void *, size_t))real("write");
@@ -124,7 +125,8 @@ BEFORE_A_KILL(CLASS_DISK, renameat, int, (int a, const char *from, int b, const 
 BEFORE_A_KILL(CLASS_DISK, unlink, int, (const char *path), (path))
 BEFORE_A_KILL(CLASS_DISK, unlinkat, int, (int fd, const char *path, int flags), (fd, path, flags))
 
-/* -- net ------------------------------------------------------------------------------------------------------------ */
+/* -- net ------------------------------------------------------------------------------------------------------------------
+ */
 
 BEFORE_A_KILL(CLASS_NET, send, ssize_t, (int fd, const void *bytes, size_t n, int flags), (fd, bytes, n, flags))
 BEFORE_A_KILL(CLASS_NET, sendmsg, ssize_t, (int fd, const struct msghdr *message, int flags), (fd, message, flags))

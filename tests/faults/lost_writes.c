@@ -109,7 +109,8 @@ static enum mode mode(void) {
     return strcmp(name, "suffix") == 0 ? LOSE_SUFFIX : strcmp(name, "sectors") == 0 ? LOSE_SECTORS : LOSE_ALL;
 }
 
-/* -- which files ---------------------------------------------------------------------------------------------------- */
+/* -- which files ----------------------------------------------------------------------------------------------------------
+ */
 
 static bool inside(const char *path) {
     size_t n = strlen(dir);
@@ -175,7 +176,8 @@ static struct file *find_file(int fd) {
     return file;
 }
 
-/* -- changes -------------------------------------------------------------------------------------------------------- */
+/* -- changes --------------------------------------------------------------------------------------------------------------
+ */
 
 static struct change *new_change(enum kind kind) {
     struct change *change = calloc(1, sizeof *change);
@@ -282,7 +284,8 @@ static void settle(const struct file *file, const struct stat *folder, bool drop
     last_change = at;
 }
 
-/* -- the power fails ------------------------------------------------------------------------------------------------ */
+/* -- the power fails ------------------------------------------------------------------------------------------------------
+ */
 
 static void restore_file(const struct file *file, unsigned long moment) {
     size_t n = file->n_safe;
@@ -363,7 +366,8 @@ __attribute__((destructor)) static void lose_power_at_the_end(void) {
     }
 }
 
-/* -- calls ---------------------------------------------------------------------------------------------------------- */
+/* -- calls ----------------------------------------------------------------------------------------------------------------
+ */
 
 static void lock(void) { pthread_mutex_lock(&mutex); }
 static void unlock(void) {

@@ -275,6 +275,17 @@ static const struct {
      "--set algorithm.target_accuracy: needs data.test to measure it, not given here"},
     {TASK, "algorithm.max_weight=67108865",
      "--set algorithm.max_weight: found \"67108865\", expected a whole number from 1 to 67108864"},
+    {TASK, "algorithm.clip_norm=0",
+     "--set algorithm.clip_norm: found \"0\", expected a number greater than 0 and at most 1e+09"},
+    {TASK, "algorithm.clip_rate=0.3", "--set algorithm.clip_rate: goes with algorithm.clip_norm, not given here"},
+    {TASK, "algorithm.clip_quantile=0.3", "--set algorithm.clip_quantile: goes with algorithm.clip_norm, not given here"},
+    {TASK, "algorithm.max_share=1.1",
+     "--set algorithm.max_share: found \"1.1\", expected a number greater than 0 and at most 1"},
+    {TASK, "hygiene.norm_factor=0.5",
+     "--set hygiene.norm_factor: found 0.5, expected 0 (no ceiling) or a number from 1 on: "
+     "below that, updates as they were in earlier rounds would be refused"},
+    {TASK, "hygiene.norm_factor=-1", "--set hygiene.norm_factor: found \"-1\", expected a number from 0 to 1e+09"},
+    {TASK, "hygiene.norm_rounds=101", "--set hygiene.norm_rounds: found \"101\", expected a whole number from 1 to 100"},
     {TASK, "round.min_reports=0", "--set round.min_reports: found \"0\", expected a number greater than 0 and at most 1"},
     {TASK, "round.over_select=0.9", "--set round.over_select: found \"0.9\", expected a number from 1 to 100"},
     {TASK, "server.partial_sums=maybe", "--set server.partial_sums: found \"maybe\", expected yes or no"},
@@ -413,6 +424,8 @@ START_TEST(a_task_of_few_words_gets_the_documented_defaults) {
     ck_assert_int_eq(task.partition.kind, FED_PARTITION_NONE);
     ck_assert(task.algorithm.learning_rate_decay == 1 && task.algorithm.target_accuracy == 0);
     ck_assert(task.algorithm.max_delta == 64 && task.algorithm.max_weight == 0);
+    ck_assert(task.algorithm.clip.norm == 0 && task.algorithm.max_share == 0);
+    ck_assert(task.hygiene.norm_factor == 10 && task.hygiene.norm_rounds == 20);
     ck_assert(task.round.over_select == 1 && task.round.min_reports == 0.8 && !task.round.min_reports_given);
     ck_assert_uint_eq(task.round.deadline_s, 600);
     ck_assert_uint_eq(task.round.rejoin_s, 30);
@@ -435,7 +448,9 @@ static const char full_task[] =
          "data:\n  format: idx\n  train: {images: a/i, labels: /abs/l}\n  test: {images: ti, labels: tl}\n"
          "  partition: {kind: dirichlet, clients: 12, alpha: 0.5}\n"
          "algorithm: {kind: fedavg, rounds: 7, fraction: 0, epochs: 5, batch_size: full, learning_rate: 5e-2,\n"
-         "  learning_rate_decay: .99, target_accuracy: 0.5, max_delta: 2, max_weight: 1000}\n"
+         "  learning_rate_decay: .99, target_accuracy: 0.5, max_delta: 2, max_weight: 1000,\n"
+         "  clip_norm: 3, clip_quantile: 0.75, clip_rate: 0.1, max_share: 0.25}\n"
+         "hygiene: {norm_factor: 0, norm_rounds: 7}\n"
          "round: {over_select: 1.3, min_reports: 1, deadline_s: 9, rejoin_s: 0, evaluate_every: 2}\n"
          "server: {control: 'ipc:///run/x', bulk: 'tcp://[::1]:*', http: '0.0.0.0:80', roster: r, key: k, user: fed,\n"
          "  keep_last: 1, staging_mb: 2, partial_sums: no}\n";
@@ -463,6 +478,9 @@ START_TEST(a_full_task_fills_every_field) {
     ck_assert_uint_eq(task.algorithm.epochs, 5);
     ck_assert_uint_eq(task.algorithm.batch_size, 0);
     ck_assert_uint_eq(task.algorithm.max_weight, 1000);
+    ck_assert(task.algorithm.clip.norm == 3 && task.algorithm.clip.quantile == 0.75 && task.algorithm.clip.rate == 0.1);
+    ck_assert(task.algorithm.max_share == 0.25);
+    ck_assert(task.hygiene.norm_factor == 0 && task.hygiene.norm_rounds == 7);
     ck_assert(task.round.over_select == 1.3 && task.round.min_reports == 1 && task.round.min_reports_given);
     ck_assert_uint_eq(task.round.rejoin_s, 0);
     ck_assert_str_eq(task.server.control, "ipc:///run/x");
@@ -582,6 +600,10 @@ START_TEST(terms_come_back_as_they_went) {
         memset(terms.partition_digest, 0, sizeof terms.partition_digest);
         terms.learning_rate = 1e-30;
         terms.learning_rate_decay = 0.1 + 0.2;
+    } else if (_i == 7) {
+        terms.clip = (struct fed_clip_options){.norm = 1.0 / 3, .quantile = 0, .rate = 0.2};
+    } else if (_i == 8) {
+        terms.max_share = 0.1;
     }
     struct fed_task_terms back;
     struct fed_error err = {.text = ""};
@@ -602,6 +624,8 @@ START_TEST(terms_come_back_as_they_went) {
     ck_assert_uint_eq(back.batch_size, terms.batch_size);
     ck_assert_uint_eq(back.max_weight, terms.max_weight);
     ck_assert_uint_eq(back.max_updates, terms.max_updates);
+    ck_assert(back.clip.norm == terms.clip.norm && back.clip.quantile == terms.clip.quantile &&
+              back.clip.rate == terms.clip.rate && back.max_share == terms.max_share);
     ck_assert_str_eq(back.name, terms.name);
     ck_assert_uint_eq(back.model.n_layers, 2);
     ck_assert_mem_eq(back.model.layers, terms.model.layers, sizeof terms.model.layers);
@@ -633,6 +657,12 @@ static const char *const wrong_terms[][2] = {
     {"\"max_updates\":10", "\"max_updates\":0"},
     {"\"max_updates\":10", "\"max_updates\":16777217"},
     {"\"max_weight\":600", "\"max_weight\":67108865"},
+    {"\"epochs\":1", "\"clip_norm\":2.0,\"epochs\":1"},
+    {"\"epochs\":1", "\"clip_norm\":0.0,\"clip_quantile\":0.5,\"clip_rate\":0.2,\"epochs\":1"},
+    {"\"epochs\":1", "\"clip_quantile\":0.5,\"clip_rate\":0.2,\"epochs\":1"},
+    {"\"epochs\":1", "\"clip_norm\":2.0,\"clip_quantile\":1.5,\"clip_rate\":0.2,\"epochs\":1"},
+    {"\"max_updates\"", "\"max_share\":0.0,\"max_updates\""},
+    {"\"max_updates\"", "\"max_share\":1.5,\"max_updates\""},
     {"\"kind\":\"shards\"", "\"kind\":\"iid\""},
     {"\"kind\":\"shards\"", "\"kind\":\"none\""},
     {"\"clients\":100", "\"clients\":4294967295"},
@@ -877,7 +907,7 @@ static Suite *suite(void) {
 
     TCase *terms = tcase_create("terms");
     tcase_add_test(terms, terms_have_one_text);
-    tcase_add_loop_test(terms, terms_come_back_as_they_went, 0, 7);
+    tcase_add_loop_test(terms, terms_come_back_as_they_went, 0, 9);
     tcase_add_loop_test(terms, wrong_terms_are_not_a_message, 0, N(wrong_terms));
     tcase_add_test(terms, terms_cut_anywhere_are_not_a_message);
     tcase_add_loop_test(terms, a_difference_is_named_in_the_words_of_the_file, 0, 6);
