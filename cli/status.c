@@ -166,6 +166,9 @@ static void print_report(const struct fed_status_report *report) {
         printf(", attempt %" PRIu32 " at the next", report->attempt);
     }
     printf("\nclients    %" PRIu64 " in that round\n", report->clients);
+    if (report->alarm[0] != '\0') {
+        printf("ALARM      %s\n", report->alarm);
+    }
     print_result(report);
     if (!report->reproducible) {
         printf("arithmetic not exact: no other run need end in the same bits\n");

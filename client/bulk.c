@@ -11,6 +11,8 @@
 
 #define BULK_FRAME_MAX (FED_CHUNK_BYTES + FED_TAG_BYTES + 256)
 #define BULK_IDLE_MS 60000
+#define LOG_AGAIN_MS 1000     /* a full disk may be mended */
+#define LOG_PATIENCE_MS 60000 /* then others may train these clients, or the attempt goes on without them */
 
 void fed_session_close_bulk(struct fed_session *s) {
     fed_lane_close(s->bulk);
@@ -72,12 +74,31 @@ static int send_chunk(struct fed_session *s, const struct fed_part *part, uint64
     return rc;
 }
 
-/* The owner's record comes before the first byte. */
-static int record_sending(struct fed_session *s, struct fed_part *part) {
-    if (part->logged || s->sent_log < 0) {
-        return FED_OK;
+static void log_failed(struct fed_session *s, struct fed_part *part, const struct fed_error *err, uint64_t now) {
+    if (part->log_failed_ms == 0) {
+        part->log_failed_ms = now;
+        FED_ERROR("session", "nothing is sent until it can be recorded", FED_U64("part", part->id),
+                  FED_STR("why", err->text));
     }
+    part->log_again_ms = now + LOG_AGAIN_MS;
+    if (now >= part->log_failed_ms + LOG_PATIENCE_MS) {
+        FED_ERROR("session", "update declined", FED_U64("part", part->id), FED_STR("why", "sent.log cannot be written"));
+        part->state = FED_PART_DONE;
+        part->n_wanted = 0;
+        fed_session_say_decline(s, part->id, NULL, FED_DECLINE_FAILED);
+    }
+}
+
+/* The owner's record comes before the first byte. */
+static bool record_sending(struct fed_session *s, struct fed_part *part) {
+    uint64_t now = fed_clock_ms();
     struct fed_error err;
+    if (part->logged || s->sent_log < 0) {
+        return true;
+    }
+    if (now < part->log_again_ms) {
+        return false;
+    }
     struct fed_sent sent = {.round = s->terms.round,
                             .attempt = s->terms.attempt,
                             .n_clients = part->n_trained,
@@ -87,16 +108,17 @@ static int record_sending(struct fed_session *s, struct fed_part *part) {
     memcpy(sent.model_digest, s->terms.model_digest, sizeof sent.model_digest);
     int rc = fed_sent_log_write(s->sent_log, &sent, fed_clock_wall_ms(), &err);
     if (rc != FED_OK) {
-        FED_ERROR("session", "nothing is sent", FED_STR("why", err.text));
+        log_failed(s, part, &err, now);
+    } else if (part->log_failed_ms > 0) {
+        FED_INFO("session", "sent.log can be written again", FED_U64("part", part->id));
     }
     part->logged = rc == FED_OK;
-    return rc;
+    return part->logged;
 }
 
 static void hear_get(struct fed_session *s, const struct fed_bulk_head *head) {
     struct fed_part *part = fed_parts_find(s->parts, head->what.part);
-    if (part == NULL || part->key == NULL || head->first >= fed_chunk_count(part->n_bytes) ||
-        record_sending(s, part) != FED_OK) {
+    if (part == NULL || part->key == NULL || part->state == FED_PART_DONE || head->first >= fed_chunk_count(part->n_bytes)) {
         return;
     }
     part->said_ms = fed_clock_ms(); /* it is being fetched: no need to offer again */
@@ -108,6 +130,9 @@ static void hear_get(struct fed_session *s, const struct fed_bulk_head *head) {
 
 /* What the lane has no room for waits as a mark, not as a message. */
 static bool send_wanted(struct fed_session *s, struct fed_part *part) {
+    if (part->n_wanted > 0 && !record_sending(s, part)) {
+        return false; /* tried again with the session's next tick */
+    }
     for (uint64_t i = 0; s->bulk != NULL && part->n_wanted > 0 && i < fed_chunk_count(part->n_bytes); i++) {
         if (part->wanted[i] == 0) {
             continue;

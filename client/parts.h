@@ -42,8 +42,9 @@ struct fed_part {
     uint8_t *header; /* as it travels, owned */
     uint64_t n_bytes;
     uint64_t said_ms, retry_ms;
-    bool logged;     /* in sent.log */
-    uint8_t *wanted; /* (chunks), owned: asked for and not yet handed to the lane */
+    bool logged;                          /* in sent.log */
+    uint64_t log_failed_ms, log_again_ms; /* sent.log cannot be written: since when (0: it can), and when to try again */
+    uint8_t *wanted;                      /* (chunks), owned: asked for and not yet handed to the lane */
     uint64_t n_wanted;
 };
 

@@ -22,7 +22,7 @@ int fed_sent_log_open(int *fd, const char *state_dir, struct fed_error *err) {
     if (fed_path_join(&path, state_dir, "sent.log") != FED_OK) {
         return fed_error_set(err, FED_ENOMEM, "not enough memory");
     }
-    int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int file = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0) {
         rc = fed_error_set(err, FED_EIO, "%s: cannot be opened for appending: %s", path, strerror(errno));
     } else if ((rc = fed_file_sync_name(path, err)) != FED_OK) { /* a record in a file that a power cut takes away is none */
@@ -35,21 +35,23 @@ int fed_sent_log_open(int *fd, const char *state_dir, struct fed_error *err) {
 }
 
 int fed_sent_log_write(int fd, const struct fed_sent *sent, int64_t wall_ms, struct fed_error *err) {
-    char run[33], model[FED_DIGEST_HEX], when[32], line[512];
+    char run[33], model[FED_DIGEST_HEX], when[32], line[512], last = '\n';
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm utc;
     gmtime_r(&seconds, &utc);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     fed_hex(run, sent->run_id, sizeof sent->run_id);
     fed_hex(model, sent->model_digest, sizeof sent->model_digest);
-    int n = snprintf(line, sizeof line,
-                     "%s run=%s round=%" PRIu64 " attempt=%" PRIu32 " model=%s clients=%" PRIu64 " examples=%" PRIu64
-                     " bytes=%" PRIu64 "\n",
-                     when, run, sent->round, sent->attempt, model, sent->n_clients, sent->n_examples, sent->n_bytes);
     struct stat before;
-    if (fstat(fd, &before) != 0) {
+    if (fstat(fd, &before) != 0 || (before.st_size > 0 && pread(fd, &last, 1, before.st_size - 1) != 1)) {
         return fed_error_set(err, FED_EIO, "sent.log: cannot be read: %s", strerror(errno));
     }
+    /* Half a line that a crash has left does not spoil this one. */
+    int n = snprintf(line, sizeof line,
+                     "%s%s run=%s round=%" PRIu64 " attempt=%" PRIu32 " model=%s clients=%" PRIu64 " examples=%" PRIu64
+                     " bytes=%" PRIu64 "\n",
+                     last == '\n' ? "" : "\n", when, run, sent->round, sent->attempt, model, sent->n_clients,
+                     sent->n_examples, sent->n_bytes);
     ssize_t written = write(fd, line, (size_t)n);
     if (written != n || fdatasync(fd) != 0) {
         int why = written >= 0 && written != n ? ENOSPC : errno;

@@ -56,6 +56,7 @@ struct fed_coordinator {
     struct fed_link *link;
     struct fed_lane *control, *bulk;
     struct fed_http *http;                    /* NULL: not wanted */
+    char alarm[256];                          /* the last write that failed, until one succeeds */
     struct fed_status_report status;          /* as of the last write; what HTTP tells */
     struct fed_pool *store_pool, *model_pool; /* one thread each */
     struct fed_evaluator *evaluator;          /* NULL: there is no test data */

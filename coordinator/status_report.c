@@ -137,17 +137,28 @@ static json_t *recents_json(const struct fed_status_report *report) {
     return array;
 }
 
+/* Paths in it are the operator's, and may hold what is not printable. */
+static json_t *alarm_json(const char *alarm) {
+    char text[sizeof((struct fed_status_report *)0)->alarm];
+    size_t n = 0;
+    for (; alarm[n] != '\0' && n + 1 < sizeof text; n++) {
+        text[n] = alarm[n] < 0x20 || alarm[n] > 0x7e ? '?' : alarm[n];
+    }
+    text[n] = '\0';
+    return n > 0 ? json_string(text) : json_null();
+}
+
 int fed_status_report_encode(char **out, const struct fed_status_report *report) {
-    json_t *root = json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}", "name",
-                             report->name, "run_id", hex_json(report->run_id, sizeof report->run_id), "state", report->state,
-                             "round", (json_int_t)report->round, "rounds", (json_int_t)report->rounds, "attempt",
-                             (json_int_t)report->attempt, "clients", (json_int_t)report->clients, "reproducible",
+    json_t *root = json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
+                             "name", report->name, "run_id", hex_json(report->run_id, sizeof report->run_id), "state",
+                             report->state, "round", (json_int_t)report->round, "rounds", (json_int_t)report->rounds,
+                             "attempt", (json_int_t)report->attempt, "clients", (json_int_t)report->clients, "reproducible",
                              (int)report->reproducible, "accuracy", number_json(report->accuracy), "loss",
                              number_json(report->loss), "best", "round", round_json(report->best_round), "accuracy",
                              number_json(report->best_round > 0 ? report->best_accuracy : (double)NAN), "target_round",
                              round_json(report->target_round), "model",
                              report->has_model ? hex_json(report->model, sizeof report->model) : json_null(), "refusals",
-                             refusals_json(report), "recent", recents_json(report));
+                             refusals_json(report), "recent", recents_json(report), "alarm", alarm_json(report->alarm));
     char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     if (text == NULL) {
@@ -216,6 +227,13 @@ static bool get_text(char *out, size_t n, const json_t *object, const char *key)
     return copy_text(out, n, json_string_value(json_object_get(object, key)));
 }
 
+/* Coordinators of before did not tell. */
+static bool get_alarm(char *out, size_t n, const json_t *object) {
+    const json_t *value = json_object_get(object, "alarm");
+    *out = '\0';
+    return value == NULL || json_is_null(value) || copy_text(out, n, json_string_value(value));
+}
+
 static bool get_hex(uint8_t *out, size_t n, const json_t *object, const char *key) {
     static const char digits[] = "0123456789abcdef";
     const char *text = json_string_value(json_object_get(object, key));
@@ -273,7 +291,8 @@ static bool get_report(struct fed_status_report *r, const json_t *root) {
            get_round(&r->best_round, best, "round") && get_f64(&r->best_accuracy, best, "accuracy") &&
            get_round(&r->target_round, root, "target_round") &&
            (!r->has_model || get_hex(r->model, sizeof r->model, root, "model")) &&
-           get_refusals(r, json_object_get(root, "refusals")) && get_recent(r, json_object_get(root, "recent"));
+           get_refusals(r, json_object_get(root, "refusals")) && get_recent(r, json_object_get(root, "recent")) &&
+           get_alarm(r->alarm, sizeof r->alarm, root);
 }
 
 int fed_status_report_decode(struct fed_status_report *out, const char *text, size_t n, struct fed_error *err) {

@@ -5,7 +5,7 @@
  *      "accuracy":..,"loss":..,"best":{"round":..,"accuracy":..},"target_round":..,"model":"<64 hex>",
  *      "refusals":{"<reason>":n,..},
  *      "recent":[{"round":..,"attempt":..,"clients":..,"weight":..,"loss":..,"accuracy":..,"seconds":..,
- *                 "train_seconds":..,"bytes_down":..,"bytes_up":..,"model":..},..]}
+ *                 "train_seconds":..,"bytes_down":..,"bytes_up":..,"model":..},..],"alarm":..}
  *
  * null = not known: not evaluated, no target reached, no model yet. */
 #ifndef FED_COORDINATOR_STATUS_REPORT_H
@@ -45,6 +45,7 @@ struct fed_status_report {
     size_t n_refusals;
     struct fed_store_round recent[FED_STATUS_RECENT]; /* ascending */
     size_t n_recent;
+    char alarm[256]; /* what somebody has to mend, for example the disk; "" = nothing */
 };
 
 /* What the run directory knows; costs a few rows, whatever the length of the run. */

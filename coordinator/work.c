@@ -83,6 +83,7 @@ static void free_work(struct work *work) {
 #define RETRY_MOST_MS 60000
 
 static void storage_alarm(const struct work *work) {
+    snprintf(work->c->alarm, sizeof work->c->alarm, "%.*s", (int)sizeof work->c->alarm - 1, work->err.text);
     FED_ERROR("store", "write failed", FED_STR("why", work->err.text), FED_STR("next", "nothing is lost; trying again"));
 }
 
@@ -117,6 +118,7 @@ void fed_work_publish(struct fed_coordinator *c) {
         return;
     }
     snprintf(c->status.state, sizeof c->status.state, "%s", fed_round_phase_name(fed_round_phase(c->round)));
+    snprintf(c->status.alarm, sizeof c->status.alarm, "%s", c->alarm);
     c->status.attempt = fed_round_attempt(c->round);
     c->status.rounds = c->task->algorithm.rounds;
     c->status.reproducible = fed_work_reproducible(c);
@@ -448,6 +450,9 @@ void fed_work_collect(struct fed_coordinator *c) {
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
         for (struct fed_job *job; (job = fed_pool_finished(pools[i])) != NULL;) {
             struct work *work = (struct work *)(void *)job;
+            if (pools[i] == c->store_pool && work->rc == FED_OK) {
+                c->alarm[0] = '\0';
+            }
             take_status(work);
             work->end(work);
             if (work->retry_ms == 0) {

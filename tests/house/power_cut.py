@@ -54,9 +54,9 @@ class Disk:
 # -- the run directory -------------------------------------------------------------------------------------------------
 
 
-def write_store(disk, env=None):
+def write_store(disk, run="deep/run", env=None):
     """The lines of one life of the writer, as lists of words, and its exit status."""
-    done = disk.run(WRITER, disk.root / "disk" / "deep" / "run", ROUNDS, env=env)
+    done = disk.run(WRITER, disk.root / "disk" / run, ROUNDS, env=env)
     return [line.split() for line in done.stdout.splitlines()], done.returncode
 
 
@@ -87,7 +87,7 @@ def broken_promise(before, after, status):
 def cut_and_look(disk, at, **how):
     """Whether the power was cut, and what was wrong after it."""
     disk.renew()
-    before, _ = write_store(disk, disk.environment("store_writer", at, **how))
+    before, _ = write_store(disk, env=disk.environment("store_writer", at, **how))
     if not disk.cut():
         return False, None
     after, status = write_store(disk)
@@ -211,8 +211,9 @@ def a_key_is_whole_or_its_refusal_names_it():
         print(f"{lives_of(disk, 'fedavg', step, verify)} calls of keygen")
 
 
-if not killer.available() or LIBRARY is None:
-    house.skip("nothing can be preloaded in this build")
-house.main(what_the_store_has_said_outlives_a_power_cut, a_sync_that_is_missing_is_seen,
-           a_failed_sync_is_not_believed_the_next_time, a_roster_is_the_old_one_or_the_new_one,
-           a_key_is_whole_or_its_refusal_names_it)
+if __name__ == "__main__":
+    if not killer.available() or LIBRARY is None:
+        house.skip("nothing can be preloaded in this build")
+    house.main(what_the_store_has_said_outlives_a_power_cut, a_sync_that_is_missing_is_seen,
+               a_failed_sync_is_not_believed_the_next_time, a_roster_is_the_old_one_or_the_new_one,
+               a_key_is_whole_or_its_refusal_names_it)

@@ -142,6 +142,20 @@ START_TEST(a_full_disk_is_an_error_and_leaves_no_half_line) {
 }
 END_TEST
 
+START_TEST(half_a_line_of_a_crash_does_not_spoil_the_next) {
+    struct fed_sent sent = sent_one();
+    char both[sizeof line_one + 32];
+    int fd = open_log();
+    ck_assert_int_eq(write(fd, "2026-01-3", 9), 9);
+    close(fd);
+    fd = open_log();
+    ck_assert_int_eq(fed_sent_log_write(fd, &sent, NOON, NULL), FED_OK);
+    close(fd);
+    snprintf(both, sizeof both, "2026-01-3\n%s", line_one);
+    expect_content(both);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sent_log");
     TCase *tests = tcase_create("sent_log");
@@ -152,6 +166,7 @@ int main(void) {
     tcase_add_test(tests, only_the_owner_may_read_it);
     tcase_add_test(tests, a_symbolic_link_is_not_followed);
     tcase_add_test(tests, a_full_disk_is_an_error_and_leaves_no_half_line);
+    tcase_add_test(tests, half_a_line_of_a_crash_does_not_spoil_the_next);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -129,7 +129,7 @@ static const char KNOWN[] =
     "\"target_round\":null,\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\","
     "\"refusals\":{\"stale\":3},\"recent\":[{\"round\":7,\"attempt\":1,\"clients\":9,\"weight\":900,\"loss\":0.25,"
     "\"accuracy\":null,\"seconds\":1.5,\"train_seconds\":4.5,\"bytes_down\":10,\"bytes_up\":20,"
-    "\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\"}]}";
+    "\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\"}],\"alarm\":null}";
 
 START_TEST(json_is_the_known_text_both_ways) {
     struct fed_status_report report = {.name = "ward",
@@ -197,8 +197,10 @@ static const struct {
     {"{\"stale\":3}", "[3]"},
     {"\"recent\":[", "\"recent\":[7,"},
     {"\"weight\":900,", ""},
-    {"}]}", "}]"},
-    {"}]}", "}]}x"},
+    {"\"alarm\":null}", "\"alarm\":null"},
+    {"\"alarm\":null}", "\"alarm\":null}x"},
+    {"\"alarm\":null", "\"alarm\":7"},
+    {"\"alarm\":null", "\"alarm\":\"\\u001b[2J\""},
 };
 
 START_TEST(answer_of_a_stranger_is_refused) {
