@@ -207,11 +207,12 @@ static void hear(struct fed_coordinator *c, size_t node, const struct fed_incomi
         hear_hello(c, node, &in->from, &message.as.hello);
         return;
     }
-    if (!n->online) { /* it was given up, or we are new here: its HELLO comes first */
+    /* It was given up, we are new here, or this is a connection on which it has not said HELLO: that comes first, because
+     * with its answer the node drops what it was given before, and so must we. */
+    if (!n->online || !fed_route_equal(&n->control, &in->from)) {
         fed_say_refused(c, &in->from, &(struct fed_msg_refused){.code = FED_REFUSAL_ROUND, .retry_after_ms = 1});
         return;
     }
-    n->control = in->from;
     n->heard_ms = fed_clock_ms();
     switch (message.kind) {
     case FED_MSG_STATUS: hear_status(c, node, &message.as.status); break;

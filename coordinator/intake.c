@@ -591,15 +591,43 @@ uint64_t fed_intake_wakeup(const struct fed_intake *intake) {
 
 /* -- the rest ----------------------------------------------------------------------------------------------------------- */
 
+static bool same_update(const struct offer *held, const struct fed_msg_offer *offer) {
+    return memcmp(held->e_pk, offer->e_pk, sizeof held->e_pk) == 0 && held->n_header == offer->n_header &&
+           memcmp(held->header, offer->header, offer->n_header) == 0;
+}
+
+/* Whether the offer is held already, or its part is being added. One of the same part that was sealed anew takes the place
+ * of the one that is held: chunks of the old one will not come any more. */
+static bool is_held(struct fed_intake *intake, size_t node, const struct fed_msg_offer *offer) {
+    struct slot *slot = find_slot(intake, node, offer->part);
+    if (slot != NULL && (slot->phase == SLOT_ADDING || same_update(slot->offer, offer))) {
+        return true;
+    }
+    if (slot != NULL) {
+        drop_slot(slot);
+    }
+    for (struct offer **at = &intake->first_offer; *at != NULL; at = &(*at)->next) {
+        struct offer *held = *at;
+        if (held->node != node || held->part != offer->part) {
+            continue;
+        }
+        if (same_update(held, offer)) {
+            return true;
+        }
+        *at = held->next;
+        if (held->next == NULL) {
+            intake->last_offer = at;
+        }
+        free(held);
+        return false;
+    }
+    return false;
+}
+
 int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_seal_pk[FED_KEY_BYTES],
                      const struct fed_msg_offer *offer) {
-    if (intake->attempt == NULL || find_slot(intake, node, offer->part) != NULL) {
+    if (intake->attempt == NULL || is_held(intake, node, offer)) {
         return FED_OK;
-    }
-    for (struct offer *o = intake->first_offer; o != NULL; o = o->next) {
-        if (o->node == node && o->part == offer->part) {
-            return FED_OK;
-        }
     }
     struct offer *copy = malloc(sizeof *copy + offer->n_header);
     if (copy == NULL) {

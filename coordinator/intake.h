@@ -65,7 +65,8 @@ bool fed_intake_idle(const struct fed_intake *intake);
  * the attempt must be abandoned. */
 bool fed_intake_spoilt(const struct fed_intake *intake);
 
-/* An offer that fed_admit_offer let in. The same part again changes nothing. FED_ENOMEM; FED_ESEAL (a low-order key). */
+/* An offer that fed_admit_offer let in. The same again changes nothing; the same part sealed anew takes its place.
+ * FED_ENOMEM; FED_ESEAL (a low-order key). */
 int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_seal_pk[FED_KEY_BYTES],
                      const struct fed_msg_offer *offer) FED_MUST_CHECK;
 /* A chunk from the bulk lane. FED_OK: taken. FED_EWIRE: not asked for, or of the wrong length. */

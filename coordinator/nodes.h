@@ -28,7 +28,7 @@ struct fed_meter {
 
 struct fed_node {
     bool online;              /* said a HELLO that was welcomed, and was heard of since */
-    struct fed_route control; /* the route of its latest authenticated message */
+    struct fed_route control; /* the connection of its last HELLO */
     bool has_bulk;
     struct fed_route bulk;
     uint64_t heard_ms;

@@ -755,6 +755,32 @@ START_TEST(part_that_is_offered_again_is_fetched_once) {
 }
 END_TEST
 
+/* A node that was told to begin anew seals anew: what was sealed before will never be whole. */
+START_TEST(part_that_was_sealed_anew_takes_the_place_of_the_old_one) {
+    struct rig *rig = new_rig();
+    struct update *old[FED_INTAKE_SLOTS + 1], *fresh[FED_INTAKE_SLOTS + 1];
+    for (size_t i = 0; i <= FED_INTAKE_SLOTS; i++) { /* the last of them waits for a slot */
+        old[i] = single(rig, i, 0, 4);
+        offer(rig, old[i]);
+    }
+    serve_all_but_last(rig, old[0]);
+    for (size_t i = 0; i <= FED_INTAKE_SLOTS; i++) {
+        broken(rig, i, 0); /* what was asked of the old one is never answered */
+        fresh[i] = single(rig, i, 0, 4);
+        offer(rig, fresh[i]);
+        expect(rig, fresh[i]);
+    }
+    serve(rig, fresh, FED_INTAKE_SLOTS + 1, FED_INTAKE_SLOTS + 1, NULL, NULL);
+    for (size_t i = 0; i <= FED_INTAKE_SLOTS; i++) {
+        ck_assert_int_eq(rig->outcomes[i].refusal, FED_REFUSAL_NONE);
+        free_update(old[i]);
+        free_update(fresh[i]);
+    }
+    check_sum(rig);
+    free_rig(rig);
+}
+END_TEST
+
 /* -- nodes that go, stall, or keep others out -----------------------------------------------------------------------------
  */
 
@@ -1001,6 +1027,7 @@ int main(void) {
     tcase_add_test(tcase, sum_beyond_its_weights_is_refused_and_nothing_added);
     tcase_add_test(tcase, chunks_that_were_not_asked_for_change_nothing);
     tcase_add_test(tcase, part_that_is_offered_again_is_fetched_once);
+    tcase_add_test(tcase, part_that_was_sealed_anew_takes_the_place_of_the_old_one);
     tcase_add_test(tcase, lost_node_leaves_nothing_behind);
     tcase_add_test(tcase, chunks_that_do_not_come_are_asked_for_again);
     tcase_add_loop_test(tcase, lane_that_is_full_or_gone_is_tried_again, 0, 2);
