@@ -92,6 +92,10 @@ struct fed_coordinator {
     struct fed_refusals *refusals;
     uint64_t said_ms; /* when ROUND was last said */
 
+    char doors_alarm[160];  /* "" = they are open */
+    bool doors_shut;        /* for want of descriptors */
+    uint64_t doors_look_ms; /* when to look again */
+
     /* what peers cost */
     struct fed_meter nobody; /* whose names are not known, or not any more */
     struct fed_flood {
@@ -126,6 +130,10 @@ void fed_loop_fail(struct fed_coordinator *c, const char *what);
 /* gate.c */
 bool fed_gate_curve(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]);
 bool fed_gate_plain(void *context, const char *handle, const char *capability, char user[FED_USER_MAX]);
+
+/* Shuts the doors while descriptors are short, and opens them again. Returns after how many milliseconds to call it again.
+ */
+uint64_t fed_gate_tick(struct fed_coordinator *c);
 
 /* tally.c */
 void fed_tally_refusal(struct fed_coordinator *c, size_t node, enum fed_refusal refusal, const char *why);

@@ -3,7 +3,13 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"
+#include "coordinator/descriptors.h"
+
+/* Between two looks at the descriptors: a flood of connections must not reach the limit unseen. */
+#define RELAXED_MS 100
+#define WATCHFUL_MS 10
 
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
 
@@ -43,4 +49,38 @@ bool fed_gate_plain(void *context, const char *handle, const char *capability, c
     }
     snprintf(user, FED_USER_MAX, "%s", handle);
     return true;
+}
+
+/* -- the doors ---------------------------------------------------------------------------------------------------------- */
+
+static void shut_doors(struct fed_coordinator *c, const struct fed_descriptors *now) {
+    fed_lane_shut(c->control);
+    fed_lane_shut(c->bulk);
+    snprintf(c->doors_alarm, sizeof c->doors_alarm,
+             "%llu of %llu descriptors are in use: nobody new is let in until some are free", (unsigned long long)now->used,
+             (unsigned long long)now->limit);
+    FED_ERROR(
+        "gate", "descriptors are running out, the doors are shut", FED_U64("used", now->used), FED_U64("limit", now->limit),
+        FED_STR("next", "who is connected works on; raise LimitNOFILE, or limit connections by address (SECURITY.md)"));
+}
+
+static void open_doors(struct fed_coordinator *c, const struct fed_descriptors *now) {
+    fed_lane_reopen(c->control);
+    fed_lane_reopen(c->bulk);
+    c->doors_alarm[0] = '\0';
+    FED_WARN("gate", "the doors are open again", FED_U64("used", now->used), FED_U64("limit", now->limit));
+}
+
+uint64_t fed_gate_tick(struct fed_coordinator *c) {
+    struct fed_descriptors now;
+    if (fed_descriptors_count(&now) != FED_OK) {
+        return RELAXED_MS; /* without /proc there is nothing to go by */
+    }
+    bool few = fed_descriptors_short(&now, c->doors_shut);
+    if (few != c->doors_shut) {
+        c->doors_shut = few;
+        (few ? shut_doors : open_doors)(c, &now);
+        fed_work_publish(c);
+    }
+    return now.used > now.limit / 2 ? WATCHFUL_MS : RELAXED_MS;
 }

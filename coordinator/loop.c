@@ -187,6 +187,9 @@ static int64_t timeout_ms(const struct fed_coordinator *c, bool serving, uint64_
     if (next < at) {
         at = next;
     }
+    if (c->doors_look_ms < at) {
+        at = c->doors_look_ms;
+    }
     if ((next = fed_intake_wakeup(c->intake)) < at) {
         at = next;
     }
@@ -243,6 +246,9 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     fed_intake_work(c->intake, now);
     resume_waiting_actions(c);
     *serving = fed_bulk_serve(c);
+    if (now >= c->doors_look_ms) {
+        c->doors_look_ms = now + fed_gate_tick(c);
+    }
     if (now >= *next_tick || now >= fed_round_wakeup(c->round)) {
         fed_presence_tick(c, now);
         fed_tally_tick(c, now);

@@ -10,8 +10,8 @@
 
 #define BURST_S 4
 #define PAUSE_MS 10
-#define DROPS_MOST 8 /* within a pause's time */
-#define DROPPED_BYTES_MOST ((size_t)512 * 1024)
+#define DROPS_MOST 8                                                         /* within a pause's time */
+static const size_t dropped_bytes_most[FED_LANES] = {64 * 1024, 512 * 1024}; /* decrypting costs more than copying */
 
 static struct fed_meter *meter_of(struct fed_coordinator *c, size_t node) {
     return node == FED_STRANGER ? &c->nobody : &c->nodes.nodes[node].meter;
@@ -37,7 +37,7 @@ static void dropped(struct fed_coordinator *c, size_t node, enum fed_lane_kind l
     }
     flood->drops++;
     flood->bytes += bytes;
-    if (flood->drops >= DROPS_MOST || flood->bytes >= DROPPED_BYTES_MOST) {
+    if (flood->drops >= DROPS_MOST || flood->bytes >= dropped_bytes_most[lane]) {
         flood->paused_until_ms = now_ms + PAUSE_MS;
     }
     fed_tally_refusal(c, node, FED_REFUSAL_RATE,

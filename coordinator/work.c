@@ -118,7 +118,7 @@ void fed_work_publish(struct fed_coordinator *c) {
         return;
     }
     snprintf(c->status.state, sizeof c->status.state, "%s", fed_round_phase_name(fed_round_phase(c->round)));
-    snprintf(c->status.alarm, sizeof c->status.alarm, "%s", c->alarm);
+    snprintf(c->status.alarm, sizeof c->status.alarm, "%s", c->alarm[0] != '\0' ? c->alarm : c->doors_alarm);
     c->status.attempt = fed_round_attempt(c->round);
     c->status.rounds = c->task->algorithm.rounds;
     c->status.reproducible = fed_work_reproducible(c);

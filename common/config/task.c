@@ -88,7 +88,7 @@ static const struct fed_setting rows[] = {
     {"limits.messages_per_s", FED_SETTING_U64, FIELD(limits.messages_per_s), .fallback = "50", .min = 1, .max = 1000000},
     {"limits.bulk_messages_per_s", FED_SETTING_U64, FIELD(limits.bulk_messages_per_s), .fallback = "50", .min = 1,
      .max = 1000000},
-    {"limits.bytes_per_s", FED_SETTING_U64, FIELD(limits.bytes_per_s), .fallback = "4194304", .min = 65536,
+    {"limits.bytes_per_s", FED_SETTING_U64, FIELD(limits.bytes_per_s), .fallback = "1048576", .min = 65536,
      .max = UINT64_C(1) << 36},
     {"limits.connections_per_10s", FED_SETTING_U64, FIELD(limits.connections_per_10s), .fallback = "10", .min = 1,
      .max = 1000000},

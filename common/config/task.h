@@ -65,7 +65,7 @@ struct fed_server {
 struct fed_peer_limits {
     uint64_t messages_per_s;      /* of a node on the control lane, default 50 */
     uint64_t bulk_messages_per_s; /* of a node on the bulk lane, default 50 */
-    uint64_t bytes_per_s;         /* of a node on either lane, default 4 MiB */
+    uint64_t bytes_per_s;         /* of a node on either lane, default 1 MiB */
     uint64_t connections_per_10s; /* of a node on either lane, default 10 */
     uint64_t handshakes_per_s;    /* of strangers on either lane, default 20; more are turned away unheard */
     uint32_t uploads;             /* received at a time, 1..4, default 3 */

@@ -126,10 +126,13 @@ static int lane_bind(struct fed_lane *lane, const char *endpoint, struct fed_err
     if (status != 0) {
         return status;
     }
+    struct fed_listeners seen = {.n = 0};
+    fed_door_look(&lane->door, &seen);
     size_t n = sizeof lane->endpoint;
     if (zmq_bind(lane->socket, endpoint) != 0 || zmq_getsockopt(lane->socket, ZMQ_LAST_ENDPOINT, lane->endpoint, &n) != 0) {
         return bind_failed(endpoint, zmq_errno(), err);
     }
+    fed_door_look(&lane->door, &seen);
     return 0;
 }
 

@@ -47,6 +47,10 @@ int fed_lane_bind_bulk(struct fed_lane **out, struct fed_link *link, const char 
                        struct fed_error *err) FED_MUST_CHECK;
 /* The endpoint really bound ("tcp://127.0.0.1:41234"). */
 const char *fed_lane_endpoint(const struct fed_lane *lane);
+/* Lets nobody new in over TCP; connections that stand go on, and who knocks meanwhile is let in later. ipc stays open. */
+void fed_lane_shut(struct fed_lane *lane);
+void fed_lane_reopen(struct fed_lane *lane);
+bool fed_lane_is_shut(const struct fed_lane *lane);
 
 /* Connects with a random key to a bound control lane and serves ZAP until the answer is known. 0 when the stranger was
  * refused; FED_EFAILED with a sentence when it was let in or nothing happened within 5 s. Call before announcing the lane.

@@ -35,10 +35,24 @@ int fed_monitor_start(void **out, struct fed_link *link, void *socket, struct fe
 /* Before socket is closed. */
 void fed_monitor_stop(void *pair, void *socket);
 
+/* The descriptor that libzmq listens on (-1: none, or ipc). */
+struct fed_door {
+    int fd;
+    bool shut;
+};
+#define FED_LISTENERS_MOST 32
+struct fed_listeners {
+    size_t n;
+    int fds[FED_LISTENERS_MOST];
+};
+/* door: a listener that is not among those seen. seen: those there are now. */
+void fed_door_look(struct fed_door *door, struct fed_listeners *seen);
+
 struct fed_lane {
     struct fed_link *link;
     void *socket;
     bool bound;
+    struct fed_door door;
     size_t max_frame;
     void *pair; /* connected lanes: the monitor's events. A bound lane has none: strangers would fill it */
     struct fed_monitor monitor;

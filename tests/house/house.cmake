@@ -34,6 +34,12 @@ add_executable(lying_node ${FED_HOUSE_DIR}/lying_node.c)
 target_link_libraries(lying_node PRIVATE fed_client)
 fed_house(lying FEDAVG_LYING_NODE=$<TARGET_FILE:lying_node>)
 
+add_executable(attacker ${CMAKE_CURRENT_SOURCE_DIR}/faults/attacker.c)
+target_link_libraries(attacker PRIVATE fed_link)
+fed_house(descriptors FEDAVG_ATTACKER=$<TARGET_FILE:attacker>)
+fed_house(hostile FEDAVG_LYING_NODE=$<TARGET_FILE:lying_node> FEDAVG_ATTACKER=$<TARGET_FILE:attacker>)
+set_tests_properties(house/hostile PROPERTIES TIMEOUT 1200) # with FEDAVG_LONG=1
+
 # Sanitizers want to be the first library of a process, so that nothing can be preloaded there.
 if(NOT FEDAVG_SANITIZE)
   add_library(kill_at MODULE ${CMAKE_CURRENT_SOURCE_DIR}/faults/kill_at.c)

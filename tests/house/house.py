@@ -232,6 +232,7 @@ class Scene:
             "algorithm": {"rounds": 5, "fraction": 0.5, "epochs": 1, "batch_size": 10, "learning_rate": 0.1},
             "round": {},
             "server": {},
+            "limits": {},
         }
         for section, values in sections.items():
             task[section].update(values)

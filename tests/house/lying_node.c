@@ -70,6 +70,7 @@ struct liar {
     size_t n_parts;
     struct update old[PARTS_MAX]; /* of an earlier attempt */
     unsigned n_admitted;
+    uint64_t n_flooded;
 };
 
 /* What a lie does. All may be NULL. */
@@ -81,6 +82,8 @@ struct lie {
     void (*offer)(struct fed_msg_offer *offer);           /* to the message */
     bool (*chunk)(uint8_t *bytes, size_t *n, uint64_t i); /* on its way; false: it is not sent */
     void (*instead)(struct liar *liar);                   /* of any offer */
+    bool (*flood)(struct liar *liar);                     /* over and over, while it lasts; false: no room */
+    bool deaf;                                            /* never reads what it asked for */
     bool gives_up;                                        /* nobody will say anything of it: declined when told */
     bool replays;                                         /* offers what was sealed for an earlier attempt */
     bool first_only;                                      /* the first client's part is true, the others are declined */
@@ -363,6 +366,12 @@ static bool missing(uint8_t *bytes, size_t *n, uint64_t i) {
     (void)n;
     return i != 1;
 }
+static bool never(uint8_t *bytes, size_t *n, uint64_t i) {
+    (void)bytes;
+    (void)n;
+    (void)i;
+    return false;
+}
 static bool short_by_one(uint8_t *bytes, size_t *n, uint64_t i) {
     (void)bytes;
     *n -= i == 1;
@@ -445,6 +454,83 @@ static void say_what_coordinators_say(struct liar *liar) {
 
 static void nothing(struct liar *liar) { (void)liar; }
 
+/* -- floods: as fast as the line takes them -------------------------------------------------------------------------------
+ */
+
+static bool sent(struct liar *liar, struct fed_message *message) {
+    static uint8_t bytes[FED_CONTROL_MAX];
+    size_t n = encode(bytes, liar, message);
+    return fed_lane_send(liar->control, NULL, bytes, n, NULL, 0, 0) == FED_OK;
+}
+
+static bool more_hellos(struct liar *liar) {
+    struct fed_message message = hello_of(liar);
+    return sent(liar, &message);
+}
+
+static bool more_status(struct liar *liar) {
+    struct fed_message message = {.kind = FED_MSG_STATUS};
+    message.as.status.phase = FED_PHASE_TRAIN;
+    return sent(liar, &message);
+}
+
+/* Of this attempt, an earlier one, or a later one: all of them refused. */
+static bool more_offers(struct liar *liar) {
+    static struct fed_message message;
+    static struct fed_update_header header;
+    struct fed_msg_offer *offer = &message.as.offer;
+    message.kind = FED_MSG_OFFER;
+    offer->round = liar->terms.round + liar->seq % 3 - 1;
+    offer->attempt = liar->terms.attempt;
+    offer->part = (uint32_t)(liar->seq % 5);
+    memset(&header, 0, sizeof header);
+    header.suite = FED_SUITE_1;
+    header.encoding = FED_ENCODING_F32;
+    header.n_bytes = liar->model.n_params * sizeof(float);
+    header.n_chunks = fed_chunk_count(header.n_bytes);
+    header.n_clients = 1;
+    header.clients[0] = liar->config.first_client + liar->seq % 7;
+    header.weights[0] = 1;
+    must(fed_update_header_encode(offer->header, &offer->n_header, &header), "header");
+    return sent(liar, &message);
+}
+
+static bool more_garbage(struct liar *liar) {
+    static uint8_t bytes[60000] = {0xff};
+    return fed_lane_send(liar->control, NULL, bytes, sizeof bytes, NULL, 0, 0) == FED_OK;
+}
+
+static bool more_gets(struct liar *liar) {
+    struct fed_bulk_head head = {
+        .kind = FED_BULK_GET, .what = {FED_OBJECT_MODEL, liar->terms.round, liar->terms.attempt, 0}, .count = 8};
+    uint8_t bytes[FED_BULK_HEAD_MAX];
+    size_t n;
+    must(fed_bulk_encode(bytes, &n, &head), "bulk head");
+    return liar->bulk != NULL && fed_lane_send(liar->bulk, NULL, bytes, n, NULL, 0, 0) == FED_OK;
+}
+
+/* Of this attempt and of another, which nobody asked for. */
+static bool more_chunks(struct liar *liar) {
+    static uint8_t body[FED_CHUNK_BYTES + FED_TAG_BYTES];
+    struct fed_bulk_head head = {.kind = FED_BULK_CHUNK,
+                                 .what = {FED_OBJECT_UPDATE, liar->terms.round + liar->seq++ % 2, liar->terms.attempt, 0},
+                                 .count = 1};
+    uint8_t bytes[FED_BULK_HEAD_MAX];
+    size_t n;
+    struct fed_shared *shared;
+    must(fed_bulk_encode(bytes, &n, &head), "bulk head");
+    must(fed_shared_new(&shared, body, sizeof body, NULL, NULL), "bulk body");
+    bool gone = liar->bulk != NULL && fed_lane_send(liar->bulk, NULL, bytes, n, shared, 0, sizeof body) == FED_OK;
+    fed_shared_release(shared);
+    return gone;
+}
+
+static void flood(struct liar *liar) {
+    for (int i = 0; liar->lie->flood != NULL && liar->terms.round > 0 && i < 64 && liar->lie->flood(liar); i++) {
+        liar->n_flooded++;
+    }
+}
+
 static const struct lie lies[] = {
     {.name = "decline", .instead = nothing, .gives_up = true},
     {.name = "first_only", .first_only = true},
@@ -477,6 +563,14 @@ static const struct lie lies[] = {
     {.name = "hosted", .instead = claim_all_clients},
     {.name = "partition", .instead = claim_another_split},
     {.name = "protocol", .instead = speak_protocol_99},
+    {.name = "flood_hello", .instead = nothing, .flood = more_hellos, .gives_up = true},
+    {.name = "flood_status", .instead = nothing, .flood = more_status, .gives_up = true},
+    {.name = "flood_offer", .instead = nothing, .flood = more_offers, .gives_up = true},
+    {.name = "flood_garbage", .instead = nothing, .flood = more_garbage, .gives_up = true},
+    {.name = "flood_get", .instead = nothing, .flood = more_gets, .gives_up = true},
+    {.name = "flood_get_deaf", .instead = nothing, .flood = more_gets, .deaf = true, .gives_up = true},
+    {.name = "flood_chunks", .instead = nothing, .flood = more_chunks, .gives_up = true},
+    {.name = "stall", .chunk = never},
     {.name = "impostor", .instead = say_what_coordinators_say, .gives_up = true},
 };
 
@@ -718,16 +812,23 @@ static void live(struct liar *liar) {
     uint64_t said_ms = fed_clock_ms();
     for (;;) {
         struct fed_poll_item items[2] = {{.lane = liar->control}, {.lane = liar->bulk}};
-        must(fed_link_poll(liar->link, items, liar->bulk != NULL ? 2 : 1, TICK_MS), "poll");
+        bool floods = liar->lie->flood != NULL && liar->terms.round > 0;
+        must(fed_link_poll(liar->link, items, liar->bulk != NULL ? 2 : 1, floods ? 1 : TICK_MS), "poll");
         hear_links(liar);
         for (struct fed_incoming in = {0}; fed_lane_recv(&in, liar->control) == FED_OK; memset(&in, 0, sizeof in)) {
             hear_control(liar, &in.head);
             fed_frame_release(&in.head);
             fed_frame_release(&in.body);
         }
-        hear_bulk(liar);
+        if (!liar->lie->deaf || liar->download != NULL) {
+            hear_bulk(liar);
+        }
         ask_chunks(liar);
+        flood(liar);
         if (liar->welcomed && fed_clock_ms() - said_ms >= TICK_MS) {
+            if (floods) {
+                fprintf(stderr, "flooded %llu\n", (unsigned long long)liar->n_flooded);
+            }
             say_status(liar);
             said_ms = fed_clock_ms();
         }

@@ -290,6 +290,8 @@ static const struct {
     {TASK, "round.over_select=0.9", "--set round.over_select: found \"0.9\", expected a number from 1 to 100"},
     {TASK, "server.partial_sums=maybe", "--set server.partial_sums: found \"maybe\", expected yes or no"},
     {TASK, "server.keep_last=0", "--set server.keep_last: found \"0\", expected a whole number from 1 to 1000000"},
+    {TASK, "limits.messages_per_s=0", "--set limits.messages_per_s: found \"0\", expected a whole number from 1 to 1000000"},
+    {TASK, "limits.uploads=5", "--set limits.uploads: found \"5\", expected a whole number from 1 to 4"},
     {TASK, "server.control=5600",
      "--set server.control: found \"5600\", expected an endpoint to bind, tcp://ADDRESS:PORT (* for any) or ipc://PATH"},
     {TASK, "server.control=tcp://*:65536",
@@ -439,6 +441,10 @@ START_TEST(a_task_of_few_words_gets_the_documented_defaults) {
     ck_assert_uint_eq(task.server.keep_last, 3);
     ck_assert_uint_eq(task.server.staging_mb, 256);
     ck_assert(task.server.partial_sums);
+    ck_assert(task.limits.messages_per_s == 50 && task.limits.bulk_messages_per_s == 50);
+    ck_assert(task.limits.bytes_per_s == 1 << 20 && task.limits.upload_bytes_per_s == 16384);
+    ck_assert(task.limits.connections_per_10s == 10 && task.limits.handshakes_per_s == 20);
+    ck_assert(task.limits.uploads == 3 && task.limits.uploads_per_node == 2);
     fed_task_fini(&task);
 }
 END_TEST

@@ -348,6 +348,36 @@ START_TEST(self_test_fails_where_the_lane_has_another_key) {
 }
 END_TEST
 
+START_TEST(a_shut_door_keeps_those_inside_and_lets_the_rest_in_when_it_opens) {
+    struct world world;
+    struct fed_incoming incoming;
+    world_open(&world);
+    struct fed_lane *here = bind_control(&world, LOOPBACK), *other = bind_bulk(&world, LOOPBACK);
+    struct fed_lane *inside = connect_control(&world, fed_lane_endpoint(here));
+    expect_event(&world, inside, FED_LINK_UP);
+    fed_lane_shut(here);
+    ck_assert(fed_lane_is_shut(here) && !fed_lane_is_shut(other));
+    struct fed_lane *outside = connect_control(&world, fed_lane_endpoint(here));
+    struct fed_lane *next_door = connect_bulk(&world, fed_lane_endpoint(other), CAPABILITY);
+    OK(next_message(&incoming, &world, other)); /* by now the knock at the shut door has been lost, too */
+    drop(&incoming);
+    say(inside, NULL, "still here");
+    OK(next_message(&incoming, &world, here));
+    ck_assert_uint_eq(incoming.head.n, 10);
+    drop(&incoming);
+    ck_assert_int_eq(fed_lane_event(outside), FED_LINK_QUIET);
+    fed_lane_reopen(here);
+    ck_assert(!fed_lane_is_shut(here));
+    expect_event(&world, outside, FED_LINK_UP);
+    hang_up(&world, next_door);
+    hang_up(&world, outside);
+    hang_up(&world, inside);
+    fed_lane_close(other);
+    fed_lane_close(here);
+    world_close(&world);
+}
+END_TEST
+
 START_TEST(the_library_tells_its_version) {
     int major, minor, patch;
     char text[40];
@@ -593,7 +623,8 @@ int main(void) {
     ADD(suite, "waiting", poll_tells_which_descriptor_is_readable_among_many,
         a_signal_ends_the_waiting_with_nothing_readable);
     ADD(suite, "self test", self_test_passes_where_strangers_are_refused, self_test_fails_where_a_stranger_gets_in,
-        self_test_fails_where_the_lane_has_another_key, the_library_tells_its_version);
+        self_test_fails_where_the_lane_has_another_key, the_library_tells_its_version,
+        a_shut_door_keeps_those_inside_and_lets_the_rest_in_when_it_opens);
     ADD(suite, "events", down_is_said_once_until_up, two_broken_handshakes_in_a_row_are_a_wrong_peer,
         one_broken_handshake_between_others_is_only_down, a_peer_that_never_answers_is_not_a_wrong_peer,
         a_refused_socket_says_nothing_more, a_peer_of_another_protocol_is_wrong_at_once);

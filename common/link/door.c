@@ -1,0 +1,58 @@
+/* A door that can be shut while those inside stay. zmq_unbind would not do: in libzmq connections belong to their listener
+ * and end with it. So the listening socket gets a filter that drops every packet, as if the line were cut there: connections
+ * that stand have sockets of their own, and who knocks knocks again, as TCP does. A listener of ipc has no packets and stays
+ * open: who gets at it is a matter of file modes. */
+#include <assert.h>
+#include <linux/filter.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "common/link/link_internal.h"
+
+#define DESCRIPTORS_MOST 65536 /* looked at; lanes are bound early in a process */
+
+static bool listens(int fd) {
+    int yes = 0, domain = 0;
+    socklen_t n = sizeof yes;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes != 0 &&
+           getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && (domain == AF_INET || domain == AF_INET6);
+}
+
+/* libzmq does not tell which descriptor listens: it is the one that did not before. */
+void fed_door_look(struct fed_door *door, struct fed_listeners *seen) {
+    struct rlimit files;
+    bool known = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < DESCRIPTORS_MOST;
+    int end = known ? (int)files.rlim_cur : DESCRIPTORS_MOST;
+    struct fed_listeners now = {.n = 0};
+    door->fd = -1;
+    for (int fd = 0; fd < end && now.n < FED_LISTENERS_MOST; fd++) {
+        if (!listens(fd)) {
+            continue;
+        }
+        bool old = false;
+        for (size_t i = 0; i < seen->n; i++) {
+            old = old || seen->fds[i] == fd;
+        }
+        door->fd = old ? door->fd : fd;
+        now.fds[now.n++] = fd;
+    }
+    *seen = now;
+}
+
+void fed_lane_shut(struct fed_lane *lane) {
+    struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {.len = 1, .filter = &drop};
+    assert(lane->bound);
+    if (lane->door.fd >= 0 && !lane->door.shut) {
+        lane->door.shut = setsockopt(lane->door.fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+    }
+}
+
+void fed_lane_reopen(struct fed_lane *lane) {
+    int none = 0;
+    if (lane->door.shut) {
+        lane->door.shut = setsockopt(lane->door.fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none) != 0;
+    }
+}
+
+bool fed_lane_is_shut(const struct fed_lane *lane) { return lane->door.shut; }

@@ -1,0 +1,50 @@
+"""Strangers and enrolled nodes attack a coordinator at work: the honest run ends in the same model, memory stays bounded, what was
+refused is counted under its name, and the log does not grow with the attack. What it costs in CPU time is bench/hostile's.
+
+FEDAVG_LONG=1 runs every attack there is, each for longer."""
+import sqlite3
+
+import attack
+import house
+
+ROUNDS = 200 if house.LONG else 15
+SHORT = {"strangers", "flood_offer", "flood_chunks"}
+LIMITS = {"handshakes_per_s": 5}  # a short run would not reach the default
+MORE_MEMORY_MB = 64
+MOST_LINES = 60  # of refusals, in a run of seconds; the attacks send tens of thousands
+
+# Under which names each attack is counted, for whom. What never ends its handshake is no peer: libzmq cuts it off unheard.
+COUNTED = {
+    "keys": {("", "not_enrolled"), ("", "rate")},
+    "strangers": {("", "not_enrolled"), ("", "rate")},
+    **{name: {("node-4", "rate")} for name in attack.ENROLLED},
+}
+
+
+def counted(figures):
+    with sqlite3.connect(f"file:{figures['run_dir'] / 'run.db'}?mode=ro", uri=True) as db:
+        return {(node, reason): count
+                for node, reason, count in db.execute("SELECT node, reason, sum(count) FROM refusals GROUP BY node, reason")}
+
+
+def attacks_change_no_model_and_cost_bounded_memory():
+    with house.Scene(train=2000, test=500) as scene:
+        truth = attack.run(scene, "truth", None, ROUNDS, limits=LIMITS)
+        house.check(counted(truth) == {}, f"honest nodes were refused: {counted(truth)}")
+        for name in attack.NAMES if house.LONG else [name for name in attack.NAMES if name in SHORT]:
+            figures = attack.run(scene, name.replace("_", "-"), name, ROUNDS, limits=LIMITS)
+            coordinator = figures["coordinator"]
+            house.check(figures["result"].models == truth["result"].models, f"{name} changed a model: {coordinator}")
+            house.check(all(event["attempt"] == 1 for event in figures["result"].rounds), f"{name} ended an attempt: {coordinator}")
+            more = figures["peak_mb"] - truth["peak_mb"]
+            house.check(more <= MORE_MEMORY_MB, f"{name}: {more:.1f} MiB more: {coordinator}")
+            found = counted(figures)
+            house.check(COUNTED.get(name, set()) <= set(found), f"{name} is counted as {found}")
+            others = {key for key in found if key[0] not in ("", "node-4")}
+            house.check(not others, f"{name}: honest nodes were refused: {found}")
+            lines = sum("refused" in line for line in coordinator.log)
+            house.check(lines <= MOST_LINES, f"{name}: {lines} lines in the log: {coordinator}")
+            print(f"{name}: {sum(found.values())} refused, {lines} lines, {more:+.1f} MiB", flush=True)
+
+
+house.main(attacks_change_no_model_and_cost_bounded_memory)
