@@ -36,6 +36,7 @@ fed_house(lying FEDAVG_LYING_NODE=$<TARGET_FILE:lying_node>)
 
 add_executable(attacker ${CMAKE_CURRENT_SOURCE_DIR}/faults/attacker.c)
 target_link_libraries(attacker PRIVATE fed_link)
+fed_house(nftables)
 fed_house(descriptors FEDAVG_ATTACKER=$<TARGET_FILE:attacker>)
 fed_house(hostile FEDAVG_LYING_NODE=$<TARGET_FILE:lying_node> FEDAVG_ATTACKER=$<TARGET_FILE:attacker>)
 set_tests_properties(house/hostile PROPERTIES TIMEOUT 1200) # with FEDAVG_LONG=1
