@@ -253,6 +253,31 @@ static void weight_over_the_cap(struct try *try, struct world *world) {
     try->header.weights[try->header.n_clients - 1] = MAX_WEIGHT + 1;
 }
 
+static void over_the_ceiling(struct try *try, struct world *world) {
+    world->limits.norm_ceiling = 3;
+    try->header.has_norms = true;
+    try->header.norms[try->header.n_clients - 1] = 3.0000001;
+}
+static void at_the_ceiling(struct try *try, struct world *world) {
+    over_the_ceiling(try, world);
+    try->header.norms[try->header.n_clients - 1] = 3;
+}
+static void norms_unsaid(struct try *try, struct world *world) {
+    over_the_ceiling(try, world);
+    try->header.has_norms = false;
+}
+static void over_the_share(struct try *try, struct world *world) {
+    world->limits.weight_cap = 50;
+    memset(try->header.weights, 0, sizeof try->header.weights);
+    for (uint32_t i = 0; i < try->header.n_clients; i++) {
+        try->header.weights[i] = i + 1 == try->header.n_clients ? 51 : 50;
+    }
+}
+static void at_the_share(struct try *try, struct world *world) {
+    over_the_share(try, world);
+    try->header.weights[try->header.n_clients - 1] = 50;
+}
+
 static const struct row {
     const char *name;
     void (*spoil)(struct try *try, struct world *world);
@@ -285,6 +310,13 @@ static const struct row {
     {"a parameter more", one_parameter_more, SUMS, FED_REFUSAL_LENGTH},
     {"weight zero", weight_zero, SUMS, FED_REFUSAL_WEIGHT_ZERO},
     {"weight over the cap", weight_over_the_cap, SINGLES, FED_REFUSAL_WEIGHT_CAP},
+    {"a norm over the ceiling in a sum", over_the_ceiling, SUMS, FED_REFUSAL_NORM},
+    {"a norm at the ceiling in a sum", at_the_ceiling, SUMS, FED_REFUSAL_NONE},
+    {"a sum without norms, as of minor 0", norms_unsaid, SUMS, FED_REFUSAL_NONE},
+    {"a norm stated of a single update, which will be computed", over_the_ceiling, SINGLES, FED_REFUSAL_NONE},
+    {"a weight over the share in a sum", over_the_share, SUMS, FED_REFUSAL_WEIGHT_CAP},
+    {"weights at the share in a sum", at_the_share, SUMS, FED_REFUSAL_NONE},
+    {"a weight over the share alone, which will be capped", over_the_share, SINGLES, FED_REFUSAL_NONE},
 };
 
 START_TEST(every_offer_is_let_in_or_refused_by_name) {
@@ -412,6 +444,48 @@ START_TEST(sums_are_bounded_by_their_weights) {
 }
 END_TEST
 
+/* No element is larger than the norm of its update, nor, once that is clipped, than the clip. */
+START_TEST(sums_are_bounded_by_ceiling_and_clip_too) {
+    struct world *world = new_world();
+    struct try *try = honest(world, SUMS, 0);
+    static const struct {
+        struct fed_update_limits limits;
+        double most;
+    } tight[] = {{{.norm_ceiling = 0.5}, 0.5},
+                 {{.norm_ceiling = 100}, 4},
+                 {{.clip = 0.25}, 0.25},
+                 {{.norm_ceiling = 2, .clip = 0.5}, 0.5},
+                 {{.norm_ceiling = 0.5, .clip = 2}, 0.5}};
+    try->header.weights[0] = 3;
+    try->header.weights[1] = 7;
+    for (size_t r = 0; r < sizeof tight / sizeof *tight; r++) {
+        int64_t part[PARAMS] = {0};
+        size_t bad;
+        part[500] = (int64_t)(10 * tight[r].most * (double)((int64_t)1 << world->fixed.exponent)) + 5;
+        world->limits = tight[r].limits;
+        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &world->limits, &try->header, part, sizeof part),
+                         FED_REFUSAL_NONE);
+        part[500] += part[500] / 1000000; /* far less than a clip is rounded */
+        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &world->limits, &try->header, part, sizeof part),
+                         FED_REFUSAL_SUM_BOUND);
+        ck_assert_uint_eq(bad, 500);
+    }
+    free(try);
+    free_world(world);
+}
+END_TEST
+
+START_TEST(norm_is_refused_from_the_next_number_above_the_ceiling_on) {
+    const struct fed_update_limits limits = {.norm_ceiling = 2.5}, none = {0};
+    struct fed_error why;
+    ck_assert_int_eq(fed_admit_norm(&limits, 2.5), FED_REFUSAL_NONE);
+    ck_assert_int_eq(fed_admit_norm(&limits, nextafter(2.5, 3)), FED_REFUSAL_NORM);
+    ck_assert_int_eq(fed_admit_norm(&none, 1e300), FED_REFUSAL_NONE);
+    fed_admit_describe_norm(&why, &limits, 1234567.8);
+    ck_assert_str_eq(why.text, "its norm is 1.23457e+06, but the ceiling of this round is 2.5");
+}
+END_TEST
+
 /* -- sentences ---------------------------------------------------------------------------------------------------------- */
 
 START_TEST(sentence_names_tensor_index_value_and_cap) {
@@ -445,6 +519,8 @@ int main(void) {
     tcase_add_test(tcase, clients_are_judged_once_more_before_they_are_added);
     tcase_add_loop_test(tcase, every_float_is_within_the_cap_or_refused_by_name, 0, (int)(sizeof values / sizeof *values));
     tcase_add_test(tcase, sums_are_bounded_by_their_weights);
+    tcase_add_test(tcase, sums_are_bounded_by_ceiling_and_clip_too);
+    tcase_add_test(tcase, norm_is_refused_from_the_next_number_above_the_ceiling_on);
     tcase_add_test(tcase, sentence_names_tensor_index_value_and_cap);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

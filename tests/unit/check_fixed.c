@@ -142,6 +142,28 @@ START_TEST(every_term_is_the_exactly_rounded_one) {
 }
 END_TEST
 
+START_TEST(a_scaled_term_is_that_of_the_scaled_float) {
+    enum { N = 4099 };
+    static float delta[N];
+    static int64_t sum[N];
+    struct fed_rng rng;
+    struct fed_fixed fixed = fixed_of(64, 600, 10);
+    fed_rng_init(&rng, 2, "fixed", 0, 0);
+    for (int k = 0; k < 20; k++) {
+        float scale = k == 0 ? 1 : k == 1 ? 0 : fed_rng_f32(&rng);
+        for (size_t i = 0; i < N; i++) {
+            delta[i] = any_float(&rng, fixed.max_delta);
+            sum[i] = 0;
+        }
+        fed_fixed_add(&fixed, sum, delta, N, 77, scale);
+        for (size_t i = 0; i < N; i++) {
+            volatile float scaled = delta[i] * scale; /* rounded to float, whatever the compiler thinks */
+            ck_assert_int_eq(sum[i], exact_term(scaled, 77, fixed.exponent));
+        }
+    }
+}
+END_TEST
+
 START_TEST(halves_go_to_the_even_neighbour) {
     struct fed_fixed fixed = fixed_of(64, 600, 10);
     float quantum = ldexpf(1, -fixed.exponent);
@@ -244,6 +266,25 @@ START_TEST(honest_sums_pass_their_bound_and_a_quantum_more_does_not) {
 }
 END_TEST
 
+START_TEST(a_smaller_bound_on_each_client_bounds_the_sum) {
+    struct fed_fixed fixed = fixed_of(64, 600, 10);
+    const double bounds[] = {0.1, 1.0 / 3, 7, 64, 65, INFINITY};
+    for (size_t b = 0; b < sizeof bounds / sizeof *bounds; b++) {
+        float most = (float)fmin(bounds[b], 64); /* what a client may have at most, as a float */
+        most = (double)most > bounds[b] ? nextafterf(most, 0) : most;
+        const float delta[2] = {most, -most};
+        int64_t part[2] = {0};
+        for (int k = 0; k < 9; k++) {
+            fed_fixed_add(&fixed, part, delta, 2, 1, 1);
+        }
+        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 2, 9, bounds[b]), 2);
+        int64_t beyond = (int64_t)ceill(9 * (ldexpl(fminl(bounds[b], 64), fixed.exponent) + 0.5L)) + 1;
+        part[1] = -beyond;
+        ck_assert_uint_eq(fed_fixed_check_sum(&fixed, part, 2, 9, bounds[b]), 1);
+    }
+}
+END_TEST
+
 START_TEST(extreme_parts_and_weights_do_not_wrap) {
     enum { N = 2050 };
     static int64_t part[N];
@@ -322,6 +363,8 @@ int main(void) {
     tcase_add_test(t, exponent_follows_its_formula);
     tcase_add_test(t, parameters_out_of_range_are_refused_with_a_sentence);
     tcase_add_test(t, every_term_is_the_exactly_rounded_one);
+    tcase_add_test(t, a_scaled_term_is_that_of_the_scaled_float);
+    tcase_add_test(t, a_smaller_bound_on_each_client_bounds_the_sum);
     tcase_add_test(t, halves_go_to_the_even_neighbour);
     tcase_add_test(t, most_updates_at_the_caps_stay_inside_int64);
     tcase_add_test(t, sum_ignores_order_and_grouping);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/rng.h"
+#include "common/numeric/norm.h"
 
 /* 200,010 parameters: four chunks of floats, seven of integers, the last of each a short one. */
 enum { INPUTS = 20000, UNITS = 10, PARAMS = (INPUTS + 1) * UNITS, NODES = 8, MAX_WEIGHT = 600, STALL_MS = 1000 };
@@ -28,6 +29,8 @@ struct outcome {
     uint32_t part;
     enum fed_refusal refusal; /* NONE: admitted */
     char why[200];
+    double norm; /* admitted: of the first client, NaN = not said */
+    uint32_t weight;
 };
 
 struct rig {
@@ -121,7 +124,10 @@ static enum fed_refusal claim(void *context, size_t node, uint32_t part, const s
 
 static void admitted(void *context, size_t node, uint32_t part, const struct fed_update_header *header) {
     ck_assert_uint_ge(header->n_clients, 1);
-    record(context, node, part, FED_REFUSAL_NONE, "");
+    struct rig *rig = context;
+    record(rig, node, part, FED_REFUSAL_NONE, "");
+    rig->outcomes[rig->n_outcomes - 1].norm = header->has_norms ? header->norms[0] : (double)NAN;
+    rig->outcomes[rig->n_outcomes - 1].weight = header->weights[0];
 }
 
 static void refused(void *context, size_t node, uint32_t part, enum fed_refusal refusal,
@@ -387,6 +393,103 @@ START_TEST(whole_updates_are_added_exactly) {
     }
     ck_assert_uint_eq(rig->aggregate.total_weight, 1 + MAX_WEIGHT + 5 * 77);
     ck_assert_uint_eq(rig->aggregate.n_updates, 7);
+    free_rig(rig);
+}
+END_TEST
+
+/* -- the limits of the round -------------------------------------------------------------------------------------------- */
+
+static double norm_of(const struct update *update) {
+    long double squares = 0;
+    for (size_t i = 0; i < PARAMS; i++) {
+        squares += (long double)update->plain.delta[i] * update->plain.delta[i];
+    }
+    return (double)sqrtl(squares);
+}
+
+/* The one before was admitted with this norm and weight. */
+static void check_admitted(const struct rig *rig, double norm, uint32_t weight) {
+    check_last(rig, FED_REFUSAL_NONE, "");
+    const struct outcome *last = &rig->outcomes[rig->n_outcomes - 1];
+    ck_assert_double_le(fabs(last->norm - norm), 1e-13 * norm);
+    ck_assert_uint_eq(last->weight, weight);
+}
+
+START_TEST(a_norm_is_computed_and_what_was_stated_does_not_matter) {
+    struct rig *rig = new_rig();
+    for (int stated = 0; stated < 3; stated++) {
+        struct update *update = single(rig, 0, (uint32_t)stated, 10);
+        update->header.has_norms = stated > 0;
+        update->header.norms[0] = stated == 1 ? 1e-3 : 1e9;
+        fed_seal_pair_free(update->e);
+        fed_seal_key_free(update->key);
+        seal(update, rig);
+        rig->attempt.limits.norm_ceiling = 2 * norm_of(update);
+        offer(rig, update);
+        serve_one(rig, update, (size_t)stated + 1);
+        check_admitted(rig, norm_of(update), 10);
+        ck_assert(rig->outcomes[stated].norm == fed_norm(update->plain.delta, PARAMS));
+        free_update(update);
+    }
+    struct update *sum = partial_sum(rig, 1, 0, 3, 10); /* but in a sum it is the node's word */
+    sum->header.has_norms = true;
+    sum->header.norms[0] = 0.125;
+    fed_seal_pair_free(sum->e);
+    fed_seal_key_free(sum->key);
+    seal(sum, rig);
+    rig->attempt.limits = (struct fed_update_limits){0};
+    offer(rig, sum);
+    serve_one(rig, sum, 4);
+    ck_assert(rig->outcomes[3].norm == 0.125);
+    free_update(sum);
+    free_rig(rig);
+}
+END_TEST
+
+START_TEST(an_update_over_the_ceiling_is_refused_and_leaves_no_trace) {
+    struct rig *rig = new_rig();
+    struct update *large = single(rig, 0, 0, 10), *honest = single(rig, 1, 0, 10);
+    char why[100];
+    for (size_t i = 0; i < PARAMS; i++) {
+        large->plain.delta[i] *= 100; /* each of them far below max_delta */
+    }
+    rig->attempt.limits.norm_ceiling = 10 * norm_of(honest);
+    offer(rig, large);
+    serve_one(rig, large, 1);
+    snprintf(why, sizeof why, "its norm is %.6g, but the ceiling of this round is %.6g", norm_of(large),
+             10 * norm_of(honest));
+    check_last(rig, FED_REFUSAL_NORM, why);
+    ck_assert_uint_eq(rig->n_claims, 0);
+    check_sum(rig); /* nothing */
+    offer(rig, honest);
+    serve_one(rig, honest, 2);
+    check_admitted(rig, norm_of(honest), 10);
+    expect(rig, honest);
+    check_sum(rig);
+    free_update(large);
+    free_update(honest);
+    free_rig(rig);
+}
+END_TEST
+
+/* In memory, and where it is opened twice. */
+START_TEST(a_single_update_is_clipped_and_counts_as_far_as_the_cap) {
+    struct rig *rig = _i == 0 ? new_rig() : rig_with(1, NULL);
+    struct update *update = single(rig, 0, 0, 500);
+    double norm = norm_of(update);
+    rig->attempt.limits = (struct fed_update_limits){.clip = norm / 7, .weight_cap = 123};
+    float scale = (float)(rig->attempt.limits.clip / norm);
+    scale = (long double)scale * norm > rig->attempt.limits.clip ? nextafterf(scale, 0) : scale;
+    offer(rig, update);
+    serve_one(rig, update, 1);
+    check_admitted(rig, norm, 123);
+    for (size_t i = 0; i < PARAMS; i++) {
+        volatile float scaled = update->plain.delta[i] * scale;
+        rig->expected[i] = llrintl(ldexpl((long double)scaled * 123, rig->fixed.exponent));
+    }
+    check_sum(rig);
+    ck_assert_uint_eq(rig->aggregate.total_weight, 123);
+    free_update(update);
     free_rig(rig);
 }
 END_TEST
@@ -1012,6 +1115,9 @@ int main(void) {
     Suite *suite = suite_create("intake");
     TCase *tcase = tcase_create("intake");
     tcase_add_test(tcase, whole_updates_are_added_exactly);
+    tcase_add_test(tcase, a_norm_is_computed_and_what_was_stated_does_not_matter);
+    tcase_add_test(tcase, an_update_over_the_ceiling_is_refused_and_leaves_no_trace);
+    tcase_add_loop_test(tcase, a_single_update_is_clipped_and_counts_as_far_as_the_cap, 0, 2);
     tcase_add_test(tcase, many_nodes_at_once_come_in_through_few_slots_and_one_window);
     tcase_add_loop_test(tcase, staging_area_of_any_size_gives_the_same_sum, 0, 4);
     tcase_add_test(tcase, update_without_room_on_disk_is_put_off);

@@ -14,7 +14,8 @@ static struct fed_fixed fixed;
 static struct fed_identity node;
 static struct fed_seal_pair *r;
 static struct fed_terms terms;
-static float *delta[3]; /* (N) each */
+static float *delta[3];                 /* (N) each */
+static struct fed_update_limits limits; /* none, unless a test sets some */
 
 static void setup(void) {
     ck_assert_int_eq(fed_seal_setup(NULL), FED_OK);
@@ -40,6 +41,7 @@ static void setup(void) {
 }
 
 static void teardown(void) {
+    limits = (struct fed_update_limits){0};
     fed_parts_free(&list);
     ck_assert_ptr_null(list);
     for (size_t k = 0; k < 3; k++) {
@@ -75,8 +77,6 @@ static struct fed_part *take(uint32_t id, enum fed_encoding encoding, bool close
     ck_assert_ptr_eq(part, fed_parts_find(list, id));
     return part;
 }
-
-static struct fed_update_limits limits;
 
 static int join(uint64_t client, size_t k, uint64_t examples, size_t *n) {
     struct fed_host_update update = {.client = client,
@@ -255,6 +255,94 @@ START_TEST(what_is_beyond_the_caps_goes_into_no_sum) {
     ck_assert_uint_eq(part->n_trained, 0);
     delta[1][0] = 4.0f;
     join_one(9, 1, 1000); /* at both caps */
+}
+END_TEST
+
+/* -- the limits of a round ---------------------------------------------------------------------------------------------- */
+
+START_TEST(what_is_over_the_ceiling_goes_into_no_sum_but_out_alone) {
+    struct fed_part *sum = take(1, FED_ENCODING_I64, true, IDS(9, 4), 0);
+    double norm = fed_norm(delta[0], N);
+    size_t n = 0;
+    limits.norm_ceiling = nextafter(norm, 0);
+    ck_assert_int_eq(join(9, 0, 10, &n), FED_EPEER);
+    ck_assert_uint_eq(sum->n_trained, 0);
+    ck_assert_ptr_null(sum->sum);
+    limits.norm_ceiling = norm;
+    join_one(9, 0, 10);
+    limits.norm_ceiling = norm / 2;
+    struct fed_part *single = take(2, FED_ENCODING_F32, true, IDS(6), 0); /* the coordinator will judge */
+    join_one(6, 0, 10);
+    ck_assert(fed_part_complete(single));
+}
+END_TEST
+
+/* The largest float with scale * norm <= clip, in the 64 bits of long double. */
+static float scale_of(const float *values, double clip) {
+    long double squares = 0;
+    for (size_t i = 0; i < N; i++) {
+        squares += (long double)values[i] * values[i];
+    }
+    long double norm = sqrtl(squares);
+    float scale = (float)(clip / norm);
+    return norm <= clip ? 1 : (long double)scale * norm > clip ? nextafterf(scale, 0) : scale;
+}
+
+START_TEST(what_goes_into_a_sum_is_clipped_and_counts_as_far_as_the_cap) {
+    double norm = fed_norm(delta[1], N);
+    limits = (struct fed_update_limits){.norm_ceiling = 2 * norm, .clip = norm / 3, .weight_cap = 50};
+    for (size_t i = 0; i < N; i++) {
+        delta[2][i] *= 0.01f; /* within the clip */
+    }
+    struct fed_part *part = take(1, FED_ENCODING_I64, true, IDS(9, 2, 6), 0);
+    join_one(9, 0, 90);
+    join_one(6, 1, 60);
+    join_one(2, 2, 20);
+    const uint32_t counted[3] = {50, 50, 20};
+    const float scale[3] = {scale_of(delta[0], limits.clip), scale_of(delta[1], limits.clip),
+                            scale_of(delta[2], limits.clip)};
+    for (size_t i = 0; i < N; i++) {
+        int64_t expected = 0;
+        for (size_t k = 0; k < 3; k++) {
+            volatile float scaled = delta[k][i] * scale[k];
+            expected += llrintl(ldexpl((long double)scaled * counted[k], fixed.exponent));
+        }
+        ck_assert_int_eq(part->sum[i], expected);
+    }
+    ck_assert(scale[0] < 1 && scale[1] < 1 && scale[2] == 1);
+    ck_assert_uint_eq(fed_part_examples(part), 120);
+}
+END_TEST
+
+START_TEST(header_states_norms_before_clipping_and_weights_as_counted) {
+    limits = (struct fed_update_limits){.clip = 1, .weight_cap = 50};
+    struct fed_part *part = take(1, FED_ENCODING_I64, true, IDS(9, 2), 0);
+    struct fed_update_header *header = malloc(sizeof *header);
+    join_one(9, 0, 90);
+    join_one(2, 1, 20);
+    ck_assert_int_eq(fed_part_seal(part, N, &node, &terms), FED_OK);
+    ck_assert_int_eq(fed_update_header_decode(header, part->header, part->n_header), FED_OK);
+    ck_assert(header->has_norms);
+    ck_assert(header->norms[0] == fed_norm(delta[1], N) && header->norms[1] == fed_norm(delta[0], N));
+    ck_assert_uint_eq(header->weights[0], 20);
+    ck_assert_uint_eq(header->weights[1], 50);
+    free(header);
+}
+END_TEST
+
+/* The coordinator clips and caps a single update; what is not finite has no norm to state. */
+START_TEST(a_single_update_goes_out_as_it_is) {
+    limits = (struct fed_update_limits){.norm_ceiling = 1, .clip = 1, .weight_cap = 50};
+    struct fed_part *part = take(1, FED_ENCODING_F32, true, IDS(9), 0);
+    struct fed_update_header *header = malloc(sizeof *header);
+    delta[0][7] = NAN;
+    join_one(9, 0, 90);
+    ck_assert_ptr_eq(part->delta, delta[0]);
+    ck_assert_int_eq(fed_part_seal(part, N, &node, &terms), FED_OK);
+    ck_assert_int_eq(fed_update_header_decode(header, part->header, part->n_header), FED_OK);
+    ck_assert(!header->has_norms);
+    ck_assert_uint_eq(header->weights[0], 90);
+    free(header);
 }
 END_TEST
 
@@ -452,6 +540,10 @@ int main(void) {
     tcase_add_test(tests, a_single_update_is_borrowed_as_it_is);
     tcase_add_test(tests, a_client_joins_every_part_that_waits_for_it_and_each_once);
     tcase_add_test(tests, what_is_beyond_the_caps_goes_into_no_sum);
+    tcase_add_test(tests, what_is_over_the_ceiling_goes_into_no_sum_but_out_alone);
+    tcase_add_test(tests, what_goes_into_a_sum_is_clipped_and_counts_as_far_as_the_cap);
+    tcase_add_test(tests, header_states_norms_before_clipping_and_weights_as_counted);
+    tcase_add_test(tests, a_single_update_goes_out_as_it_is);
     tcase_add_test(tests, declined_clients_are_not_waited_for_nor_named);
     tcase_add_test(tests, an_open_part_is_not_complete);
     tcase_add_test(tests, header_is_sorted_with_every_client_its_own_weight);

@@ -17,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/numeric/fixed.h"
+#include "common/numeric/norm.h"
 #include "common/seal/digest.h"
 #include "common/seal/seal.h"
 #include "proto/wire.h"
@@ -56,6 +57,7 @@ static int train(void *context, float *delta, struct fed_sgd_report *report, con
 /* -- the world ---------------------------------------------------------------------------------------------------------- */
 
 struct attempt { /* what the coordinator knows of one */
+    struct fed_update_limits limits;
     struct fed_terms terms;
     struct fed_seal_pair *r;
     struct fed_seal_key *key;
@@ -403,6 +405,7 @@ static void say_round(const struct attempt *a, uint32_t part, enum fed_encoding 
     round->closed = closed;
     round->encoding = encoding;
     round->file_bytes = a->image->n_bytes;
+    round->limits = a->limits;
     fed_seal_key_export(round->model_key, a->key);
     memcpy(round->handle, a->handle, sizeof round->handle);
     memcpy(round->capability, a->capability, sizeof round->capability);
@@ -792,6 +795,36 @@ END_TEST
 
 /* -- what is declined --------------------------------------------------------------------------------------------------- */
 
+START_TEST(a_client_over_the_norm_ceiling_is_left_out_of_the_sum) {
+    struct attempt a;
+    start_node(false);
+    greet();
+    open_attempt(&a, 5, 1);
+    give_pass(&a);
+    double norms[2];
+    for (uint64_t k = 0; k < 2; k++) {
+        float *delta = malloc(w.model.n_params * sizeof *delta);
+        for (size_t i = 0; i < w.model.n_params; i++) {
+            delta[i] = delta_of(11 + k, i);
+        }
+        norms[k] = fed_norm(delta, w.model.n_params);
+        free(delta);
+    }
+    ck_assert(norms[0] != norms[1]);
+    uint64_t large = norms[0] > norms[1] ? 11 : 12, small = 23 - large;
+    a.limits.norm_ceiling = (norms[0] + norms[1]) / 2;
+    say_round(&a, 4, FED_ENCODING_I64, true, IDS(11, 12));
+    struct fed_message *decline = await_decline(5, 1, 4, FED_DECLINE_NORM);
+    ck_assert_uint_eq(decline->as.decline.n_clients, 1);
+    ck_assert_uint_eq(decline->as.decline.clients[0], large);
+    free(decline);
+    struct fed_message *offer = await_offer(&a, 4);
+    fetch_and_open(&a, offer, IDS(small));
+    free(offer);
+    close_attempt(&a);
+}
+END_TEST
+
 START_TEST(a_round_that_is_not_the_tasks_is_declined) {
     struct attempt a;
     start_node(false);
@@ -1046,6 +1079,7 @@ int main(void) {
     tcase_add_test(tests, another_attempt_is_sealed_anew_and_not_trained_again);
     tcase_add_test(tests, a_new_model_is_fetched_and_trained_from);
     tcase_add_test(tests, what_is_refused_for_now_is_offered_again);
+    tcase_add_test(tests, a_client_over_the_norm_ceiling_is_left_out_of_the_sum);
     tcase_add_test(tests, a_round_that_is_not_the_tasks_is_declined);
     tcase_add_test(tests, a_task_beyond_the_owners_limits_is_declined_by_name);
     tcase_add_test(tests, who_cannot_be_delivered_is_declined_and_the_others_come);
