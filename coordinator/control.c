@@ -74,7 +74,7 @@ static void hear_decline(struct fed_coordinator *c, size_t node, const struct fe
     }
     FED_WARN("control", "declined", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_U64("reason", decline->reason),
              FED_U64("part", decline->part), FED_U64("clients", decline->n_clients));
-    for (uint32_t i = 0; decline->reason == FED_DECLINE_NORM && i < decline->n_clients; i++) {
+    if (decline->reason == FED_DECLINE_NORM) {
         fed_tally_refusal(c, node, FED_REFUSAL_NORM, "left out of a sum by the node itself: over the norm ceiling");
     }
     if (decline->n_clients == 0) {

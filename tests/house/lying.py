@@ -7,6 +7,7 @@ import house
 
 LYING_NODE = os.environ.get("FEDAVG_LYING_NODE", "lying_node")
 HONEST, LIARS = 4, 2  # clients; the liar hosts the last ones
+MAX_DELTA = 1 << 20  # no value of an update a million times too large is over it
 ROUND_RULES = {"min_reports": 0.5, "deadline_s": 600, "rejoin_s": 600, "evaluate_every": 1000}
 
 # The lie, and the names under which the store counts it (any of them). Nobody answers a chunk that does not fit or never
@@ -40,6 +41,8 @@ SINGLES = [
     ("partition", {"partition"}),
     ("protocol", {"protocol"}),
     ("impostor", {"malformed"}),
+    ("norm", {"norm"}),  # from the ninth round on there is a ceiling
+    ("norm_left_out", {"norm"}),
 ]
 SUMS = [
     ("sum_bound", {"sum_bound"}),
@@ -48,13 +51,17 @@ SUMS = [
     ("length", {"length"}),
     ("weight_zero", {"weight_zero"}),
     ("missing_chunk", None),
+    ("decline", None),
+    ("decline", None),
+    ("large_norm", {"norm"}),
+    ("large_sum", {"sum_bound"}),
 ]
 OF_STRANGERS = {"oversize_control"}  # what is no message has no sender
 
 
 def run(scene, name, lies, sums=False):
     """A run of one round a lie beside an honest node. Returns the models by round, and the counted refusals by round."""
-    task = scene.task(name, hidden=200, clients=HONEST + LIARS, algorithm={"rounds": len(lies), "fraction": 1.0},
+    task = scene.task(name, hidden=200, clients=HONEST + LIARS, algorithm={"rounds": len(lies), "fraction": 1.0, "max_delta": MAX_DELTA},
                       round=ROUND_RULES)
     daemons = house.Daemons(scene, task, [(0, HONEST, 2), (HONEST, LIARS, 1)], sums=sums, name=name)
     coordinator = daemons.coordinator(f"{name}-run")

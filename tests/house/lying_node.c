@@ -85,6 +85,7 @@ struct lie {
     bool (*flood)(struct liar *liar);                     /* over and over, while it lasts; false: no room */
     bool deaf;                                            /* never reads what it asked for */
     bool gives_up;                                        /* nobody will say anything of it: declined when told */
+    bool norm_left_out;                                   /* what is declined is, for its norm */
     bool replays;                                         /* offers what was sealed for an earlier attempt */
     bool first_only;                                      /* the first client's part is true, the others are declined */
     bool twice;                                           /* ... and then offered again, and its client once more */
@@ -155,7 +156,7 @@ static void decline(struct liar *liar, uint32_t part) {
     message.as.decline.round = liar->terms.round;
     message.as.decline.attempt = liar->terms.attempt;
     message.as.decline.part = part;
-    message.as.decline.reason = FED_DECLINE_FAILED;
+    message.as.decline.reason = liar->lie->norm_left_out ? FED_DECLINE_NORM : FED_DECLINE_FAILED;
     say(liar, &message);
 }
 
@@ -208,6 +209,7 @@ static void fill(struct fed_update_header *header, struct part *part, const stru
         header->clients[1] = part->clients[0];
     }
     part->update.plain = calloc(n + 1, width);
+    part->update.n_bytes = n * width;
     for (size_t i = 0; i < n && part->encoding == FED_ENCODING_F32; i++) {
         ((float *)(void *)part->update.plain)[i] = 0.001f * (float)(i % 7);
     }
@@ -351,6 +353,19 @@ static void a_nan(struct part *part) { ((float *)(void *)part->update.plain)[700
 static void an_infinity(struct part *part) { ((float *)(void *)part->update.plain)[0] = -INFINITY; }
 static void a_huge_value(struct part *part) { ((float *)(void *)part->update.plain)[1] = 1e30f; }
 static void a_huge_sum(struct part *part) { ((int64_t *)(void *)part->update.plain)[40000] = INT64_MAX; }
+static void far_too_large(struct part *part) {
+    float *values = (float *)(void *)part->update.plain;
+    for (size_t i = 0; i < part->update.n_bytes / sizeof(float); i++) {
+        values[i] *= 1e6f;
+    }
+}
+static void a_large_norm(struct fed_update_header *header, const struct liar *liar) {
+    (void)liar;
+    header->has_norms = true;
+    header->norms[header->n_clients - 1] = 1e6;
+}
+/* As large as max_delta allows, stated to be small. */
+static void a_large_sum(struct part *part) { ((int64_t *)(void *)part->update.plain)[40000] = (int64_t)1 << 40; }
 static void more_weight(struct fed_update_header *header) { header->weights[0]++; }
 static void next_round(struct fed_msg_offer *offer) { offer->round++; }
 static void next_attempt(struct fed_msg_offer *offer) { offer->attempt++; }
@@ -546,6 +561,10 @@ static const struct lie lies[] = {
     {.name = "infinity", .values = an_infinity},
     {.name = "delta_cap", .values = a_huge_value},
     {.name = "sum_bound", .values = a_huge_sum},
+    {.name = "norm", .values = far_too_large},
+    {.name = "norm_left_out", .instead = nothing, .gives_up = true, .norm_left_out = true},
+    {.name = "large_norm", .header = a_large_norm},
+    {.name = "large_sum", .values = a_large_sum},
     {.name = "flipped_header", .after = more_weight},
     {.name = "round", .offer = next_round},
     {.name = "attempt", .offer = next_attempt},

@@ -17,6 +17,7 @@
 #include "common/config/terms.h"
 #include "common/data/partition.h"
 #include "common/numeric/kernels.h"
+#include "common/numeric/norm.h"
 #include "common/seal/digest.h"
 #include "coordinator/aggregate.h"
 #include "coordinator/sql.h"
@@ -24,8 +25,8 @@
 enum statement { SELECT_TERMS, SELECT_ROUNDS, SELECT_UPDATES, N_STATEMENTS };
 static const char *const SQL[N_STATEMENTS] = {
     [SELECT_TERMS] = "SELECT task_terms FROM meta",
-    [SELECT_ROUNDS] = "SELECT round, model, clients, weight FROM rounds ORDER BY round",
-    [SELECT_UPDATES] = "SELECT client, weight FROM updates WHERE round = ? ORDER BY client DESC",
+    [SELECT_ROUNDS] = "SELECT round, model, clients, weight, clip, weight_cap FROM rounds ORDER BY round",
+    [SELECT_UPDATES] = "SELECT client, weight, norm FROM updates WHERE round = ? ORDER BY client DESC",
 };
 
 struct replay {
@@ -41,6 +42,8 @@ struct replay {
     uint32_t *shard;
     float *params, *next, *delta; /* (n_params) */
     uint64_t rounds, clients;     /* replayed */
+    double clip;                  /* of the round at hand; 0 = none */
+    uint64_t weight_cap;
     struct fed_error err;
 };
 
@@ -107,7 +110,13 @@ static float rate_of(const struct fed_task_terms *terms, uint64_t round) {
     return (float)rate;
 }
 
-static void add_client(struct replay *r, uint64_t round, uint64_t client, uint64_t weight) {
+/* What a client counts: all its examples, as far as the round's cap. */
+static bool counts(const struct replay *r, uint64_t client, uint64_t weight) {
+    uint64_t examples = client < r->partition.n_clients ? fed_partition_size(&r->partition, (uint32_t)client) : 0;
+    return weight == (r->weight_cap > 0 && examples > r->weight_cap ? r->weight_cap : examples);
+}
+
+static void add_client(struct replay *r, uint64_t round, uint64_t client, uint64_t weight, double recorded_norm) {
     const struct fed_task_terms *task = &r->terms;
     const struct fed_sgd_terms terms = {.seed = task->seed,
                                         .round = round,
@@ -118,14 +127,23 @@ static void add_client(struct replay *r, uint64_t round, uint64_t client, uint64
                                                 .momentum = (float)task->sgd.momentum,
                                                 .weight_decay = (float)task->sgd.weight_decay}};
     struct fed_sgd_report report;
-    if (client >= r->partition.n_clients || weight != fed_partition_size(&r->partition, (uint32_t)client)) {
-        fed_error_set(&r->err, FED_EDATA, "round %" PRIu64 ": client %" PRIu64 " has not %" PRIu64 " examples", round,
-                      client, weight);
+    if (!counts(r, client, weight)) {
+        fed_error_set(&r->err, FED_EDATA, "round %" PRIu64 ": client %" PRIu64 " does not count %" PRIu64, round, client,
+                      weight);
         fail(r);
     }
     fed_partition_rows(&r->partition, (uint32_t)client, r->shard);
-    must(r, fed_local_sgd(r->trainer, r->delta, &report, r->params, &r->train, r->shard, weight, &terms, NULL), "training");
-    fed_aggregate_add(&r->aggregate, r->delta, 0, r->model.n_params, weight, 1);
+    must(r,
+         fed_local_sgd(r->trainer, r->delta, &report, r->params, &r->train, r->shard,
+                       fed_partition_size(&r->partition, (uint32_t)client), &terms, NULL),
+         "training");
+    double norm = fed_norm(r->delta, r->model.n_params);
+    if (norm != recorded_norm) {
+        fed_error_set(&r->err, FED_EDATA, "round %" PRIu64 ": client %" PRIu64 " has norm %.17g, but %.17g is recorded",
+                      round, client, norm, recorded_norm);
+        fail(r);
+    }
+    fed_aggregate_add(&r->aggregate, r->delta, 0, r->model.n_params, weight, fed_norm_clip_scale(norm, r->clip));
     fed_aggregate_count(&r->aggregate, weight, 1);
     r->clients++;
 }
@@ -136,7 +154,7 @@ static void replay_round(struct replay *r, uint64_t round, uint64_t n_clients, u
     struct fed_query q = fed_sql_query(r->sql, SELECT_UPDATES);
     fed_query_put_u64(&q, round);
     while (fed_query_row(&q)) {
-        add_client(r, round, fed_query_u64(&q, 0), fed_query_u64(&q, 1));
+        add_client(r, round, fed_query_u64(&q, 0), fed_query_u64(&q, 1), fed_query_f64(&q, 2));
     }
     must(r, fed_query_finish(&q, FED_OK, "read the admitted sets", &r->err), "updates");
     if (n_clients != r->aggregate.n_updates || total != r->aggregate.total_weight || total == 0) {
@@ -172,6 +190,9 @@ static void replay_all(struct replay *r) {
         if (round == 0) {
             fed_model_initial(r->next, &r->model, r->terms.seed);
         } else {
+            double clip = fed_query_f64(&q, 4);
+            r->clip = clip > 0 ? clip : 0;
+            r->weight_cap = fed_query_u64(&q, 5);
             replay_round(r, round, fed_query_u64(&q, 2), fed_query_u64(&q, 3));
         }
         compare(r, round, digest, n, hex);
