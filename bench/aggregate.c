@@ -1,5 +1,6 @@
-/* What one update costs once it is open: check and add, as float32 deltas of one client and as an int64 sum of several, and
- * the mean at the end of a round; milliseconds of one core, the least of many. Usage: bench_aggregate [seconds]. */
+/* What one update costs once it is open: check, norm and add of float32 deltas of one client, check and add of an int64 sum
+ * of several, and the mean at the end of a round; milliseconds of one core, the least of many. Usage: bench_aggregate
+ * [seconds]. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,8 @@
 #include "bench/calibration.h"
 #include "common/base/rng.h"
 #include "common/numeric/fixed.h"
+#include "common/numeric/norm.h"
+#include "coordinator/admit.h"
 #include "coordinator/aggregate.h"
 
 #define WEIGHT 600
@@ -39,8 +42,17 @@ static void make_values(struct values *v, const struct fed_fixed *fixed, size_t 
 
 static double add_delta(struct fed_aggregate *sum, const struct values *v) {
     double start = seconds_now();
-    if (fed_fixed_check(sum->fixed, v->delta, v->n) != v->n) {
-        fail("a good update was refused");
+    double squares, norm = 0;
+    size_t bad;
+    for (size_t i = 0; i < v->n; i += FED_NORM_BLOCK) { /* as chunks come in */
+        size_t n = v->n - i < FED_NORM_BLOCK ? v->n - i : FED_NORM_BLOCK;
+        if (fed_admit_floats(&bad, &squares, sum->fixed, v->delta + i, n) != FED_REFUSAL_NONE) {
+            fail("a good update was refused");
+        }
+        norm += squares;
+    }
+    if (!(norm > 0)) {
+        fail("an update has no norm");
     }
     fed_aggregate_add(sum, v->delta, 0, v->n, WEIGHT, 1);
     double end = seconds_now();

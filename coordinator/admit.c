@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "common/numeric/norm.h"
 #include "common/seal/seal.h"
 
 static enum fed_refusal check_time(const struct fed_terms *terms, const struct fed_msg_offer *offer) {
@@ -115,20 +116,20 @@ enum fed_refusal fed_admit_norm(const struct fed_update_limits *limits, double n
     return limits->norm_ceiling > 0 && norm > limits->norm_ceiling ? FED_REFUSAL_NORM : FED_REFUSAL_NONE;
 }
 
-enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_limits *limits,
-                                  const struct fed_update_header *header, const void *bytes, size_t n_bytes) {
-    if (header->encoding == FED_ENCODING_I64) {
-        size_t n = n_bytes / sizeof(int64_t);
-        *bad = fed_fixed_check_sum(fixed, bytes, n, fed_admit_total_weight(header), most_of(fixed, limits));
-        return *bad == n ? FED_REFUSAL_NONE : FED_REFUSAL_SUM_BOUND;
-    }
-    size_t n = n_bytes / sizeof(float);
-    const float *delta = bytes;
-    *bad = fed_fixed_check(fixed, delta, n);
-    if (*bad == n) {
+/* No square is larger than their sum, so where that is within the cap's every value is; NaN and infinity are not. */
+enum fed_refusal fed_admit_floats(size_t *bad, double *squares, const struct fed_fixed *fixed, const float *delta,
+                                  size_t n) {
+    *squares = fed_norm_squares(delta, n);
+    if (*squares <= (double)fixed->max_delta * (double)fixed->max_delta || (*bad = fed_fixed_check(fixed, delta, n)) == n) {
         return FED_REFUSAL_NONE;
     }
     return isfinite(delta[*bad]) ? FED_REFUSAL_DELTA_CAP : FED_REFUSAL_NOT_FINITE;
+}
+
+enum fed_refusal fed_admit_sums(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_limits *limits,
+                                const struct fed_update_header *header, const int64_t *part, size_t n) {
+    *bad = fed_fixed_check_sum(fixed, part, n, fed_admit_total_weight(header), most_of(fixed, limits));
+    return *bad == n ? FED_REFUSAL_NONE : FED_REFUSAL_SUM_BOUND;
 }
 
 void fed_admit_describe(struct fed_error *out, enum fed_refusal refusal, const struct fed_model *model,

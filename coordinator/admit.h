@@ -30,9 +30,12 @@ enum fed_refusal fed_admit_offer(struct fed_update_header *header, const struct 
 enum fed_refusal fed_admit_clients(const struct fed_admit_rules *rules, size_t node, uint32_t part,
                                    const struct fed_update_header *header);
 
-/* Judges the values of one opened chunk (n_bytes of it, whole elements). *bad: the index of the first bad element in it. */
-enum fed_refusal fed_admit_values(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_limits *limits,
-                                  const struct fed_update_header *header, const void *bytes, size_t n_bytes);
+/* Judges the values of one opened chunk of a single update, of n <= FED_NORM_BLOCK. *bad: the index of the first bad element
+ * in it. *squares: what the chunk adds to the square of the norm (common/numeric/norm.h). */
+enum fed_refusal fed_admit_floats(size_t *bad, double *squares, const struct fed_fixed *fixed, const float *delta, size_t n);
+/* The same of a partial sum with this header. */
+enum fed_refusal fed_admit_sums(size_t *bad, const struct fed_fixed *fixed, const struct fed_update_limits *limits,
+                                const struct fed_update_header *header, const int64_t *part, size_t n);
 
 /* Judges the norm of a single update, computed from all of its chunks. */
 enum fed_refusal fed_admit_norm(const struct fed_update_limits *limits, double norm);

@@ -112,15 +112,16 @@ static void open_and_check(struct fed_job *base) {
     if (job->rc != FED_OK) {
         return;
     }
-    size_t bad = 0;
-    job->refusal = fed_admit_values(&bad, job->intake->config.fixed, &job->slot->limits, header, plain, n);
+    size_t bad = 0, n_floats = n / sizeof(float), n_sums = n / sizeof(int64_t);
+    const float *delta = (const float *)(const void *)plain;
+    const int64_t *part = (const int64_t *)(const void *)plain;
+    const struct fed_fixed *fixed = job->intake->config.fixed;
     bool single = header->encoding == FED_ENCODING_F32;
+    job->refusal = single ? fed_admit_floats(&bad, &job->squares, fixed, delta, n_floats)
+                          : fed_admit_sums(&bad, fixed, &job->slot->limits, header, part, n_sums);
     if (job->refusal != FED_REFUSAL_NONE) {
-        job->bad = (size_t)job->index * (FED_CHUNK_BYTES / (single ? sizeof(float) : sizeof(int64_t))) + bad;
-        job->value =
-            single ? (double)((const float *)(const void *)plain)[bad] : (double)((const int64_t *)(const void *)plain)[bad];
-    } else if (single) {
-        job->squares = fed_norm_squares((const float *)(const void *)plain, n / sizeof(float));
+        job->bad = (size_t)job->index * (FED_CHUNK_BYTES / (single ? sizeof *delta : sizeof *part)) + bad;
+        job->value = single ? (double)delta[bad] : (double)part[bad];
     }
 }
 

@@ -406,14 +406,34 @@ START_TEST(every_float_is_within_the_cap_or_refused_by_name) {
     for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
         float delta[PARAMS] = {0};
         size_t bad = SIZE_MAX;
+        double squares;
         delta[places[p]] = row->value;
-        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &world->limits, &try->header, delta, sizeof delta),
-                         row->expected);
-        if (row->expected != FED_REFUSAL_NONE) {
+        ck_assert_int_eq(fed_admit_floats(&bad, &squares, &world->fixed, delta, PARAMS), row->expected);
+        if (row->expected == FED_REFUSAL_NONE) {
+            ck_assert(squares == (double)row->value * (double)row->value);
+        } else {
             ck_assert_uint_eq(bad, places[p]);
         }
     }
     free(try);
+    free_world(world);
+}
+END_TEST
+
+/* The norm of the chunk is far over the cap of one value. */
+START_TEST(many_values_near_the_cap_are_judged_one_by_one) {
+    struct world *world = new_world();
+    float delta[PARAMS];
+    double squares;
+    size_t bad;
+    for (size_t i = 0; i < PARAMS; i++) {
+        delta[i] = i % 2 == 0 ? 4.0f : -3.5f;
+    }
+    ck_assert_int_eq(fed_admit_floats(&bad, &squares, &world->fixed, delta, PARAMS), FED_REFUSAL_NONE);
+    ck_assert(squares == PARAMS / 2 * (16.0 + 12.25));
+    delta[77] = 4.5f;
+    ck_assert_int_eq(fed_admit_floats(&bad, &squares, &world->fixed, delta, PARAMS), FED_REFUSAL_DELTA_CAP);
+    ck_assert_uint_eq(bad, 77);
     free_world(world);
 }
 END_TEST
@@ -435,8 +455,7 @@ START_TEST(sums_are_bounded_by_their_weights) {
         int64_t part[PARAMS] = {0};
         size_t bad = SIZE_MAX;
         part[500] = sums[i].value;
-        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &world->limits, &try->header, part, sizeof part),
-                         sums[i].expected);
+        ck_assert_int_eq(fed_admit_sums(&bad, &world->fixed, &world->limits, &try->header, part, PARAMS), sums[i].expected);
         ck_assert(sums[i].expected == FED_REFUSAL_NONE || bad == 500);
     }
     free(try);
@@ -463,10 +482,9 @@ START_TEST(sums_are_bounded_by_ceiling_and_clip_too) {
         size_t bad;
         part[500] = (int64_t)(10 * tight[r].most * (double)((int64_t)1 << world->fixed.exponent)) + 5;
         world->limits = tight[r].limits;
-        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &world->limits, &try->header, part, sizeof part),
-                         FED_REFUSAL_NONE);
+        ck_assert_int_eq(fed_admit_sums(&bad, &world->fixed, &world->limits, &try->header, part, PARAMS), FED_REFUSAL_NONE);
         part[500] += part[500] / 1000000; /* far less than a clip is rounded */
-        ck_assert_int_eq(fed_admit_values(&bad, &world->fixed, &world->limits, &try->header, part, sizeof part),
+        ck_assert_int_eq(fed_admit_sums(&bad, &world->fixed, &world->limits, &try->header, part, PARAMS),
                          FED_REFUSAL_SUM_BOUND);
         ck_assert_uint_eq(bad, 500);
     }
@@ -518,6 +536,7 @@ int main(void) {
     tcase_add_test(tcase, part_that_may_still_grow_cannot_be_offered);
     tcase_add_test(tcase, clients_are_judged_once_more_before_they_are_added);
     tcase_add_loop_test(tcase, every_float_is_within_the_cap_or_refused_by_name, 0, (int)(sizeof values / sizeof *values));
+    tcase_add_test(tcase, many_values_near_the_cap_are_judged_one_by_one);
     tcase_add_test(tcase, sums_are_bounded_by_their_weights);
     tcase_add_test(tcase, sums_are_bounded_by_ceiling_and_clip_too);
     tcase_add_test(tcase, norm_is_refused_from_the_next_number_above_the_ceiling_on);
