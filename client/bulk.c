@@ -26,6 +26,7 @@ void fed_session_open_bulk(struct fed_session *s) {
     if (rc != FED_OK) {
         FED_ERROR("session", "bulk lane not opened", FED_STR("why", err.text));
     }
+    s->bulk_down = false;
     s->bulk_used_ms = fed_clock_ms();
 }
 
@@ -231,14 +232,26 @@ void fed_session_say_where_bulk_is(struct fed_session *s) {
     }
 }
 
+/* Where both are down the coordinator is: another one would not know our pass. */
+void fed_session_hear_down(struct fed_session *s) {
+    if (s->bulk_down) {
+        fed_session_close_bulk(s);
+    }
+}
+
 void fed_session_hear_bulk_link(struct fed_session *s, uint64_t now) {
     enum fed_link_event event;
     while (s->bulk != NULL && (event = fed_lane_event(s->bulk)) != FED_LINK_QUIET) {
         if (event == FED_LINK_REFUSED || event == FED_LINK_WRONG_PEER) {
             fed_session_close_bulk(s);
             explicit_bzero(s->capability, sizeof s->capability); /* the pass is spent; the next ROUND brings another */
-        } else if (event == FED_LINK_UP && s->download != NULL) {
-            fed_download_restart(s->download);
+        } else if (event == FED_LINK_DOWN && s->state != FED_SESSION_READY) {
+            fed_session_close_bulk(s);
+        } else {
+            s->bulk_down = event == FED_LINK_DOWN;
+            if (event == FED_LINK_UP && s->download != NULL) {
+                fed_download_restart(s->download);
+            }
         }
     }
     if (s->bulk != NULL && !s->working && now > s->bulk_used_ms + BULK_IDLE_MS) {

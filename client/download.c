@@ -6,8 +6,8 @@
 #include "common/seal/seal.h"
 
 #define WINDOW 8
-#define AGAIN_MS 5000
-#define AGAIN_MOST_MS 60000
+#define AGAIN_MS 60000
+#define AGAIN_MOST_MS 480000
 #define BROKEN_MOST 16 /* chunks that do not open before the transfer is given up */
 
 struct fed_download {

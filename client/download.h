@@ -17,9 +17,9 @@ int fed_download_new(struct fed_download **out, const struct fed_terms *terms,
                      const struct fed_msg_round *round) FED_MUST_CHECK;
 void fed_download_free(struct fed_download *download); /* NULL is allowed */
 
-/* The run of chunks to ask for next; false: the window is full, or nothing is missing. When nothing has come for 5 s,
- * what was asked for is asked for again; then after 10 s and so on, up to a minute, so that a slow line is not filled with
- * the same chunks. */
+/* The run of chunks to ask for next; false: the window is full, or nothing is missing. What was asked for on a
+ * connection comes by it, or the connection breaks (fed_download_restart); asking again after a minute of silence, then two
+ * and so on, is for a coordinator that forgot. */
 bool fed_download_wants(struct fed_download *download, uint64_t now_ms, uint64_t *first, uint32_t *count);
 void fed_download_asked(struct fed_download *download, uint64_t first, uint32_t count, uint64_t now_ms);
 /* The connection is a new one: what was in flight is missing again. */

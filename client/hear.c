@@ -75,9 +75,11 @@ static void hear_welcome(struct fed_session *s, const struct fed_msg_welcome *we
         take_task(s, welcome);
         s->has_task = true;
     }
-    if (s->state != FED_SESSION_READY) {
-        /* To the coordinator we are new: the parts it gave us are void, and a restored run may be in an earlier round. */
+    if (s->state != FED_SESSION_READY && !welcome->kept) {
+        /* To the coordinator we are new: parts and pass are void, and a restored run may be in an earlier round. */
         fed_parts_free(&s->parts);
+        fed_session_close_bulk(s);
+        explicit_bzero(s->capability, sizeof s->capability);
         s->heard_round = false;
         fed_hex(run, s->run_id, sizeof s->run_id);
         FED_INFO("session", "welcomed", FED_STR("node", s->config->name), FED_STR("run", run),

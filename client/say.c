@@ -31,6 +31,7 @@ void fed_session_say_hello(struct fed_session *s) {
     snprintf(hello->kernel_family, sizeof hello->kernel_family, "%s", fed_host_family(s->host));
     snprintf(hello->kernels, sizeof hello->kernels, "%s", fed_host_kernels(s->host));
     hello->workers = s->config->workers;
+    hello->instance = s->instance;
     hello->n_hosted = 1;
     hello->hosted[0] = (struct fed_id_range){s->config->first_client, s->config->n_clients};
     const uint8_t *digest = fed_host_partition_digest(s->host);

@@ -26,6 +26,7 @@ static void trouble(struct fed_session *s, const char *sentence) {
 static void reopen_later(struct fed_session *s) {
     fed_lane_close(s->control);
     s->control = NULL;
+    fed_session_close_bulk(s);
     s->state = FED_SESSION_DOWN;
     uint8_t jitter;
     fed_random_bytes(&jitter, 1);
@@ -67,7 +68,7 @@ static void hear_link(struct fed_session *s) {
             break;
         case FED_LINK_DOWN:
             s->state = FED_SESSION_DOWN;
-            fed_session_close_bulk(s);
+            fed_session_hear_down(s);
             s->down_since_ms = s->down_since_ms > 0 ? s->down_since_ms : fed_clock_ms();
             break;
         case FED_LINK_REFUSED: fed_session_node_refused(s, FED_REFUSAL_NOT_ENROLLED); break;
@@ -183,6 +184,8 @@ int fed_session_new(struct fed_session **out, struct fed_link *link, struct fed_
     s->sent_log = -1;
     s->backoff_ms = FED_BACKOFF_FIRST_MS;
     s->ping_ms = 5000;
+    fed_random_bytes(&s->instance, sizeof s->instance);
+    s->instance |= 1; /* 0 would say nothing */
     int rc = config->state_dir != NULL ? fed_sent_log_open(&s->sent_log, config->state_dir, err) : FED_OK;
     if (rc == FED_OK) {
         rc = open_control(s, err);

@@ -27,6 +27,7 @@ struct fed_session {
 
     enum fed_session_state state;
     struct fed_lane *control;
+    uint64_t instance; /* what HELLO calls this program */
     uint64_t seq, said_ms, reconnect_ms, backoff_ms;
     uint64_t down_since_ms;        /* 0 = not known to be down */
     struct fed_error said_trouble; /* the last that was logged since WELCOME, so that it is said once a change */
@@ -53,6 +54,7 @@ struct fed_session {
     struct fed_part *parts;
     uint32_t left_said; /* clients still to be trained, as STATUS last said */
     struct fed_lane *bulk;
+    bool bulk_down; /* as its monitor says */
     char handle[33], capability[33];
     uint64_t bulk_used_ms;
 };
@@ -91,6 +93,8 @@ void fed_session_hear_bulk(struct fed_session *s);
 bool fed_session_send_wanted(struct fed_session *s);
 void fed_session_ask_chunks(struct fed_session *s, uint64_t now);
 void fed_session_say_where_bulk_is(struct fed_session *s);
+/* The control lane is down. The bulk lane has a connection of its own, and goes on if that stands. */
+void fed_session_hear_down(struct fed_session *s);
 void fed_session_hear_bulk_link(struct fed_session *s, uint64_t now);
 
 #endif

@@ -115,6 +115,16 @@ static void hear_get(struct fed_coordinator *c, size_t index, const struct fed_b
     serve_node(c, node);
 }
 
+/* A connection that was opened later than the one known. What still comes by the old one changes nothing. */
+static void take_route(struct fed_coordinator *c, size_t node, const struct fed_route *route) {
+    struct fed_node *n = &c->nodes.nodes[node];
+    if (!n->has_bulk || !fed_route_equal(&n->bulk, route)) {
+        n->bulk = *route;
+        n->has_bulk = true;
+        fed_intake_lane_anew(c->intake, node);
+    }
+}
+
 static void hear_chunk(struct fed_coordinator *c, size_t node, const struct fed_bulk_head *head,
                        const struct fed_frame *body) {
     int rc = head->what.kind == FED_OBJECT_UPDATE
@@ -143,9 +153,9 @@ static void hear_message(struct fed_coordinator *c, size_t node, const struct fe
     if (!n->online || !of_this_attempt(c, &head->what)) {
         return; /* late: the attempt has ended, and with it this connection's right to be the node's route */
     }
-    n->bulk = in->from;
-    n->has_bulk = true;
+    n->bulk_heard_ms = fed_clock_ms();
     if (head->kind == FED_BULK_GET) {
+        take_route(c, node, &in->from);
         hear_get(c, node, head);
     } else {
         hear_chunk(c, node, head, &in->body);
@@ -172,8 +182,7 @@ static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
     } else if (in->head.n > 0) {
         hear_message(c, node, in, &head);
     } else { /* a probe: now the route is known, and what waited for it can go */
-        n->bulk = in->from;
-        n->has_bulk = true;
+        take_route(c, node, &in->from);
         fed_intake_work(c->intake, fed_clock_ms());
     }
 }

@@ -141,6 +141,8 @@ void fed_control_refused(void *context, size_t node, uint32_t part, enum fed_ref
     fed_tally_refusal(c, node, refusal, why);
     if (refusal == FED_REFUSAL_BUSY) {
         refused.retry_after_ms = 1000;
+    } else if (refusal == FED_REFUSAL_RATE) {
+        refused.code = FED_REFUSAL_LATE; /* for the node it comes to that */
     }
     fed_say_refused_to_node(c, node, &refused);
     if (refusal == FED_REFUSAL_BUSY) {

@@ -25,7 +25,6 @@
 #define EVALUATE_THREADS_MOST 4
 #define LARGE_MODEL ((size_t)16 << 20) /* parameters */
 #define SPARE_PEERS 1024               /* strangers at the handshake, and nodes that a later roster brings */
-#define STALL_MS 10000                 /* a chunk in flight for longer is asked for again */
 #define BULK_FRAME_MAX (FED_CHUNK_BYTES + FED_TAG_BYTES + 256)
 
 /* -- data --------------------------------------------------------------------------------------------------------------- */
@@ -308,7 +307,7 @@ static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
         .threads = INTAKE_THREADS,
         .staging_bytes = c->task->server.staging_mb << 20,
         .spool_dir = c->options.run_dir,
-        .stall_ms = STALL_MS,
+        .stall_ms = c->task->round.stall_s * 1000,
         .context = c,
         .get = fed_bulk_get,
         .broken = fed_bulk_broken,

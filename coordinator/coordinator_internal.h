@@ -31,7 +31,7 @@
 #include "coordinator/store.h"
 
 #define FED_PING_MS 5000u
-#define FED_SILENCE_MS (3 * FED_PING_MS) /* a node not heard of for this long is gone */
+#define FED_SILENCE_MS (3 * FED_PING_MS) /* a node not heard of for this long, on either lane, is gone */
 #define FED_REPEAT_MS 2000u              /* ROUND is said again to a node that gave no sign of having it */
 #define FED_REMIND_MS 10000u             /* and to any that owes something: one of several, or an answer, may be lost */
 
@@ -158,7 +158,8 @@ uint64_t fed_meter_paused_until(const struct fed_coordinator *c, enum fed_lane_k
 /* say.c: nothing here fails; what does not arrive is said again */
 void fed_say_refused(struct fed_coordinator *c, const struct fed_route *route, const struct fed_msg_refused *refused);
 void fed_say_refused_to_node(struct fed_coordinator *c, size_t node, const struct fed_msg_refused *refused);
-void fed_say_welcome(struct fed_coordinator *c, size_t node);
+/* kept: the node is the one that was here, and what it was given holds. */
+void fed_say_welcome(struct fed_coordinator *c, size_t node, bool kept);
 void fed_say_admitted(struct fed_coordinator *c, size_t node, uint64_t round, uint32_t attempt, uint32_t part);
 /* ROUND to whoever the schedule has something for. */
 void fed_say_rounds(struct fed_coordinator *c);

@@ -15,8 +15,10 @@
 #define SLOT_WINDOW 8 /* half of what a lane queues: a sender sees its room only some time after it was made */
 _Static_assert(SLOT_WINDOW *FED_INTAKE_SLOTS <= FED_INTAKE_WINDOW, "the slots share one window");
 _Static_assert(FED_NORM_BLOCK * sizeof(float) == FED_CHUNK_BYTES, "a norm is taken chunk by chunk");
-#define OPEN_TRIES 2  /* a chunk that does not open is asked for once more */
-#define STALLS_MOST 2 /* a slot in which nothing moves is then given to an offer that waits */
+#define OPEN_TRIES 2    /* a chunk that does not open is asked for once more */
+#define YIELD_PART 6    /* of stall_ms: a slot in which nothing moves for so long is given to an offer that waits */
+#define REMIND_PART 2   /* of stall_ms: what is in flight for so long is asked for once more */
+#define TRY_AGAIN_MS 10 /* the lane had no room for a GET */
 
 enum chunk_state { CHUNK_MISSING, CHUNK_IN_FLIGHT, CHUNK_OPENING, CHUNK_OPENED };
 enum slot_phase { SLOT_FREE, SLOT_FETCHING, SLOT_WAITING, SLOT_ADDING, SLOT_DROPPED };
@@ -45,10 +47,10 @@ struct slot {
     double *squares;         /* (n_chunks) of a single update: what each chunk adds to the square of its norm */
     float scale;             /* of a single update: 1, or less where it is clipped */
     uint64_t first_missing, n_in_flight, n_opened;
-    unsigned n_jobs; /* pool jobs that look at this slot */
-    uint64_t moved_ms;
-    unsigned stalls; /* since the last chunk came */
-    bool blamed;     /* its connection was given up, and nothing has come by a new one yet */
+    unsigned n_jobs;   /* pool jobs that look at this slot */
+    uint64_t moved_ms; /* since when no chunk has come from its node */
+    bool reminded;     /* since then it was asked again */
+    bool blamed;       /* its connection was given up, and nothing has come by a new one yet */
 };
 
 enum job_kind { JOB_OPEN, JOB_ADD };
@@ -328,7 +330,8 @@ static bool ask_run(struct fed_intake *intake, struct slot *slot) {
     }
     int rc = intake->config.get(intake->config.context, slot->offer->node, slot->offer->part, first, (uint32_t)n);
     if (rc != FED_OK) {
-        intake->retry_ms = intake->now_ms + 10;
+        /* Without a lane there is no use in trying before the node has opened another. */
+        intake->retry_ms = rc == FED_EGONE ? intake->retry_ms : intake->now_ms + TRY_AGAIN_MS;
         return false;
     }
     memset(slot->chunks + first, CHUNK_IN_FLIGHT, n);
@@ -375,18 +378,50 @@ static void give_up_connection(struct fed_intake *intake, struct slot *slot) {
     intake->config.broken(intake->config.context, slot->offer->node, slot->offer->part);
 }
 
-/* Chunks in flight that never came, because the lane was lost or the node is slow, are asked for again. A node from which
- * nothing comes at all does not keep the slot from the others. */
+/* A node from which nothing comes keeps its slot from the others only for a while, and the round for stall_ms. */
 static void look_after_stalled(struct fed_intake *intake, struct slot *slot) {
-    if (slot->phase != SLOT_FETCHING || intake->now_ms - slot->moved_ms < intake->config.stall_ms) {
+    uint64_t still_ms = intake->now_ms - slot->moved_ms;
+    if (slot->phase != SLOT_FETCHING || slot->n_jobs > 0) {
         return;
     }
-    if (++slot->stalls >= STALLS_MOST && slot->n_jobs == 0 && intake->first_offer != NULL) {
+    if (still_ms >= intake->config.stall_ms) {
+        refuse_slot(intake, slot, FED_REFUSAL_RATE, "its transfer stalled");
+    } else if (still_ms >= intake->config.stall_ms / YIELD_PART && intake->first_offer != NULL) {
         give_way(intake, slot);
-        return;
+    } else if (still_ms >= intake->config.stall_ms / REMIND_PART && !slot->reminded) {
+        slot->reminded = true;
+        forget_in_flight(slot);
     }
-    forget_in_flight(slot);
-    slot->moved_ms = intake->now_ms;
+}
+
+void fed_intake_lane_anew(struct fed_intake *intake, size_t node) {
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        struct slot *slot = &intake->slots[i];
+        if (slot->phase == SLOT_FETCHING && slot->offer->node == node) {
+            forget_in_flight(slot);
+        }
+    }
+}
+
+bool fed_intake_holds(const struct fed_intake *intake, size_t node) {
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        const struct slot *slot = &intake->slots[i];
+        if (slot->offer != NULL && slot->phase != SLOT_DROPPED && slot->offer->node == node && slot->n_opened > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One connection brings the updates of a node one behind the other: what moves one of them moves all. */
+static void node_moved(struct fed_intake *intake, size_t node, uint64_t now_ms) {
+    for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
+        struct slot *slot = &intake->slots[i];
+        if (slot->phase == SLOT_FETCHING && slot->offer->node == node) {
+            slot->moved_ms = now_ms;
+            slot->reminded = false;
+        }
+    }
 }
 
 static struct slot *find_slot(struct fed_intake *intake, size_t node, uint32_t part) {
@@ -425,9 +460,8 @@ int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint
     }
     memcpy(slot->bytes + chunk_offset(index), sealed, n);
     slot->chunks[index] = CHUNK_OPENING;
-    slot->moved_ms = now_ms;
-    slot->stalls = 0;
     slot->blamed = false;
+    node_moved(intake, node, now_ms);
     *job = (struct intake_job){.job.run = open_and_check,
                                .intake = intake,
                                .kind = JOB_OPEN,
@@ -580,11 +614,14 @@ void fed_intake_work(struct fed_intake *intake, uint64_t now_ms) {
 }
 
 uint64_t fed_intake_wakeup(const struct fed_intake *intake) {
-    uint64_t at = intake->retry_ms;
+    uint64_t at = intake->retry_ms, stall_ms = intake->config.stall_ms;
     for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
         const struct slot *slot = &intake->slots[i];
-        if (slot->phase == SLOT_FETCHING && slot->moved_ms + intake->config.stall_ms < at) {
-            at = slot->moved_ms + intake->config.stall_ms;
+        if (slot->phase == SLOT_FETCHING && slot->n_jobs == 0) {
+            uint64_t still_ms = intake->first_offer != NULL ? stall_ms / YIELD_PART
+                                : slot->reminded            ? stall_ms
+                                                            : stall_ms / REMIND_PART;
+            at = slot->moved_ms + still_ms < at ? slot->moved_ms + still_ms : at;
         }
     }
     return at;

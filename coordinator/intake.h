@@ -4,8 +4,12 @@
  *
  *     offered -> FETCHING (chunks missing, in flight, opening) -> WAITING (whole, checked) -> ADDING -> admitted
  *        ^          |  a chunk that does not open is dropped and asked for once more, by another connection
- *        +----------+  nothing comes at all, and others wait
- *                   +-- a bad value, or a chunk that never opens --> refused; nothing of it was added
+ *        +----------+  nothing comes for a while, and others wait
+ *                   +-- a bad value, a chunk that never opens, or none for stall_ms --> refused; nothing of it was added
+ *
+ * A connection brings what was asked for on it, or breaks: chunks in flight are asked for again on a new one, and on the
+ * same only once and late, so that a slow line is not filled with the same bytes. What has come stays, whatever becomes of
+ * connections.
  *
  * A node holds at most all slots but one, so that none can keep the updates of the others out.
  *
@@ -35,7 +39,7 @@ struct fed_intake_config {
     unsigned threads;
     uint64_t staging_bytes;
     const char *spool_dir; /* for updates larger than that */
-    uint64_t stall_ms;     /* a chunk in flight for longer is asked for again */
+    uint64_t stall_ms;     /* an upload of whose node no chunk came for so long is refused */
     void *context;         /* of the calls below */
     /* A chunk from this node did not open: its connection is given up, and what was in flight on it is asked for again. */
     void (*broken)(void *context, size_t node, uint32_t part);
@@ -72,6 +76,10 @@ int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_
 /* A chunk from the bulk lane. FED_OK: taken. FED_EWIRE: not asked for, or of the wrong length. */
 int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint64_t index, const uint8_t *sealed, size_t n,
                      uint64_t now_ms) FED_MUST_CHECK;
+/* The node has another connection: what was in flight on the old one is asked for again, with the next fed_intake_work. */
+void fed_intake_lane_anew(struct fed_intake *intake, size_t node);
+/* Chunks of an update of this node have come, and it may go on: its transfer has not stalled. */
+bool fed_intake_holds(const struct fed_intake *intake, size_t node);
 /* Whatever the node has offered and not delivered is forgotten. */
 void fed_intake_node_lost(struct fed_intake *intake, size_t node);
 

@@ -31,7 +31,8 @@ struct fed_node {
     struct fed_route control; /* the connection of its last HELLO */
     bool has_bulk;
     struct fed_route bulk;
-    uint64_t heard_ms;
+    uint64_t instance; /* of its program, as it says; 0 = it does not say */
+    uint64_t heard_ms, bulk_heard_ms;
     uint32_t minor; /* of the protocol, as it says */
     uint32_t workers;
     char family[16];   /* of its kernels, as it says: "" before it knows the task */

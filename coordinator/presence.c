@@ -56,6 +56,17 @@ static void note_family(struct fed_coordinator *c, size_t node, const char *fami
     }
 }
 
+static void note_hello(struct fed_node *n, const struct fed_route *route, const struct fed_msg_hello *hello) {
+    n->online = true;
+    n->control = *route;
+    n->instance = hello->instance;
+    n->heard_ms = fed_clock_ms();
+    n->minor = hello->protocol_minor;
+    n->workers = hello->workers;
+    n->n_hosted = hello->n_hosted;
+    memcpy(n->hosted, hello->hosted, sizeof n->hosted);
+}
+
 void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
                          const struct fed_msg_hello *hello) {
     struct fed_node *n = &c->nodes.nodes[node];
@@ -67,19 +78,19 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
         fed_say_refused(c, route, &(struct fed_msg_refused){.code = FED_REFUSAL_BUSY, .retry_after_ms = JOIN_AGAIN_MS});
         return;
     }
-    if (n->online && !(same && known)) {
+    /* The same program on another connection: it holds what it was given, and its transfers go on. */
+    bool kept = n->online && same && hello->instance != 0 && hello->instance == n->instance;
+    if (n->online && !kept && !(same && known)) {
         fed_presence_lost(c, node, "it connected anew");
     }
     bool fresh = !n->online;
-    n->online = true;
-    n->control = *route;
-    n->heard_ms = fed_clock_ms();
-    n->minor = hello->protocol_minor;
-    n->workers = hello->workers;
-    n->n_hosted = hello->n_hosted;
-    memcpy(n->hosted, hello->hosted, sizeof n->hosted);
+    note_hello(n, route, hello);
     note_family(c, node, hello->kernel_family);
-    fed_say_welcome(c, node);
+    fed_say_welcome(c, node, kept);
+    if (kept && !known) {
+        FED_INFO("control", "node is back", FED_STR("node", fed_nodes_name(&c->nodes, node)));
+        n->missed = true; /* what was on its way by the old connection is said again */
+    }
     if (!fresh || !n->online) {
         return;
     }
@@ -92,10 +103,17 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
     fed_say_rounds(c);
 }
 
+/* Silence of a node whose update has begun to arrive is the intake's to judge: it may be slow, or cut off for a while. */
+static bool silent(const struct fed_coordinator *c, size_t node, uint64_t now_ms) {
+    const struct fed_node *n = &c->nodes.nodes[node];
+    uint64_t heard_ms = n->heard_ms > n->bulk_heard_ms ? n->heard_ms : n->bulk_heard_ms;
+    return now_ms > heard_ms + FED_SILENCE_MS && !fed_intake_holds(c->intake, node);
+}
+
 void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms) {
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
         struct fed_node *node = &c->nodes.nodes[i];
-        if (node->online && now_ms > node->heard_ms + FED_SILENCE_MS) {
+        if (node->online && silent(c, i, now_ms)) {
             fed_presence_lost(c, i, "it was silent for too long");
         } else if (node->online && !fed_roster_valid(c->nodes.roster, i, wall_seconds())) {
             fed_presence_lost(c, i, "its roster entry is not valid any more");

@@ -47,7 +47,7 @@ void fed_say_refused_to_node(struct fed_coordinator *c, size_t node, const struc
     fed_say_refused(c, &c->nodes.nodes[node].control, &known);
 }
 
-void fed_say_welcome(struct fed_coordinator *c, size_t node) {
+void fed_say_welcome(struct fed_coordinator *c, size_t node, bool kept) {
     static struct fed_message message;
     memset(&message, 0, sizeof message);
     message.kind = FED_MSG_WELCOME;
@@ -59,6 +59,7 @@ void fed_say_welcome(struct fed_coordinator *c, size_t node) {
     memcpy(welcome->task, c->terms_text, welcome->n_task);
     snprintf(welcome->bulk, sizeof welcome->bulk, "%s", fed_lane_endpoint(c->bulk));
     welcome->ping_ms = FED_PING_MS;
+    welcome->kept = kept;
     send_to_node(c, node, &message);
 }
 

@@ -200,6 +200,7 @@ static void give_hello(Fedavg__Hello *out, const struct fed_msg_hello *in, struc
     out->hosted = scratch->hosted;
     out->partition_digest = give(in->partition_digest, in->has_partition ? sizeof in->partition_digest : 0);
     out->model_digest = give(in->model_digest, in->has_model ? sizeof in->model_digest : 0);
+    out->instance = in->instance;
 }
 
 static bool take_hello(struct fed_msg_hello *out, const Fedavg__Hello *in) {
@@ -208,6 +209,7 @@ static bool take_hello(struct fed_msg_hello *out, const Fedavg__Hello *in) {
     }
     out->protocol_minor = in->protocol_minor;
     out->workers = in->workers;
+    out->instance = in->instance;
     out->n_hosted = (uint32_t)in->n_hosted;
     for (size_t i = 0; i < in->n_hosted; i++) {
         out->hosted[i] = (struct fed_id_range){.first = in->hosted[i]->first, .count = in->hosted[i]->count};
@@ -283,11 +285,13 @@ static void give_welcome(Fedavg__Welcome *out, const struct fed_msg_welcome *in)
     out->task = give(in->task, in->n_task);
     out->bulk = give_text(in->bulk);
     out->ping_ms = in->ping_ms;
+    out->kept = in->kept;
 }
 
 static bool take_welcome(struct fed_msg_welcome *out, const Fedavg__Welcome *in) {
     out->protocol_minor = in->protocol_minor;
     out->ping_ms = in->ping_ms;
+    out->kept = in->kept;
     return take(out->run_id, sizeof out->run_id, &in->run_id) &&
            take(out->task_digest, sizeof out->task_digest, &in->task_digest) &&
            take_up_to(out->task, &out->n_task, sizeof out->task, &in->task) &&

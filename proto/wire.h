@@ -49,6 +49,7 @@ struct fed_msg_hello {
     uint8_t partition_digest[32]; /* data and split, where the node was given a partition */
     bool has_model;
     uint8_t model_digest[32]; /* the model it still holds */
+    uint64_t instance;        /* of the program, the same on all its connections; 0 = not told */
 };
 
 enum fed_phase { FED_PHASE_IDLE, FED_PHASE_DOWNLOAD, FED_PHASE_TRAIN, FED_PHASE_UPLOAD };
@@ -113,6 +114,7 @@ struct fed_msg_welcome {
     char task[FED_TASK_MAX]; /* canonical JSON, see common/config/task.h; not zero-terminated */
     char bulk[256];          /* endpoint; a host of * means that of the control lane */
     uint32_t ping_ms;        /* the node says STATUS at least this often */
+    bool kept;               /* this instance is still known: its parts hold, and transfers go on */
 };
 
 /* What node and coordinator agree to be doing; H(terms) is bound into every update of the attempt. */

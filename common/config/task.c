@@ -68,6 +68,7 @@ static const struct fed_setting rows[] = {
     {"round.min_reports", FED_SETTING_REAL, FIELD(round.min_reports), .fallback = "0.8", .open = true, .low = 0, .high = 1},
     {"round.deadline_s", FED_SETTING_U64, FIELD(round.deadline_s), .fallback = "600", .min = 1, .max = YEAR_S},
     {"round.rejoin_s", FED_SETTING_U64, FIELD(round.rejoin_s), .fallback = "30", .max = YEAR_S},
+    {"round.stall_s", FED_SETTING_U64, FIELD(round.stall_s), .fallback = "120", .min = 1, .max = YEAR_S},
     {"round.evaluate_every", FED_SETTING_U64, FIELD(round.evaluate_every), .fallback = "1", .min = 1, .max = MOST_ROUNDS},
 
     {"hygiene.norm_factor", FED_SETTING_REAL, FIELD(hygiene.norm_factor), .fallback = "10", .low = 0, .high = 1e9},

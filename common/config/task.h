@@ -41,6 +41,7 @@ struct fed_round_rules {
     bool min_reports_given;  /* false: simulate, where nobody is far away, waits for all (1.0) */
     uint64_t deadline_s;     /* >= 1, default 600 */
     uint64_t rejoin_s;       /* >= 0, default 30 */
+    uint64_t stall_s;        /* an upload of which no chunk came for so long is given up; >= 1, default 120 */
     uint64_t evaluate_every; /* >= 1, default 1; the last round is always evaluated */
 };
 

@@ -37,15 +37,26 @@ static int set_options(void *socket, const struct option *options, size_t n) {
     set_options((socket), (const struct option[]){__VA_ARGS__},                                                             \
                 sizeof((const struct option[]){__VA_ARGS__}) / sizeof(struct option))
 
+/* A lane that is not heard of is given up: control by heartbeats, bulk by the kernel, which sees bytes. ZeroMQ counts whole
+ * messages, and on a slow line a chunk may take longer than any heartbeat can be waited for. */
+static int set_pulse(void *socket, bool bulk) {
+    int status = SET(socket, {ZMQ_TCP_KEEPALIVE, 1}, {ZMQ_TCP_KEEPALIVE_IDLE, 15}, {ZMQ_TCP_KEEPALIVE_INTVL, 5},
+                     {ZMQ_TCP_KEEPALIVE_CNT, 3}, {ZMQ_TCP_MAXRT, 30000});
+    return status != 0 || bulk
+               ? status
+               : SET(socket, {ZMQ_HEARTBEAT_IVL, 10000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000}, {ZMQ_HEARTBEAT_TTL, 30000});
+}
+
 static int set_limits(struct fed_lane *lane, int hwm) {
     int64_t largest = (int64_t)(lane->max_frame < FRAME_LEAST ? FRAME_LEAST : lane->max_frame) + FRAME_SLACK;
     if (zmq_setsockopt(lane->socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0) {
         return -1;
     }
-    return SET(lane->socket, {ZMQ_SNDHWM, hwm}, {ZMQ_RCVHWM, hwm}, {ZMQ_LINGER, 0}, {ZMQ_IPV6, 1},
-               {ZMQ_HANDSHAKE_IVL, lane->link->handshake_ms}, {ZMQ_HEARTBEAT_IVL, 10000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000},
-               {ZMQ_HEARTBEAT_TTL, 30000}, {ZMQ_TCP_KEEPALIVE, 1}, {ZMQ_TCP_KEEPALIVE_IDLE, 60},
-               {ZMQ_TCP_KEEPALIVE_INTVL, 10}, {ZMQ_TCP_KEEPALIVE_CNT, 3}, {ZMQ_TCP_MAXRT, 30000});
+    /* The side that connects loses patience first: who is hung up on again and again takes its peer for a wrong one. */
+    int handshake_ms = lane->bound ? lane->link->handshake_ms + lane->link->handshake_ms / 4 : lane->link->handshake_ms;
+    int status = SET(lane->socket, {ZMQ_SNDHWM, hwm}, {ZMQ_RCVHWM, hwm}, {ZMQ_LINGER, 0}, {ZMQ_IPV6, 1},
+                     {ZMQ_HANDSHAKE_IVL, handshake_ms});
+    return status != 0 ? status : set_pulse(lane->socket, hwm == BULK_HWM);
 }
 
 static int lane_new(struct fed_lane **out, struct fed_link *link, bool bound, int hwm, size_t max_frame,
@@ -197,7 +208,7 @@ static int between(uint32_t low, uint32_t high) {
  * one coordinator do not come back in step. On one machine nobody has to be spared. */
 static int set_patience(void *socket, const char *endpoint) {
     bool ipc = fed_address_is_ipc(endpoint);
-    return SET(socket, {ZMQ_IMMEDIATE, 1}, {ZMQ_RECONNECT_IVL, ipc ? 20 : between(100, 300)},
+    return SET(socket, {ZMQ_IMMEDIATE, 1}, {ZMQ_CONNECT_TIMEOUT, 10000}, {ZMQ_RECONNECT_IVL, ipc ? 20 : between(100, 300)},
                {ZMQ_RECONNECT_IVL_MAX, ipc ? 200 : between(15000, 45000)});
 }
 

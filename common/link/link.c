@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/link/link_internal.h"
 
-#define HANDSHAKE_MS 5000
+#define HANDSHAKE_MS 8000 /* four round trips of 600 ms, and two losses among them */
 #define SELF_TEST_MS 5000
 #define DESCRIPTORS_A_PEER 4 /* two connections on the coordinator; socket, monitor and their mailboxes on a node */
 #define DESCRIPTORS_KEPT 128 /* checkpoints, store, log, http */

@@ -62,3 +62,7 @@ fed_house(node_killed ${FED_KILL_AT})
 fed_house(damaged)
 fed_house(disk_fails ${FED_FAULTS} FEDAVG_STORE_WRITER=$<TARGET_FILE:store_writer>)
 fed_house(power_cut ${FED_FAULTS} FEDAVG_STORE_WRITER=$<TARGET_FILE:store_writer>)
+
+# A bad network, packet by packet.
+add_executable(link ${CMAKE_CURRENT_SOURCE_DIR}/faults/link.c)
+fed_house(networks FEDAVG_LINK=$<TARGET_FILE:link>)

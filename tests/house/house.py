@@ -240,8 +240,9 @@ class Scene:
         path.write_text(json.dumps(copy.deepcopy(task), indent=1))
         return path
 
-    def start(self, program, *arguments, **options):
-        process = Process([BIN / program, *arguments], **options)
+    def start(self, program, *arguments, before=(), **options):
+        """before: words in front of the program, such as nsenter's."""
+        process = Process([*before, BIN / program, *arguments], **options)
         self.processes.append(process)
         return process
 
@@ -290,12 +291,14 @@ class Result:
 
 
 class Daemons:
-    """The coordinator and its nodes started by hand, over ipc: keys, roster, one CLIENT.yaml a node.
+    """The coordinator and its nodes started by hand: keys, roster, one CLIENT.yaml a node.
 
-    nodes: a list of (first client, count, workers); ranges may overlap only in simulation, so here they do not."""
+    nodes: a list of (first client, count, workers); ranges may overlap only in simulation, so here they do not.
+    where: the endpoint to connect to, and those to bind for control and bulk; over ipc where None."""
 
-    def __init__(self, scene, task, nodes, sums=True, name="daemons"):
+    def __init__(self, scene, task, nodes, sums=True, name="daemons", where=None):
         self.scene, self.dir = scene, scene.dir / name
+        target, control, bulk = where or (f"ipc://{self.dir}/control", f"ipc://{self.dir}/control", f"ipc://{self.dir}/bulk")
         self.dir.mkdir()
         self.task = json.loads(task.read_text())
         coordinator_line = scene.command("keygen", "coordinator", "--dir", self.dir)
@@ -306,7 +309,7 @@ class Daemons:
                           *(["--partial-sums"] if sums else []))
             client = {
                 "schema": 1,
-                "coordinator": f"ipc://{self.dir}/control",
+                "coordinator": target,
                 "coordinator_key": coordinator_line,
                 "key": f"node-{i}.key",
                 "data": {"format": "idx", "train": self.task["data"]["train"], "partition": self.task["data"]["partition"]},
@@ -317,8 +320,7 @@ class Daemons:
                 "state_dir": f"state-{i}",
             }
             (self.dir / f"node-{i}.yaml").write_text(json.dumps(client, indent=1))
-        self.task["server"].update(control=f"ipc://{self.dir}/control", bulk=f"ipc://{self.dir}/bulk",
-                                   roster=str(self.dir / "roster"), key=str(self.dir / "coordinator.key"))
+        self.task["server"].update(control=control, bulk=bulk, roster=str(self.dir / "roster"), key=str(self.dir / "coordinator.key"))
         self.task["round"].setdefault("min_reports", 1.0)
         self.task_path = self.dir / "task.yaml"
         self.task_path.write_text(json.dumps(self.task, indent=1))

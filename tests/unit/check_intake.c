@@ -917,7 +917,7 @@ START_TEST(lost_node_leaves_nothing_behind) {
 }
 END_TEST
 
-START_TEST(chunks_that_do_not_come_are_asked_for_again) {
+START_TEST(another_connection_is_asked_for_what_the_last_one_did_not_bring) {
     static struct sealed sealed;
     struct rig *rig = new_rig();
     struct update *update = single(rig, 0, 0, 4);
@@ -926,12 +926,14 @@ START_TEST(chunks_that_do_not_come_are_asked_for_again) {
     seal_chunk(&sealed, update, 2);
     ck_assert_int_eq(give(rig, update, 2, &sealed), FED_OK);
     wait_for_pool(rig);
-    ck_assert_uint_eq(fed_intake_wakeup(rig->intake), rig->now_ms + STALL_MS);
-    rig->now_ms += STALL_MS - 1;
+    rig->now_ms += STALL_MS / 2 - 1;
+    work(rig);
+    ck_assert_uint_eq(rig->n_asks, FLOATS); /* a slow line is not filled with the same again */
+    rig->next_ask = rig->n_asks;
+    fed_intake_lane_anew(rig->intake, 1); /* somebody else's */
     work(rig);
     ck_assert_uint_eq(rig->n_asks, FLOATS);
-    rig->now_ms += 1;
-    rig->next_ask = rig->n_asks;
+    fed_intake_lane_anew(rig->intake, 0);
     work(rig);
     ck_assert_uint_eq(rig->n_asks, 2 * FLOATS - 1); /* the three that are missing */
     serve_one(rig, update, 1);
@@ -943,15 +945,41 @@ START_TEST(chunks_that_do_not_come_are_asked_for_again) {
 }
 END_TEST
 
-START_TEST(lane_that_is_full_or_gone_is_tried_again) {
+START_TEST(what_does_not_come_is_asked_for_once_more_on_the_same_connection) {
+    static struct sealed sealed;
     struct rig *rig = new_rig();
     struct update *update = single(rig, 0, 0, 4);
-    rig->get_answer = _i == 0 ? FED_EAGAIN : FED_EGONE;
+    offer(rig, update);
+    seal_chunk(&sealed, update, 2);
+    ck_assert_int_eq(give(rig, update, 2, &sealed), FED_OK);
+    wait_for_pool(rig);
+    ck_assert_uint_eq(fed_intake_wakeup(rig->intake), rig->now_ms + STALL_MS / 2);
+    rig->now_ms += STALL_MS / 2;
+    work(rig);
+    ck_assert_uint_eq(rig->n_asks, 2 * FLOATS - 1);
+    ck_assert_uint_eq(fed_intake_wakeup(rig->intake), rig->now_ms + STALL_MS / 2);
+    rig->now_ms += STALL_MS / 2 - 1;
+    work(rig);
+    ck_assert_uint_eq(rig->n_asks, 2 * FLOATS - 1);
+    rig->next_ask = FLOATS;
+    serve_one(rig, update, 1);
+    check_last(rig, FED_REFUSAL_NONE, "");
+    expect(rig, update);
+    check_sum(rig);
+    free_update(update);
+    free_rig(rig);
+}
+END_TEST
+
+START_TEST(lane_that_is_full_is_tried_again) {
+    struct rig *rig = new_rig();
+    struct update *update = single(rig, 0, 0, 4);
+    rig->get_answer = FED_EAGAIN;
     offer(rig, update);
     for (int i = 0; i < 5; i++) {
         unsigned tried = rig->n_gets;
         ck_assert_uint_gt(fed_intake_wakeup(rig->intake), rig->now_ms);
-        ck_assert_uint_lt(fed_intake_wakeup(rig->intake), rig->now_ms + STALL_MS); /* sooner than for what is lost */
+        ck_assert_uint_lt(fed_intake_wakeup(rig->intake), rig->now_ms + STALL_MS);
         rig->now_ms = fed_intake_wakeup(rig->intake);
         work(rig);
         ck_assert_uint_gt(rig->n_gets, tried);
@@ -969,6 +997,52 @@ START_TEST(lane_that_is_full_or_gone_is_tried_again) {
 }
 END_TEST
 
+START_TEST(node_without_a_lane_is_asked_when_it_has_one) {
+    struct rig *rig = new_rig();
+    struct update *update = single(rig, 0, 0, 4);
+    rig->get_answer = FED_EGONE;
+    offer(rig, update);
+    ck_assert_uint_ge(fed_intake_wakeup(rig->intake), rig->now_ms + STALL_MS / 2); /* and nobody wakes for it until then */
+    rig->get_answer = FED_OK;
+    fed_intake_lane_anew(rig->intake, 0);
+    work(rig);
+    serve_one(rig, update, 1);
+    check_last(rig, FED_REFUSAL_NONE, "");
+    expect(rig, update);
+    check_sum(rig);
+    free_update(update);
+    free_rig(rig);
+}
+END_TEST
+
+START_TEST(slow_update_is_waited_for_while_it_moves_and_refused_when_it_does_not) {
+    static struct sealed sealed;
+    struct rig *rig = new_rig();
+    struct update *slow = single(rig, 0, 0, 4), *behind = single(rig, 0, 1, 5);
+    offer(rig, slow);
+    offer(rig, behind); /* by the same connection, so its chunks come after those of the first */
+    ck_assert(!fed_intake_holds(rig->intake, 0));
+    for (uint64_t i = 0; i + 1 < FLOATS; i++) {
+        rig->now_ms += STALL_MS - 1;
+        work(rig);
+        ck_assert_uint_eq(rig->n_outcomes, 0);
+        seal_chunk(&sealed, slow, i);
+        ck_assert_int_eq(give(rig, slow, i, &sealed), FED_OK);
+        wait_for_pool(rig);
+        ck_assert(fed_intake_holds(rig->intake, 0));
+    }
+    rig->now_ms += STALL_MS;
+    work(rig);
+    ck_assert_uint_eq(rig->n_outcomes, 2);
+    check_last(rig, FED_REFUSAL_RATE, "stalled");
+    ck_assert(!fed_intake_holds(rig->intake, 0));
+    check_sum(rig); /* nothing was added */
+    free_update(slow);
+    free_update(behind);
+    free_rig(rig);
+}
+END_TEST
+
 START_TEST(node_that_sends_nothing_does_not_keep_its_slot_from_others) {
     struct rig *rig = new_rig();
     struct update *silent[FED_INTAKE_SLOTS], *honest = single(rig, NODES - 1, 0, 7);
@@ -978,11 +1052,10 @@ START_TEST(node_that_sends_nothing_does_not_keep_its_slot_from_others) {
     }
     offer(rig, honest);
     ck_assert_uint_eq(rig->n_asks, FED_INTAKE_SLOTS * FLOATS); /* it waits */
-    for (int i = 0; i < 3; i++) {
-        rig->next_ask = rig->n_asks;
-        rig->now_ms += STALL_MS;
-        work(rig);
-    }
+    rig->next_ask = rig->n_asks;
+    rig->now_ms = fed_intake_wakeup(rig->intake); /* long before they would be refused */
+    work(rig);
+    ck_assert_uint_eq(rig->n_outcomes, 0);
     while (rig->asks[rig->next_ask].node != NODES - 1) { /* the silent are asked as well, and stay silent */
         rig->next_ask++;
         ck_assert_uint_lt(rig->next_ask, rig->n_asks);
@@ -1136,8 +1209,11 @@ int main(void) {
     tcase_add_test(tcase, part_that_is_offered_again_is_fetched_once);
     tcase_add_test(tcase, part_that_was_sealed_anew_takes_the_place_of_the_old_one);
     tcase_add_test(tcase, lost_node_leaves_nothing_behind);
-    tcase_add_test(tcase, chunks_that_do_not_come_are_asked_for_again);
-    tcase_add_loop_test(tcase, lane_that_is_full_or_gone_is_tried_again, 0, 2);
+    tcase_add_test(tcase, another_connection_is_asked_for_what_the_last_one_did_not_bring);
+    tcase_add_test(tcase, what_does_not_come_is_asked_for_once_more_on_the_same_connection);
+    tcase_add_test(tcase, lane_that_is_full_is_tried_again);
+    tcase_add_test(tcase, node_without_a_lane_is_asked_when_it_has_one);
+    tcase_add_test(tcase, slow_update_is_waited_for_while_it_moves_and_refused_when_it_does_not);
     tcase_add_test(tcase, node_that_sends_nothing_does_not_keep_its_slot_from_others);
     tcase_add_test(tcase, one_node_cannot_hold_every_slot);
     tcase_add_loop_test(tcase, end_finishes_what_is_being_added_and_drops_the_rest, 0, 2);

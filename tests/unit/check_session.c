@@ -338,7 +338,7 @@ static void tell(struct fed_message *message) {
     free(bytes);
 }
 
-static void welcome(void) {
+static void welcome_back(bool kept) {
     struct fed_message *message = calloc(1, sizeof *message);
     struct fed_msg_welcome *say = &message->as.welcome;
     char *text = NULL;
@@ -351,10 +351,13 @@ static void welcome(void) {
     memcpy(say->run_id, w.run_id, 16);
     strcpy(say->bulk, w.bulk_endpoint);
     say->ping_ms = 1000;
+    say->kept = kept;
     tell(message);
     free(text);
     free(message);
 }
+
+static void welcome(void) { welcome_back(false); }
 
 static void greet(void) {
     free(await(FED_MSG_HELLO));
@@ -969,6 +972,36 @@ START_TEST(a_lost_connection_is_made_good_within_the_attempt) {
 }
 END_TEST
 
+/* The coordinator was not away for long and still knows this program: the offer stands, and so does the pass. */
+START_TEST(who_is_kept_goes_on_where_the_connection_broke) {
+    struct attempt a;
+    start_node(false);
+    struct fed_message *hello = await(FED_MSG_HELLO);
+    uint64_t instance = hello->as.hello.instance;
+    ck_assert_uint_ne(instance, 0);
+    free(hello);
+    welcome();
+    open_attempt(&a, 5, 1);
+    give_pass(&a);
+    say_round(&a, 0, FED_ENCODING_I64, true, IDS(11, 12));
+    struct fed_message *offer = await_offer(&a, 0), *again;
+    fetch(&a, 0, 1);
+    close_lanes();
+    open_lanes();
+    hello = await(FED_MSG_HELLO);
+    ck_assert_uint_eq(hello->as.hello.instance, instance);
+    free(hello);
+    welcome_back(true);
+    again = await_offer(&a, 0); /* not sealed anew: what was fetched before is of the same update */
+    ck_assert_mem_eq(again->as.offer.e_pk, offer->as.offer.e_pk, sizeof offer->as.offer.e_pk);
+    fetch_and_open(&a, again, IDS(11, 12));
+    ck_assert_int_eq(calls(11), 1);
+    free(offer);
+    free(again);
+    close_attempt(&a);
+}
+END_TEST
+
 static void play_round_after_restart(uint64_t round, uint32_t attempt) {
     struct attempt a;
     close_lanes();
@@ -1086,6 +1119,7 @@ int main(void) {
     tcase_add_test(tests, a_model_that_is_not_the_terms_is_declined);
     tcase_add_test(tests, a_restarted_coordinator_is_greeted_and_gets_what_was_trained);
     tcase_add_test(tests, a_lost_connection_is_made_good_within_the_attempt);
+    tcase_add_test(tests, who_is_kept_goes_on_where_the_connection_broke);
     tcase_add_test(tests, a_restored_or_new_run_may_be_in_an_earlier_round);
     tcase_add_test(tests, rounds_go_up_while_a_connection_lasts);
     tcase_add_test(tests, a_node_that_is_struck_off_while_it_trains_comes_back_later);

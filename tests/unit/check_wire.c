@@ -113,6 +113,7 @@ static void random_hello(struct fed_msg_hello *hello, uint32_t most) {
         hello->hosted[i] = (struct fed_id_range){.first = random_u64() / 2, .count = 1 + random_u64() / 2};
     }
     hello->has_partition = fed_rng_below(&rng, 2);
+    hello->instance = random_u64();
     hello->has_model = fed_rng_below(&rng, 2);
     random_bytes(hello->partition_digest, hello->has_partition ? 32 : 0);
     random_bytes(hello->model_digest, hello->has_model ? 32 : 0);
@@ -177,6 +178,7 @@ static void random_message(struct fed_message *m, enum fed_message_kind kind, ui
         random_bytes((uint8_t *)m->as.welcome.task, m->as.welcome.n_task);
         random_text(m->as.welcome.bulk, most < 64 ? 20 : sizeof m->as.welcome.bulk, 1);
         m->as.welcome.ping_ms = 1 + random_u32() / 2;
+        m->as.welcome.kept = fed_rng_below(&rng, 2);
         break;
     case FED_MSG_ROUND: random_round(&m->as.round, most); break;
     case FED_MSG_ADMITTED:
@@ -247,6 +249,7 @@ static void same_hello(const struct fed_msg_hello *a, const struct fed_msg_hello
     ck_assert_mem_eq(a->hosted, b->hosted, a->n_hosted * sizeof *a->hosted);
     SAME(has_partition);
     SAME_BYTES(partition_digest);
+    SAME(instance);
     SAME(has_model);
     SAME_BYTES(model_digest);
 }
@@ -302,6 +305,7 @@ static void same_welcome(const struct fed_msg_welcome *a, const struct fed_msg_w
     ck_assert_mem_eq(a->task, b->task, a->n_task);
     ck_assert_str_eq(a->bulk, b->bulk);
     SAME(ping_ms);
+    SAME(kept);
 }
 
 static void same_message(const struct fed_message *a, const struct fed_message *b) {
