@@ -152,11 +152,16 @@ static bool terms_are_the_tasks(const struct fed_session *s, const struct fed_te
            terms->n_params == fed_host_model(s->host)->n_params && terms->round >= 1;
 }
 
+/* What is held is the model that this attempt starts from. */
+static bool holds_model(const struct fed_session *s) {
+    const struct fed_image *held = fed_host_image(s->host);
+    return held != NULL && memcmp(held->digest, s->terms.model_digest, sizeof held->digest) == 0 &&
+           held->round + 1 == s->terms.round;
+}
+
 static void start_download(struct fed_session *s, const struct fed_msg_round *round) {
-    struct fed_image *held = fed_host_image(s->host);
-    if (held != NULL && memcmp(held->digest, s->terms.model_digest, sizeof held->digest) == 0 &&
-        held->round + 1 == s->terms.round) {
-        fed_session_model_is_here(s, held);
+    if (holds_model(s)) {
+        fed_session_model_is_here(s, fed_host_image(s->host));
         return;
     }
     uint64_t most = s->config->limits.max_model_mb << 20;
@@ -181,9 +186,11 @@ void fed_session_hear_round(struct fed_session *s, const struct fed_msg_round *r
     if (older(s, round->terms.round, round->terms.attempt)) {
         return;
     }
-    /* A restored run may come to the same attempt again, with other secrets. */
+    /* A restored run may come to the same attempt again, with other secrets; and an attempt that has neither its model nor a
+     * download of it was not begun: training from what is held would be training from another model. */
     bool fresh = !fed_session_same_attempt(s, round->terms.round, round->terms.attempt) ||
-                 memcmp(s->terms.r_pk, round->terms.r_pk, sizeof s->terms.r_pk) != 0;
+                 memcmp(s->terms.r_pk, round->terms.r_pk, sizeof s->terms.r_pk) != 0 ||
+                 (s->download == NULL && !holds_model(s));
     s->heard_round = true;
     look_after_data(s);
     if (s->task_problem.text[0] != '\0' || !terms_are_the_tasks(s, &round->terms)) {

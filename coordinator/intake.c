@@ -241,9 +241,13 @@ static void cap_weight(struct fed_update_header *header, const struct fed_update
 }
 
 static int fill_slot(struct fed_intake *intake, struct slot *slot, struct offer *offer) {
-    int rc = fed_update_header_decode(&slot->header, offer->header, offer->n_header);
-    assert(rc == FED_OK); /* it was decoded when it was let in */
     slot->offer = offer;
+    slot->phase = SLOT_FETCHING;
+    slot->moved_ms = intake->now_ms;
+    int rc = fed_update_header_decode(&slot->header, offer->header, offer->n_header);
+    if (rc != FED_OK) { /* it was decoded when it was let in, but that took memory as well */
+        return rc;
+    }
     slot->chunks = calloc(slot->header.n_chunks, 1);
     slot->tries = calloc(slot->header.n_chunks, 1);
     slot->squares = calloc(slot->header.n_chunks, sizeof *slot->squares);
@@ -256,8 +260,6 @@ static int fill_slot(struct fed_intake *intake, struct slot *slot, struct offer 
         rc = fed_seal_update_key_coordinator(&slot->key, intake->attempt->r, offer->e_pk, offer->node_pk,
                                              intake->attempt->terms_digest, offer->header, offer->n_header);
     }
-    slot->phase = SLOT_FETCHING;
-    slot->moved_ms = intake->now_ms;
     return rc;
 }
 

@@ -85,7 +85,9 @@ int fed_pool_new(struct fed_pool **out, const char *name, unsigned n_threads, st
 static void finish_task(struct fed_pool *pool, size_t i) {
     struct fed_job *job = pool->tasks[i].job;
     pool->tasks[i] = pool->tasks[--pool->n_tasks];
+    struct sim_process *before = sim_act_for(pool->owner);
     job->run(job);
+    sim_act_for(before);
     job->next = NULL;
     *pool->last = job;
     pool->last = &job->next;

@@ -86,7 +86,7 @@ static void say_what_is_not_its_to_say(struct sim_node *node) {
 
 void sim_lie(struct sim_node *node, const uint8_t *bytes, size_t n) {
     static struct fed_message message;
-    if (fed_message_decode(&message, bytes, n) != FED_OK || !sim_chance(40)) {
+    if (sim_decode(&message, bytes, n) != FED_OK || !sim_chance(40)) {
         return;
     }
     switch (message.kind) {

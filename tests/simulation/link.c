@@ -82,10 +82,7 @@ static size_t index_of(const struct sim_node *node) { return (size_t)(node - sim
 /* -- bytes and packets ---------------------------------------------------------------------------------------------- */
 
 static struct bytes copy_of(const void *data, size_t n) {
-    struct bytes bytes = {malloc(n + 1), n};
-    if (bytes.data == NULL) {
-        abort();
-    }
+    struct bytes bytes = {sim_new(n), n};
     if (n > 0) {
         memcpy(bytes.data, data, n);
     }
@@ -132,10 +129,7 @@ static void push_event(struct fed_lane *lane, enum fed_link_event event) {
 static void shake_hands(void *context, uint64_t number);
 
 static void try_to_connect(struct fed_lane *lane, uint64_t us) {
-    struct connection *connection = calloc(1, sizeof *connection);
-    if (connection == NULL) {
-        abort();
-    }
+    struct connection *connection = sim_new(sizeof *connection);
     *connection = (struct connection){.older = network.connections,
                                       .id = ++network.n_connections,
                                       .control = lane->control,
@@ -191,7 +185,9 @@ static void shake_hands(void *context, uint64_t number) {
         sim_after(200 * SIM_MS + sim_dice(800 * SIM_MS), shake_hands, connection, 0);
         return;
     }
+    struct sim_process *before = sim_act_for(door->link->owner);
     bool welcome = let_in(connection, door);
+    sim_act_for(before);
     sim_note("%s %s %s", sim_process_name(lane->link->owner), connection->control ? "control" : "bulk",
              welcome ? "connects" : "is kept out");
     sim_wake(door->link->owner);
@@ -270,10 +266,7 @@ static void arrive(void *context, uint64_t number) {
 }
 
 static void send_copy(struct connection *connection, enum way way, struct bytes head, struct bytes body, bool in_order) {
-    struct packet *packet = malloc(sizeof *packet);
-    if (packet == NULL) {
-        abort();
-    }
+    struct packet *packet = sim_new(sizeof *packet);
     *packet = (struct packet){.connection = connection, .way = way, .head = head, .body = body};
     uint64_t now = sim_now_us(), at = now + 200 + sim_dice(sim.trouble ? 50 * SIM_MS : 5 * SIM_MS);
     if (in_order) {
@@ -349,7 +342,7 @@ const char *fed_link_version(void) { return "simulated"; }
 static struct fed_lane *new_lane(struct fed_link *link, bool bound, bool control) {
     struct fed_lane *lane = calloc(1, sizeof *lane);
     if (lane == NULL) {
-        abort();
+        return NULL;
     }
     lane->link = link;
     lane->bound = bound;
@@ -358,9 +351,15 @@ static struct fed_lane *new_lane(struct fed_link *link, bool bound, bool control
     return lane;
 }
 
-static int bind_lane(struct fed_lane **out, struct fed_link *link, bool control) {
+static int no_memory(struct fed_error *err) { return fed_error_set(err, FED_EFAILED, "not enough memory for a socket"); }
+
+static int bind_lane(struct fed_lane **out, struct fed_link *link, bool control, struct fed_error *err) {
     sim_require(network.bound[control] == NULL, "two coordinators are bound at once");
-    *out = network.bound[control] = new_lane(link, true, control);
+    network.bound[control] = new_lane(link, true, control);
+    if (network.bound[control] == NULL) {
+        return no_memory(err);
+    }
+    *out = network.bound[control];
     return FED_OK;
 }
 
@@ -369,16 +368,14 @@ int fed_lane_bind_control(struct fed_lane **out, struct fed_link *link, const ch
     (void)endpoint;
     (void)identity;
     (void)max_frame;
-    (void)err;
-    return bind_lane(out, link, true);
+    return bind_lane(out, link, true, err);
 }
 
 int fed_lane_bind_bulk(struct fed_lane **out, struct fed_link *link, const char *endpoint, size_t max_frame,
                        struct fed_error *err) {
     (void)endpoint;
     (void)max_frame;
-    (void)err;
-    return bind_lane(out, link, false);
+    return bind_lane(out, link, false, err);
 }
 
 const char *fed_lane_endpoint(const struct fed_lane *lane) {
@@ -401,8 +398,10 @@ int fed_lane_connect_control(struct fed_lane **out, struct fed_link *link, const
     (void)endpoint;
     (void)coordinator_curve;
     (void)max_frame;
-    (void)err;
     struct fed_lane *lane = new_lane(link, false, true);
+    if (lane == NULL) {
+        return no_memory(err);
+    }
     memcpy(lane->key, identity->public_keys.curve, sizeof lane->key);
     try_to_connect(lane, 1 * SIM_MS + sim_dice(20 * SIM_MS));
     *out = lane;
@@ -413,8 +412,10 @@ int fed_lane_connect_bulk(struct fed_lane **out, struct fed_link *link, const ch
                           const char *capability, size_t max_frame, struct fed_error *err) {
     (void)endpoint;
     (void)max_frame;
-    (void)err;
     struct fed_lane *lane = new_lane(link, false, false);
+    if (lane == NULL) {
+        return no_memory(err);
+    }
     snprintf(lane->handle, sizeof lane->handle, "%s", handle);
     snprintf(lane->capability, sizeof lane->capability, "%s", capability);
     try_to_connect(lane, 1 * SIM_MS + sim_dice(20 * SIM_MS));
@@ -475,7 +476,7 @@ void fed_frame_move(struct fed_frame *to, struct fed_frame *from) {
 
 static void note_heard(const struct bytes *head) {
     static struct fed_message message;
-    if (fed_message_decode(&message, head->data, head->n) == FED_OK) {
+    if (sim_decode(&message, head->data, head->n) == FED_OK) {
         sim_moves_heard(&message);
     }
 }
@@ -522,7 +523,7 @@ void fed_shared_release(struct fed_shared *shared) {
 /* What the coordinator says is judged before the network can lose it. */
 static void judge_said(const struct connection *connection, const void *head, size_t n) {
     static struct fed_message message;
-    sim_require(fed_message_decode(&message, head, n) == FED_OK, "the coordinator says what nobody can read");
+    sim_require(sim_decode(&message, head, n) == FED_OK, "the coordinator says what nobody can read");
     sim_ledger_said(connection->node, &message);
 }
 

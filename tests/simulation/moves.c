@@ -106,7 +106,7 @@ void __wrap_fed_session_hear_control(struct fed_session *s, const struct fed_fra
 void __wrap_fed_session_hear_control(struct fed_session *s, const struct fed_frame *frame) {
     static struct fed_message message;
     enum fed_session_state state = s->state;
-    if (fed_message_decode(&message, frame->bytes, frame->n) == FED_OK) {
+    if (sim_decode(&message, frame->bytes, frame->n) == FED_OK) {
         told[message.kind][state]++;
     }
     __real_fed_session_hear_control(s, frame);

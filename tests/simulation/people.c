@@ -8,6 +8,7 @@
 
 #include "client/host.h"
 #include "client/session.h"
+#include "tests/faults/fail_alloc.h"
 #include "tests/simulation/base.h"
 #include "tests/simulation/world.h"
 
@@ -45,7 +46,18 @@ static int run_coordinator_once(struct fed_error *err) {
     return rc;
 }
 
-static bool is_expected_end(int rc) { return rc == FED_OK || rc == FED_EINTERRUPTED || rc == FED_EIO; }
+/* Whoever has no memory may stop, with a sentence. */
+static bool has_starved(struct sim_process *process, const struct fed_error *err) {
+    bool starved = sim.starved != NULL && process == sim.victim && fail_alloc_hits() > 0 && err->text[0] != '\0';
+    if (starved) {
+        fail_alloc_end(); /* the next process has memory */
+    }
+    return starved;
+}
+
+static bool is_expected_end(int rc, const struct fed_error *err) {
+    return rc == FED_OK || rc == FED_EINTERRUPTED || rc == FED_EIO || has_starved(sim.coordinator, err);
+}
 
 static void run_coordinator(void *context) {
     (void)context;
@@ -59,7 +71,7 @@ static void run_coordinator(void *context) {
         sim_link_cut(sim.coordinator);
         forget_signals();
         sim_note("coordinator ends: %s", killed ? "killed" : rc == FED_OK ? "finished" : err.text);
-        sim_require(killed || is_expected_end(rc), "the coordinator gave up: %s", err.text);
+        sim_require(killed || is_expected_end(rc, &err), "the coordinator gave up: %s", err.text);
         sim.finished = !killed && rc == FED_OK;
         sim_reborn(sim_self());
         if (!sim.finished && !sim.closing) {
@@ -121,7 +133,8 @@ static void run_node(void *context) {
         node->up = false;
         sim_link_cut(node->process);
         sim_note("%s ends: %s", node->config.name, killed ? "killed" : err.text);
-        sim_require(killed || rc == FED_EINTERRUPTED, "%s gave up: %s", node->config.name, err.text);
+        sim_require(killed || rc == FED_EINTERRUPTED || has_starved(node->process, &err), "%s gave up: %s",
+                    node->config.name, err.text);
         sim_reborn(sim_self());
         if (!sim.closing && !node->gone) {
             sim_sleep(10 * SIM_MS + sim_dice(sim.trouble && !sim.calm ? 40 * SIM_S : 3 * SIM_S));

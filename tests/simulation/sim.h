@@ -49,6 +49,13 @@ void sim_require(bool holds, const char *format, ...) FED_PRINTF(2, 3);
 
 struct sim_process *sim_process_new(const char *name, void (*main)(void *context), void *context);
 struct sim_process *sim_self(void);
+/* Whose memory is used: the same, but for jobs and gates, which run while nobody else does. Returns who it was before. */
+struct sim_process *sim_acting(void);
+struct sim_process *sim_act_for(struct sim_process *process);
+/* A message as the simulation itself reads it. */
+int sim_decode(struct fed_message *out, const void *bytes, size_t n) FED_MUST_CHECK;
+/* n zeros, of memory that never runs out. free() */
+void *sim_new(size_t n);
 const char *sim_process_name(const struct sim_process *process);
 void sim_wake(struct sim_process *process);
 /* Until woken, or until us have passed. Only on a process. */
@@ -93,9 +100,11 @@ struct sim {
     struct sim_node nodes[SIM_NODES];
     size_t n_nodes;
     struct sim_process *coordinator;
-    bool up;                               /* the coordinator runs */
-    bool finished;                         /* the run is */
-    bool lost_one;                         /* a node, for good */
+    bool up;       /* the coordinator runs */
+    bool finished; /* the run is */
+    bool lost_one; /* a node, for good */
+    struct sim_process *victim;
+    const char *starved;                   /* who has no memory, and from when on; NULL: nobody */
     uint64_t quiet_us;                     /* when the faults ended */
     uint64_t population;                   /* of the roster that the coordinator has read */
     uint64_t drawn_from;                   /* the population when the cohort at hand was drawn */

@@ -1,4 +1,5 @@
 /* Runs seeds. simulate [--seeds N] [--seed S] [--calm] [--trace] [--moves]
+ *          simulate --no-memory [--victim N --fail K [--for-ever]] [--trace]
  *
  * Each seed is a task, nodes and faults, played through to the end of the run; every fourth is also played calmly, with and
  * without faults, to the same models. FEDAVG_SEEDS and FEDAVG_SEED say the same as the options. */
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/seal/key_file.h"
+#include "tests/faults/fail_alloc.h"
 #include "tests/simulation/world.h"
 
 #define CALM_EVERY 4
@@ -34,7 +36,8 @@ static struct {
     struct fed_client_config client;
     struct fed_identity identities[SIM_NODES], coordinator;
     uint64_t seeds, only;
-    bool calm, told, moves;
+    bool calm, told, moves, no_memory, for_ever;
+    uint64_t victim, fail;
     uint64_t attempts, rounds, simulated_us, refusals[FED_REFUSAL_COUNT];
 } all;
 
@@ -270,17 +273,101 @@ static void one(uint64_t seed) {
     sim_disk_wipe();
 }
 
-/* -- all seeds ------------------------------------------------------------------------------------------------------ */
-
 static uint64_t number_from(const char *variable, uint64_t otherwise) {
     const char *text = getenv(variable);
     return text == NULL || *text == '\0' ? otherwise : strtoull(text, NULL, 10);
 }
 
+/* -- memory that runs out ------------------------------------------------------------------------------------------- */
+
+#define STARVES_S 10 /* then there is memory again, if the process still lives */
+
+/* Two nodes, one of which sends sums, and everybody in every round: whatever is lost on the way, the models are the same. */
+static void make_plain_task(uint64_t staging_mb) {
+    sim.percent_picked = sim.percent_over = sim.percent_quorum = 100;
+    sim.overlap = false;
+    sim.n_nodes = 2;
+    sim.task = all.small;
+    sim.task.seed = sim.seed;
+    sim.task.algorithm.rounds = 2;
+    sim.task.algorithm.fraction = sim.task.round.over_select = sim.task.round.min_reports = 1;
+    sim.task.round.deadline_s = 60;
+    sim.task.round.rejoin_s = 10;
+    sim.task.server.partial_sums = true;
+    sim.task.server.staging_mb = staging_mb;
+    make_node(0, 4);
+    make_node(1, 4);
+    sim.nodes[0].entry.partial_sums = true;
+    sim.nodes[1].entry.partial_sums = false;
+    sim.nodes[0].liar = false;
+}
+
+static bool is_victim(void) { return sim_acting() == sim.victim; }
+
+static void look_after_victim(void *context, uint64_t ticks) {
+    (void)context;
+    if (ticks >= STARVES_S) {
+        fail_alloc_end();
+    } else {
+        sim_after(SIM_S, look_after_victim, NULL, ticks + (fail_alloc_hits() > 0));
+    }
+}
+
+/* Returns how many allocations the victim made. */
+static uint64_t starve(size_t victim, uint64_t k, bool for_ever, uint64_t staging_mb) {
+    char label[96];
+    begin(1, false);
+    make_plain_task(staging_mb);
+    snprintf(label, sizeof label, ", --victim %zu --fail %" PRIu64 "%s", victim, k, for_ever ? " --for-ever" : "");
+    sim.starved = label;
+    sim_people_arrive();
+    sim.victim = victim == 0 ? sim.coordinator : sim.nodes[victim - 1].process;
+    sim.quiet_us = sim_now_us();
+    fail_alloc_begin(k, for_ever, is_victim);
+    look_after_victim(NULL, 0);
+    sim_world_run(is_over);
+    uint64_t n = fail_alloc_end();
+    end();
+    sim_require(sim_disk.committed == sim.task.algorithm.rounds, "%" PRIu64 " rounds", sim_disk.committed);
+    sim.starved = NULL;
+    return n;
+}
+
+static void starve_at_all(size_t victim, uint64_t staging_mb, uint64_t stride) {
+    uint8_t expected[32];
+    uint64_t n = starve(victim, 0, false, staging_mb), runs = 0;
+    memcpy(expected, sim_disk.rounds[sim_disk.committed].digest, sizeof expected);
+    for (uint64_t k = 1; k <= n; k += stride) {
+        for (int for_ever = 0; for_ever < 2; for_ever++, runs++) {
+            starve(victim, k, for_ever, staging_mb);
+            sim_require(memcmp(sim_disk.rounds[sim_disk.committed].digest, expected, sizeof expected) == 0,
+                        "allocation %" PRIu64 " of %s: another model", k, victim == 0 ? "the coordinator" : "a node");
+        }
+    }
+    printf("%s: %" PRIu64 " allocations, %" PRIu64 " runs, always the same model\n",
+           victim == 0   ? "coordinator"
+           : victim == 1 ? "node that sends sums"
+                         : "node that sends single updates",
+           n, runs);
+}
+
+static void starve_everybody(void) {
+    uint64_t stride = number_from("FEDAVG_LONG", 0) == 1 ? 1 : 7;
+    for (size_t victim = 0; victim < 3; victim++) {
+        starve_at_all(victim, 256, stride);
+    }
+    starve_at_all(0, 0, stride); /* updates lie in files */
+    sim_disk_wipe();
+}
+
+/* -- all seeds ------------------------------------------------------------------------------------------------------ */
+
 static int parse(int argc, char **argv) {
-    static const struct option options[] = {{"seeds", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
-                                            {"calm", no_argument, NULL, 'c'},        {"trace", no_argument, NULL, 't'},
-                                            {"moves", no_argument, NULL, 'm'},       {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
+                                            {"calm", no_argument, NULL, 'c'},         {"trace", no_argument, NULL, 't'},
+                                            {"moves", no_argument, NULL, 'm'},        {"no-memory", no_argument, NULL, 'o'},
+                                            {"victim", required_argument, NULL, 'v'}, {"fail", required_argument, NULL, 'k'},
+                                            {"for-ever", no_argument, NULL, 'e'},     {NULL, 0, NULL, 0}};
     all.seeds = number_from("FEDAVG_SEEDS", 1000);
     all.only = number_from("FEDAVG_SEED", 0);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -290,6 +377,10 @@ static int parse(int argc, char **argv) {
         case 'c': all.calm = true; break;
         case 't': all.told = true; break;
         case 'm': all.moves = true; break;
+        case 'o': all.no_memory = true; break;
+        case 'v': all.victim = strtoull(optarg, NULL, 10); break;
+        case 'k': all.fail = strtoull(optarg, NULL, 10); break;
+        case 'e': all.for_ever = true; break;
         default: return 2;
         }
     }
@@ -337,7 +428,11 @@ int main(int argc, char **argv) {
     sigprocmask(SIG_BLOCK, &set, NULL);
     load_all();
     int rc = 0;
-    if (all.only > 0 && all.calm) {
+    if (all.fail > 0) {
+        starve(all.victim, all.fail, all.for_ever, 256);
+    } else if (all.no_memory) {
+        starve_everybody();
+    } else if (all.only > 0 && all.calm) {
         play_calmly(all.only);
     } else if (all.only > 0) {
         printf("seed %" PRIu64 ": trace %016" PRIx64 "\n", all.only, play(all.only, false, true));

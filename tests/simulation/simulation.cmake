@@ -3,6 +3,8 @@
 file(GLOB FED_SIMULATION CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c)
 add_executable(simulate ${FED_SIMULATION})
 target_link_libraries(simulate PRIVATE fed_coordinator fed_client)
+include(${CMAKE_CURRENT_LIST_DIR}/../faults/fail_alloc.cmake)
+fed_fail_alloc(simulate)
 foreach(function fed_random_bytes fed_roster_file_load fed_round_new
                  fed_round_handle fed_round_wakeup fed_aggregate_mean fed_session_hear_control)
   target_link_options(simulate PRIVATE -Wl,--wrap=${function})
@@ -11,6 +13,9 @@ endforeach()
 if(NOT FEDAVG_SANITIZE MATCHES "thread")
   add_test(NAME simulation/seeds COMMAND simulate)
   set_tests_properties(simulation/seeds PROPERTIES TIMEOUT 300)
+  # Each allocation of a short run fails, once and for ever; by default every seventh.
+  add_test(NAME simulation/no_memory COMMAND simulate --no-memory)
+  set_tests_properties(simulation/no_memory PROPERTIES TIMEOUT 300)
   if(FEDAVG_SANITIZE)
     set_tests_properties(simulation/seeds PROPERTIES ENVIRONMENT FEDAVG_SEEDS=200)
   endif()

@@ -43,10 +43,7 @@ void sim_disk_wipe(void) {
 }
 
 static void *copied(const void *bytes, size_t n) {
-    void *copy = malloc(n + 1);
-    if (copy == NULL) {
-        abort();
-    }
+    void *copy = sim_new(n + 1);
     if (n > 0) {
         memcpy(copy, bytes, n);
     }

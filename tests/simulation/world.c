@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "tests/faults/fail_alloc.h"
 #include "tests/simulation/world.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -45,7 +46,7 @@ static struct {
     size_t n_heap, heap_room;
     struct sim_process processes[SIM_NODES + 1];
     size_t n_processes;
-    struct sim_process *self;
+    struct sim_process *self, *acting;
     ucontext_t scheduler;
     unsigned deaths;
     uint64_t digest;
@@ -108,7 +109,8 @@ void sim_require(bool holds, const char *format, ...) {
             break;
         }
     }
-    fprintf(stderr, "seed %" PRIu64 "%s, at %.3f s: ", sim.seed, sim.calm ? " (calm)" : "", (double)world.now_us / 1e6);
+    fprintf(stderr, "seed %" PRIu64 "%s%s, at %.3f s: ", sim.seed, sim.calm ? " (calm)" : "",
+            sim.starved != NULL ? sim.starved : "", (double)world.now_us / 1e6);
     va_list args;
     va_start(args, format);
     vfprintf(stderr, format, args);
@@ -117,6 +119,15 @@ void sim_require(bool holds, const char *format, ...) {
     fflush(stderr);
     _Exit(1);
 }
+
+int sim_decode(struct fed_message *out, const void *bytes, size_t n) {
+    struct sim_process *before = sim_act_for(NULL);
+    int rc = fed_message_decode(out, bytes, n);
+    sim_act_for(before);
+    return rc;
+}
+
+void *sim_new(size_t n) { return memset(fail_alloc_exempt(NULL, n), 0, n); }
 
 /* -- events --------------------------------------------------------------------------------------------------------- */
 
@@ -129,10 +140,7 @@ static bool before(const struct event *a, const struct event *b) {
 void sim_after(uint64_t us, sim_happen *happen, void *context, uint64_t number) {
     if (world.n_heap == world.heap_room) {
         world.heap_room = world.heap_room == 0 ? ROOM : 2 * world.heap_room;
-        world.heap = realloc(world.heap, world.heap_room * sizeof *world.heap);
-        if (world.heap == NULL) {
-            abort();
-        }
+        world.heap = fail_alloc_exempt(world.heap, world.heap_room * sizeof *world.heap);
     }
     struct event event = {world.now_us + us, world.order++, happen, context, number};
     size_t i = world.n_heap++;
@@ -161,6 +169,16 @@ static struct event pop_event(void) {
 struct sim_process *sim_self(void) {
     return world.self;
 }
+struct sim_process *sim_acting(void) {
+    return world.acting;
+}
+
+struct sim_process *sim_act_for(struct sim_process *process) {
+    struct sim_process *before = world.acting;
+    world.acting = process;
+    return before;
+}
+
 const char *sim_process_name(const struct sim_process *process) { return process->name; }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -232,11 +250,11 @@ static void run_process(struct sim_process *process) {
     process->wakes = second == process->second ? process->wakes + 1 : 0;
     process->second = second;
     sim_require(process->wakes < SPINS_MOST, "%s turns in circles", process->name);
-    world.self = process;
+    world.self = world.acting = process;
     entering(process);
     swapcontext(&world.scheduler, &process->context);
     left();
-    world.self = NULL;
+    world.self = world.acting = NULL;
 }
 
 void sim_kill(struct sim_process *process) {
