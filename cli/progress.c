@@ -94,6 +94,20 @@ static void hear_round(struct fed_progress *progress, const json_t *event) {
     say_round(progress, progress->round == progress->rounds);
 }
 
+/* Nothing that the next line may wipe away. */
+static void hear_rollback(struct fed_progress *progress, const json_t *event) {
+    const char *reason = json_string_value(json_object_get(event, "reason"));
+    progress->round = (uint64_t)json_integer_value(json_object_get(event, "round"));
+    if (progress->quiet) {
+        return;
+    }
+    fed_progress_break(progress);
+    fprintf(stderr,
+            "round %" PRIu64 ": the model of round %" PRIu64 " again, for the one of round %" PRIu64 " is no good (%s)\n",
+            progress->round, (uint64_t)json_integer_value(json_object_get(event, "to_round")), progress->round - 1,
+            reason != NULL ? reason : "");
+}
+
 static void hear_done(struct fed_progress *progress, const json_t *event) {
     progress->done = true;
     progress->round = (uint64_t)json_integer_value(json_object_get(event, "rounds"));
@@ -117,6 +131,8 @@ void fed_progress_event(struct fed_progress *progress, const char *line, size_t 
         hear_start(progress, event, kind);
     } else if (strcmp(kind, "round") == 0) {
         hear_round(progress, event);
+    } else if (strcmp(kind, "rollback") == 0) {
+        hear_rollback(progress, event);
     } else if (strcmp(kind, "done") == 0) {
         hear_done(progress, event);
     } else if (strcmp(kind, "waiting") == 0 && progress->terminal) {

@@ -130,6 +130,10 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
         arguments[n++] = "--set";
         arguments[n++] = "round.min_reports=1";
     }
+    if (!s->task.round.max_attempts_given) { /* nobody mends anything meanwhile */
+        arguments[n++] = "--set";
+        arguments[n++] = "round.max_attempts=10";
+    }
     arguments[n] = NULL;
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return fed_error_set(err, FED_EFAILED, "pipe: %s", strerror(errno));
@@ -187,7 +191,8 @@ static int restart(struct simulation *s, const char *name, struct child *child, 
     char how[64];
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     fed_progress_break(&s->progress);
-    if (code >= fed_status_exit_code(FED_ECONFIG) && code < fed_status_exit_code(FED_EIO)) {
+    if ((code >= fed_status_exit_code(FED_ECONFIG) && code < fed_status_exit_code(FED_EIO)) ||
+        code == fed_status_exit_code(FED_EGIVENUP)) {
         err->text[0] = '\0';
         return -code;
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "common/seal/digest.h"
@@ -154,6 +155,31 @@ static void print_result(const struct fed_status_report *report) {
     }
 }
 
+/* What somebody should look at. */
+static void print_troubles(const struct fed_status_report *report) {
+    if (report->attempts_failed > 0) {
+        printf("failed     the last %" PRIu32 " attempts\n", report->attempts_failed);
+    }
+    if (report->n_rollbacks > 0) {
+        printf("rollbacks  %" PRIu64 ", the last to round %" PRIu64 " as round %" PRIu64 " (%s)", report->n_rollbacks,
+               report->last_rollback.to_round, report->last_rollback.round, report->last_rollback.reason);
+        if (report->rollbacks_in_a_row > 1) {
+            printf(", %" PRIu32 " in a row", report->rollbacks_in_a_row);
+        }
+        printf("\n");
+    }
+    for (size_t i = 0; i < report->n_quarantined; i++) {
+        const struct fed_status_quarantine *row = &report->quarantined[i];
+        time_t until = (time_t)(row->until_ms / 1000);
+        struct tm local;
+        char text[32] = "?";
+        if (localtime_r(&until, &local) != NULL) {
+            strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
+        }
+        printf("%-10s %s until %s (%s)\n", i == 0 ? "quarantine" : "", row->node, text, row->reason);
+    }
+}
+
 static void print_report(const struct fed_status_report *report) {
     char hex[FED_DIGEST_HEX];
     fed_hex(hex, report->run_id, sizeof report->run_id);
@@ -180,6 +206,7 @@ static void print_report(const struct fed_status_report *report) {
     for (size_t i = 0; i < report->n_refusals; i++) {
         printf("%-10s %" PRIu64 " %s\n", i == 0 ? "refused" : "", report->refusals[i].count, report->refusals[i].reason);
     }
+    print_troubles(report);
     if (report->n_recent > 0) {
         print_recent(report);
     }

@@ -146,7 +146,8 @@ static int commit_initial_model(struct fed_coordinator *c, struct fed_error *err
     struct fed_store_commit commit = {.header = c->image->bytes,
                                       .n_header = c->image->n_header,
                                       .params = c->image->params,
-                                      .n_params_bytes = c->model.n_params * sizeof(float)};
+                                      .n_params_bytes = c->model.n_params * sizeof(float),
+                                      .keep_good = true};
     memcpy(commit.model_digest, c->image->digest, sizeof commit.model_digest);
     return fed_store_commit(c->store, &commit, c->task->server.keep_last, err);
 }
@@ -240,6 +241,25 @@ static uint64_t world_work(void *context, uint64_t client) {
     return fed_partition_size(&c->partition, (uint32_t)client);
 }
 
+/* The evaluation was stored, but maybe not what followed from it. */
+static int judge_last_round(bool *falls, struct fed_coordinator *c, const struct fed_store_state *state,
+                            struct fed_error *err) {
+    double stored = NAN;
+    if (!state->evaluated || state->rolled_back) {
+        return FED_OK;
+    }
+    int rc = fed_store_reference(&stored, c->store, state->round, FED_VERDICT_WINDOW, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    double reference = fed_verdict_reference(&c->model, stored);
+    enum fed_verdict verdict = fed_verdict_on(state->loss, reference, c->task->hygiene.rollback_factor);
+    c->fallen =
+        (struct fed_store_rollback){.reason = fed_verdict_name(verdict), .loss = state->loss, .reference = reference};
+    *falls = verdict != FED_VERDICT_STANDS;
+    return FED_OK;
+}
+
 static int make_round(struct fed_coordinator *c, const struct fed_store_state *state, struct fed_error *err) {
     const struct fed_task *task = c->task;
     struct fed_round_config config = {
@@ -256,10 +276,16 @@ static int make_round(struct fed_coordinator *c, const struct fed_store_state *s
         .evaluates = c->has_test,
     };
     struct fed_round_world world = {c, world_population, world_client, world_eligible};
-    /* NaN would have it evaluated again; a model without accuracy has no target either, so any number does. */
-    double accuracy = state->evaluated && isnan(state->accuracy) ? 0 : state->accuracy;
-    int rc = fed_round_new(&c->round, &config, &world, state->round, accuracy, state->attempt, state->cohort,
-                           state->n_cohort, fed_clock_ms());
+    bool falls = false;
+    int rc = judge_last_round(&falls, c, state, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    rc = fed_round_new(&c->round, &config, &world, state->round, state->accuracy, state->attempt, state->cohort,
+                       state->n_cohort, fed_clock_ms());
+    if (rc == FED_OK && (state->evaluated || state->rolled_back)) {
+        fed_round_judged(c->round, falls);
+    }
     if (rc == FED_OK) {
         struct fed_schedule_world nodes = {c, world_range, world_work};
         rc = fed_schedule_new(&c->schedule, &nodes, c->nodes.n_nodes, FED_CLIENTS_MAX);
@@ -339,11 +365,11 @@ static int open_http(struct fed_coordinator *c, struct fed_error *err) {
     if (rc != FED_OK) {
         return rc;
     }
-    FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http)));
     if (fed_status_report_read(&c->status, c->store, err) != FED_OK) {
         return FED_EIO;
     }
     fed_work_publish(c);
+    FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http))); /* and it has something to tell */
     return FED_OK;
 }
 
@@ -384,7 +410,8 @@ static void report_start(struct fed_coordinator *c, const struct fed_store_state
 static bool is_over(const struct fed_coordinator *c, const struct fed_store_state *state) {
     const struct fed_algorithm *algorithm = &c->task->algorithm;
     bool reached = algorithm->target_accuracy > 0 && state->accuracy >= algorithm->target_accuracy;
-    return state->finished && (!c->has_test || state->evaluated) && (state->round >= algorithm->rounds || reached);
+    return state->finished && (!c->has_test || state->evaluated || state->rolled_back) &&
+           (state->round >= algorithm->rounds || reached);
 }
 
 /* Without test data there is nothing to compute here, and OpenBLAS is wanted on the nodes alone. */

@@ -29,6 +29,7 @@
 #include "coordinator/schedule.h"
 #include "coordinator/status_report.h"
 #include "coordinator/store.h"
+#include "coordinator/verdict.h"
 
 #define FED_PING_MS 5000u
 #define FED_SILENCE_MS (3 * FED_PING_MS) /* a node not heard of for this long, on either lane, is gone */
@@ -61,9 +62,10 @@ struct fed_coordinator {
     struct fed_pool *store_pool, *model_pool; /* one thread each */
     struct fed_evaluator *evaluator;          /* NULL: there is no test data */
     uint64_t evaluated_round;                 /* what the evaluator is at */
-    struct work *works;                       /* jobs out there, owned by work.c */
-    bool finish_stored;                       /* the end of the run is; it is said when nothing else waits to be */
-    uint64_t finish_round;                    /* whose model is the result */
+    struct fed_store_rollback fallen; /* the last committed model falls: why. The rounds are filled in when it does */
+    struct work *works;               /* jobs out there, owned by work.c */
+    bool finish_stored;               /* the end of the run is; it is said when nothing else waits to be */
+    uint64_t finish_round;            /* whose model is the result */
     int signal_fd;
 
     /* the round */
@@ -197,6 +199,8 @@ int fed_work_open(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_seal(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_mean(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_commit(struct fed_coordinator *c) FED_MUST_CHECK;
+/* Commits the last good model again, as the round at hand, in place of the one that c->fallen speaks of. */
+int fed_work_roll_back(struct fed_coordinator *c) FED_MUST_CHECK;
 /* Marks the run finished in the store, behind everything that is still being written; then the loop ends. */
 int fed_work_finish(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
 /* Evaluates the committed model, which is that of the round. */

@@ -11,6 +11,7 @@
 #include "coordinator/coordinator_internal.h"
 
 #define TICK_MS 1000
+#define ATTEMPTS_ALARM 5 /* that failed one after the other */
 #define SERVE_AGAIN_MS 5 /* a node's connection had no room for a model chunk */
 
 void fed_loop_fail(struct fed_coordinator *c, const char *what) {
@@ -100,6 +101,24 @@ static void aggregate(struct fed_coordinator *c) {
     start(c, fed_work_mean(c), false);
 }
 
+/* A round that fails again and again is an alarm, and where the task says so the end of the run. */
+static void give_up(struct fed_coordinator *c) {
+    uint32_t failed = fed_round_failed(c->round);
+    uint64_t most = c->task->round.max_attempts;
+    if (failed < ATTEMPTS_ALARM && (most == 0 || failed < most)) {
+        return;
+    }
+    FED_ERROR("loop", "attempts fail one after the other", FED_U64("round", fed_round_number(c->round)),
+              FED_U64("attempts_failed", failed));
+    if (most > 0 && failed >= most) {
+        c->failure_code = fed_error_set(&c->failure, FED_EGIVENUP,
+                                        "%u attempts at round %llu failed one after the other (round.max_attempts); the log "
+                                        "says why; start the same command again to go on from the last committed model",
+                                        failed, (unsigned long long)fed_round_number(c->round));
+        c->stopped = true;
+    }
+}
+
 static void end_attempt(struct fed_coordinator *c, const struct fed_round_action *action) {
     bool committed = action->kind == FED_ACTION_END_COMMITTED;
     if (!committed && fed_round_phase(c->round) != FED_ROUND_FINISHED) { /* not when it was only training ahead of the end */
@@ -114,6 +133,9 @@ static void end_attempt(struct fed_coordinator *c, const struct fed_round_action
         c->bytes_down = c->bytes_up = 0;
     }
     retire_attempt(c);
+    if (fed_round_phase(c->round) == FED_ROUND_IDLE) { /* else it was only ahead of the end, or of a rollback */
+        give_up(c);
+    }
 }
 
 static void perform(struct fed_coordinator *c, const struct fed_round_action *action) {
@@ -123,6 +145,7 @@ static void perform(struct fed_coordinator *c, const struct fed_round_action *ac
     case FED_ACTION_INVITE: invite(c); break;
     case FED_ACTION_AGGREGATE: aggregate(c); break;
     case FED_ACTION_COMMIT: start(c, fed_work_commit(c), true); break;
+    case FED_ACTION_ROLL_BACK: start(c, fed_work_roll_back(c), true); break;
     case FED_ACTION_EVALUATE: fed_work_evaluate(c, action->round); break;
     case FED_ACTION_END_COMMITTED:
     case FED_ACTION_END_ABANDONED: end_attempt(c, action); break;

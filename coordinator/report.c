@@ -12,6 +12,8 @@
 #include "common/seal/digest.h"
 #include "common/seal/keys.h"
 
+#define SETBACKS_ALARM 3 /* rollbacks in a row */
+
 /* One object, one line, at once: the reader on the other end of the pipe waits for it. */
 static void print_line(const struct fed_report *report, json_t *object) {
     if (report->json && object != NULL) {
@@ -107,6 +109,26 @@ void fed_report_abandoned(struct fed_report *report, uint64_t round, uint32_t at
     FED_WARN("report", "abandoned", FED_U64("round", round), FED_U64("attempt", attempt), FED_STR("why", why));
     print_line(report, json_pack("{s:s, s:I, s:I, s:s}", "event", "abandoned", "round", (json_int_t)round, "attempt",
                                  (json_int_t)attempt, "why", why));
+}
+
+void fed_report_rollback(struct fed_report *report, const struct fed_store_rollback *rollback, uint32_t in_a_row,
+                         double loss, double accuracy, const uint8_t model[32]) {
+    char hex[FED_DIGEST_HEX];
+    fed_hex(hex, model, 32);
+    report->last.round = rollback->round;
+    report->last.loss = loss;
+    report->last.accuracy = accuracy;
+    FED_WARN("report", "rolled back", FED_U64("round", rollback->round), FED_U64("to_round", rollback->to_round),
+             FED_STR("why", rollback->reason), FED_F64("loss", rollback->loss), FED_F64("reference", rollback->reference),
+             FED_STR("model", hex));
+    if (in_a_row >= SETBACKS_ALARM) {
+        FED_ERROR("report", "rolled back again and again", FED_U64("in_a_row", in_a_row),
+                  FED_STR("next", "see which nodes were in the rounds that fell (run.db: updates, rollbacks)"));
+    }
+    print_line(report, json_pack("{s:s, s:I, s:I, s:s, s:o, s:o, s:I, s:s}", "event", "rollback", "round",
+                                 (json_int_t)rollback->round, "to_round", (json_int_t)rollback->to_round, "reason",
+                                 rollback->reason, "loss", number_or_null(rollback->loss), "reference",
+                                 number_or_null(rollback->reference), "in_a_row", (json_int_t)in_a_row, "model", hex));
 }
 
 void fed_report_done(struct fed_report *report, uint64_t rounds, double seconds, const uint8_t model[32]) {

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "coordinator/store.h"
+
 struct fed_report_round {
     uint64_t round;
     uint32_t attempt;
@@ -40,6 +42,10 @@ void fed_report_evaluated(struct fed_report *report, uint64_t round, double loss
 /* Why nothing has moved for a while ("waits for 2 more clients"). */
 void fed_report_waiting(struct fed_report *report, uint64_t round, const char *why);
 void fed_report_abandoned(struct fed_report *report, uint64_t round, uint32_t attempt, const char *why);
+/* A committed model was taken back: round rollback->round is the model of to_round again, with its loss and accuracy (NaN as
+ * above). in_a_row: rollbacks so far that no better model came between; from the third on it is an alarm. */
+void fed_report_rollback(struct fed_report *report, const struct fed_store_rollback *rollback, uint32_t in_a_row,
+                         double loss, double accuracy, const uint8_t model[32]);
 /* With the loss and accuracy of the last round. */
 void fed_report_done(struct fed_report *report, uint64_t rounds, double seconds, const uint8_t model[32]);
 

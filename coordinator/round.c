@@ -16,8 +16,11 @@
  *       |   END_COMMITTED, +--------+  COMMIT,  +------------------+-----------+
  *       |   EVALUATE, next round       once the evaluation of the last round is known
  *       v
- *   FINISHED: the last round is evaluated, or one reached the target (then from any phase: what is at hand is abandoned)
- *   STOPPED:  STOP, from any phase; FINISH, from IDLE after the round at hand
+ *   ROLLBACK: the evaluation says that the last model falls: from any phase, once nothing is asked of others any more; what
+ * is at hand is abandoned (END_ABANDONED). ROLL_BACK stores the last good model as a round of its own, without attempt,
+ * clients or evaluation; COMMITTED leads back to IDLE and the round after it, after a pause. FINISHED: the last round is
+ * evaluated, or one reached the target (then from any phase: what is at hand is abandoned) STOPPED:  STOP, from any phase;
+ * FINISH, from IDLE after the round at hand
  *
  * What holds in each phase:
  *   IDLE       No attempt is open; attempt is the last one opened for this round (0 = none). A new cohort is taken by a
@@ -28,10 +31,12 @@
  *              counted; admitted + outstanding >= quorum, and outstanding = present + absent > 0.
  *   AGGREGATE  n_admitted >= quorum. A client that still comes in belongs to a partial sum that was added before: counted.
  *   COMMIT     The mean is taken and is kept until it is stored, however often the store fails.
+ *   ROLLBACK   falls. No attempt is open. What was recorded for the round that the rollback becomes is void: which attempt
+ *              was at hand is a matter of timing, and must not show in what follows.
  *   FINISHED, STOPPED  Every event is ignored.
  *
  * Between COMMITTED and the next COMMIT the evaluation of the committed model runs beside everything else. At most one
- * OPEN or COMMIT is in flight (asked), and at most one EVALUATE.
+ * OPEN, COMMIT or ROLL_BACK is in flight (asked), and at most one EVALUATE.
  *
  * After a restart the cohort of the attempt that was lost is taken up again under the next attempt number, and where none
  * was recorded, the cohort that would have been drawn with everybody there: both are waited for, rejoin_ms from the start,
@@ -53,7 +58,8 @@
 
 #define RETRY_FIRST_MS 250 /* after an attempt that was abandoned */
 #define RETRY_MOST_MS 30000
-#define STORE_FIRST_MS 1000 /* after a write that failed */
+#define SETBACK_FIRST_MS 250 /* after a rollback; doubles until a model stands */
+#define STORE_FIRST_MS 1000  /* after a write that failed */
 #define STORE_MOST_MS 60000
 #define LOOKED_AT_PER_MS 2000 /* clients, on average, while looks for a cohort fail */
 #define NEVER UINT64_MAX
@@ -90,6 +96,7 @@ struct fed_round {
     bool finishing;
 
     enum evaluation evaluation; /* of the committed round */
+    bool falls;                 /* the committed round was judged and has to be taken back */
     double accuracy;            /* of the committed round; NaN = not known */
 
     uint64_t *cohort;       /* (n_cohort) in order of the walk; owned, as the two below */
@@ -104,10 +111,11 @@ struct fed_round {
     uint64_t settled_ms; /* until then nobody is skipped: clients are still coming back to a restarted coordinator */
     bool look;           /* IDLE: something changed since the last look for a cohort */
     bool starved;        /* IDLE: the last look found too few; only a change helps */
-    uint64_t look_at_ms, retry_at_ms, retry_pause_ms;
+    uint64_t look_at_ms, retry_at_ms, retry_pause_ms, setback_pause_ms;
+    uint32_t n_failed; /* attempts abandoned in a row */
     char waits_for[160];
 
-    bool asked; /* PICK, COMMIT: the store is at it */
+    bool asked; /* PICK, COMMIT, ROLLBACK: the store is at it */
     uint64_t store_at_ms, store_pause_ms;
 };
 
@@ -124,6 +132,7 @@ const char *fed_round_phase_name(enum fed_round_phase phase) {
     case FED_ROUND_COLLECT: return "collect";
     case FED_ROUND_AGGREGATE: return "aggregate";
     case FED_ROUND_COMMIT: return "commit";
+    case FED_ROUND_ROLLBACK: return "rollback";
     case FED_ROUND_FINISHED: return "finished";
     case FED_ROUND_STOPPED: return "stopped";
     }
@@ -429,12 +438,18 @@ static void end_attempt(struct fed_round *round, uint64_t pause_ms) {
 
 static void abandon(struct fed_round *round, struct outbox *out, const char *why) {
     emit(out, FED_ACTION_END_ABANDONED, round->committed + 1, round->attempt, why);
+    round->n_failed++;
     end_attempt(round, round->retry_pause_ms);
     wait_for(round, "pauses before the next attempt: %s", why);
     round->retry_pause_ms = doubled(round->retry_pause_ms, RETRY_MOST_MS);
 }
 
 /* --- The other phases --------------------------------------------------------------------------------------------- */
+
+/* In these something is to be written, and a write that fails is tried again. */
+static bool stores(enum fed_round_phase phase) {
+    return phase == FED_ROUND_PICK || phase == FED_ROUND_COMMIT || phase == FED_ROUND_ROLLBACK;
+}
 
 static void ask_store(struct fed_round *round, struct outbox *out, enum fed_action_kind kind) {
     if (!round->asked && round->now_ms >= round->store_at_ms) {
@@ -465,11 +480,31 @@ static void advance_collect(struct fed_round *round, struct outbox *out) {
     }
 }
 
+/* Somebody else is at the attempt, and the answer is still to come. */
+static bool awaits_answer(const struct fed_round *round) {
+    return round->phase == FED_ROUND_BROADCAST || round->phase == FED_ROUND_AGGREGATE ||
+           (stores(round->phase) && round->asked);
+}
+
+static void roll_back(struct fed_round *round, struct outbox *out) {
+    if (round->phase != FED_ROUND_IDLE) {
+        emit(out, FED_ACTION_END_ABANDONED, round->committed + 1, round->attempt, "the last model is taken back");
+    }
+    round->phase = FED_ROUND_ROLLBACK;
+    round->recorded = false;
+    round->attempt = 0;
+    round->asked = false;
+    round->store_at_ms = round->now_ms;
+}
+
 /* What follows from where the machine stands and what time it is. */
 static void advance(struct fed_round *round, struct outbox *out) {
     if (round->evaluation == EVALUATION_WANTED) {
         round->evaluation = EVALUATION_ASKED;
         emit(out, FED_ACTION_EVALUATE, round->committed, 0, NULL);
+    }
+    if (round->falls && round->phase != FED_ROUND_ROLLBACK && !awaits_answer(round)) {
+        roll_back(round, out);
     }
     if (round->phase == FED_ROUND_COLLECT) {
         advance_collect(round, out);
@@ -479,6 +514,8 @@ static void advance(struct fed_round *round, struct outbox *out) {
     }
     if (round->phase == FED_ROUND_PICK) {
         ask_store(round, out, FED_ACTION_OPEN);
+    } else if (round->phase == FED_ROUND_ROLLBACK) {
+        ask_store(round, out, FED_ACTION_ROLL_BACK);
     } else if (round->phase == FED_ROUND_COMMIT && round->evaluation == EVALUATION_SETTLED) {
         ask_store(round, out, FED_ACTION_COMMIT);
     }
@@ -490,10 +527,23 @@ static bool evaluation_wanted(const struct fed_round_config *config, uint64_t nu
            (number % config->evaluate_every == 0 || number == config->rounds || config->target_accuracy > 0);
 }
 
+/* The last good model is round committed + 1 now: it was judged when it was new. */
+static void on_rolled_back(struct fed_round *round) {
+    round->committed++;
+    round->falls = false;
+    round->n_failed = 0;
+    round->retry_pause_ms = RETRY_FIRST_MS;
+    round->store_pause_ms = STORE_FIRST_MS;
+    end_attempt(round, round->setback_pause_ms);
+    wait_for(round, "pauses after a rollback");
+    round->setback_pause_ms = doubled(round->setback_pause_ms, RETRY_MOST_MS);
+}
+
 static void on_committed(struct fed_round *round, struct outbox *out) {
     emit_of_attempt(out, round, FED_ACTION_END_COMMITTED);
     round->committed++;
     round->attempt = 0;
+    round->n_failed = 0;
     round->accuracy = NAN;
     round->evaluation = evaluation_wanted(&round->config, round->committed) ? EVALUATION_WANTED : EVALUATION_SETTLED;
     round->retry_pause_ms = RETRY_FIRST_MS;
@@ -506,7 +556,12 @@ static void on_evaluated(struct fed_round *round, const struct fed_round_event *
         return;
     }
     round->evaluation = EVALUATION_SETTLED;
+    round->falls = event->falls;
+    if (round->falls) {
+        return;
+    }
     round->accuracy = event->accuracy;
+    round->setback_pause_ms = SETBACK_FIRST_MS;
     if (target_reached(round) && round->phase != FED_ROUND_IDLE) {
         abandon(round, out, "the target was reached");
     }
@@ -514,8 +569,8 @@ static void on_evaluated(struct fed_round *round, const struct fed_round_event *
 
 static void on_store_answer(struct fed_round *round, const struct fed_round_event *event, struct outbox *out) {
     bool answers = event->kind == FED_EVENT_OPENED      ? round->phase == FED_ROUND_PICK
-                   : event->kind == FED_EVENT_COMMITTED ? round->phase == FED_ROUND_COMMIT
-                                                        : round->phase == FED_ROUND_PICK || round->phase == FED_ROUND_COMMIT;
+                   : event->kind == FED_EVENT_COMMITTED ? stores(round->phase) && round->phase != FED_ROUND_PICK
+                                                        : stores(round->phase);
     if (!answers || !round->asked) {
         return;
     }
@@ -523,9 +578,11 @@ static void on_store_answer(struct fed_round *round, const struct fed_round_even
     if (event->kind == FED_EVENT_STORE_FAILED) {
         round->store_at_ms = later(round->now_ms, round->store_pause_ms);
         round->store_pause_ms = doubled(round->store_pause_ms, STORE_MOST_MS);
+    } else if (event->kind == FED_EVENT_COMMITTED && round->phase == FED_ROUND_ROLLBACK) {
+        on_rolled_back(round);
     } else if (event->kind == FED_EVENT_COMMITTED) {
         on_committed(round, out);
-    } else {
+    } else if (!round->falls) {
         round->store_pause_ms = STORE_FIRST_MS;
         round->phase = FED_ROUND_BROADCAST;
         emit_of_attempt(out, round, FED_ACTION_BROADCAST);
@@ -533,9 +590,12 @@ static void on_store_answer(struct fed_round *round, const struct fed_round_even
 }
 
 static void on_sealed(struct fed_round *round, struct outbox *out) {
-    if (round->phase == FED_ROUND_BROADCAST) {
-        round->phase = FED_ROUND_COLLECT;
-        round->deadline_at_ms = later(round->now_ms, round->config.deadline_ms);
+    if (round->phase != FED_ROUND_BROADCAST) {
+        return;
+    }
+    round->phase = FED_ROUND_COLLECT;
+    round->deadline_at_ms = later(round->now_ms, round->config.deadline_ms);
+    if (!round->falls) {
         emit_of_attempt(out, round, FED_ACTION_INVITE);
     }
 }
@@ -544,9 +604,9 @@ static void on_aggregate_answer(struct fed_round *round, enum fed_event_kind kin
     if (round->phase != FED_ROUND_AGGREGATE) {
         return;
     }
-    if (kind == FED_EVENT_NOT_FINITE) {
+    if (kind == FED_EVENT_NOT_FINITE && !round->falls) {
         abandon(round, out, "the mean is not finite");
-    } else {
+    } else { /* where the last model falls, this one is not stored, whatever it is */
         round->phase = FED_ROUND_COMMIT;
         round->asked = false;
         round->store_at_ms = round->now_ms;
@@ -620,7 +680,8 @@ static uint64_t wakeup_idle(const struct fed_round *round) {
     if (round->evaluation == EVALUATION_ASKED && ends(round)) {
         return NEVER;
     }
-    if (round->evaluation == EVALUATION_WANTED || ends(round)) { /* just made: the first event sets it going */
+    if (round->evaluation == EVALUATION_WANTED || round->falls ||
+        ends(round)) { /* just made: the first event sets it going */
         return round->now_ms;
     }
     if (!round->starved || round->look) {
@@ -640,7 +701,8 @@ static uint64_t wakeup_collect(const struct fed_round *round) {
 uint64_t fed_round_wakeup(const struct fed_round *round) {
     switch (round->phase) {
     case FED_ROUND_IDLE: return wakeup_idle(round);
-    case FED_ROUND_PICK: return round->asked ? NEVER : round->store_at_ms;
+    case FED_ROUND_PICK:
+    case FED_ROUND_ROLLBACK: return round->asked ? NEVER : round->store_at_ms;
     case FED_ROUND_COLLECT: return wakeup_collect(round);
     case FED_ROUND_COMMIT: return round->asked || round->evaluation != EVALUATION_SETTLED ? NEVER : round->store_at_ms;
     default: return NEVER;
@@ -654,7 +716,7 @@ const char *fed_round_waits_for(const struct fed_round *round) {
     if (round->phase == FED_ROUND_COMMIT && round->evaluation != EVALUATION_SETTLED) {
         return "waits for the evaluation of the last round before it commits";
     }
-    if ((round->phase == FED_ROUND_PICK || round->phase == FED_ROUND_COMMIT) && !round->asked) {
+    if (stores(round->phase) && !round->asked) {
         return "pauses after a failed write before it stores again";
     }
     return NULL;
@@ -677,6 +739,7 @@ int fed_round_new(struct fed_round **out, const struct fed_round_config *config,
     round->evaluation = evaluate ? EVALUATION_WANTED : EVALUATION_SETTLED;
     round->now_ms = round->look_at_ms = round->retry_at_ms = now_ms;
     round->retry_pause_ms = RETRY_FIRST_MS;
+    round->setback_pause_ms = SETBACK_FIRST_MS;
     round->store_pause_ms = STORE_FIRST_MS;
     round->absent_first = round->absent_last = NOBODY;
     bool restarted = committed > 0 || attempt > 0;
@@ -696,6 +759,12 @@ int fed_round_new(struct fed_round **out, const struct fed_round_config *config,
     }
     *out = round;
     return 0;
+}
+
+void fed_round_judged(struct fed_round *round, bool falls) {
+    round->evaluation = EVALUATION_SETTLED;
+    round->falls = falls;
+    round->accuracy = falls ? (double)NAN : round->accuracy;
 }
 
 void fed_round_free(struct fed_round *round) {
@@ -724,6 +793,7 @@ bool fed_round_counted(const struct fed_round *round, uint64_t client) {
 size_t fed_round_goal(const struct fed_round *round) { return round->goal; }
 size_t fed_round_admitted(const struct fed_round *round) { return round->n_admitted; }
 size_t fed_round_outstanding(const struct fed_round *round) { return round->n_present + round->n_absent; }
+uint32_t fed_round_failed(const struct fed_round *round) { return round->n_failed; }
 bool fed_round_evaluates(const struct fed_round *round, uint64_t number) {
     return evaluation_wanted(&round->config, number);
 }

@@ -18,6 +18,7 @@ enum fed_round_phase {
     FED_ROUND_COLLECT,   /* updates come in */
     FED_ROUND_AGGREGATE, /* the mean is being taken */
     FED_ROUND_COMMIT,    /* the new model is being stored, or waits for the evaluation of the last one */
+    FED_ROUND_ROLLBACK,  /* the last model falls: the last good one is being stored as the next round */
     FED_ROUND_FINISHED,  /* the last round is committed and evaluated, or the target was reached */
     FED_ROUND_STOPPED,   /* asked to stop */
 };
@@ -54,9 +55,9 @@ enum fed_event_kind {
     FED_EVENT_SEALED,   /* the model is ready to go out (answers FED_ACTION_BROADCAST) */
     FED_EVENT_AGGREGATED,   /* the mean is taken (answers FED_ACTION_AGGREGATE) */
     FED_EVENT_NOT_FINITE,   /* the mean is not finite: refuse the attempt (answers FED_ACTION_AGGREGATE) */
-    FED_EVENT_COMMITTED,    /* the new model is stored (answers FED_ACTION_COMMIT) */
-    FED_EVENT_STORE_FAILED, /* answers OPEN or COMMIT: nothing was lost, try again after a pause */
-    FED_EVENT_EVALUATED,    /* of round `round`, with accuracy (answers FED_ACTION_EVALUATE) */
+    FED_EVENT_COMMITTED,    /* the new model is stored (answers FED_ACTION_COMMIT or ROLL_BACK) */
+    FED_EVENT_STORE_FAILED, /* answers OPEN, COMMIT or ROLL_BACK: nothing was lost, try again after a pause */
+    FED_EVENT_EVALUATED,    /* of round `round`, with accuracy and falls (answers FED_ACTION_EVALUATE) */
     FED_EVENT_STOP,         /* stop at once */
     FED_EVENT_FINISH,       /* stop after the round at hand is committed */
 };
@@ -66,6 +67,7 @@ struct fed_round_event {
     uint64_t round;   /* EVALUATED */
     uint32_t attempt; /* client events: of which attempt; another one's is ignored */
     double accuracy;  /* EVALUATED */
+    bool falls;       /* EVALUATED: the model is no good and is to be taken back */
 };
 
 enum fed_action_kind {
@@ -75,6 +77,7 @@ enum fed_action_kind {
     FED_ACTION_AGGREGATE, /* admit no more; take the mean, then AGGREGATED or NOT_FINITE */
     FED_ACTION_COMMIT,    /* store the new model as round `round`, then COMMITTED */
     FED_ACTION_EVALUATE,  /* evaluate the model of round `round` beside what follows, then EVALUATED */
+    FED_ACTION_ROLL_BACK, /* store the model of the last good round again, as round `round`, then COMMITTED */
     FED_ACTION_END_COMMITTED, /* tell the cohort: committed. The model is now the one of round `round` */
     FED_ACTION_END_ABANDONED, /* tell the cohort: abandoned; why says in a few words */
     FED_ACTION_FINISHED,      /* the run is over: `round` is the round whose model is the result */
@@ -99,6 +102,9 @@ int fed_round_new(struct fed_round **out, const struct fed_round_config *config,
                   uint64_t committed, double accuracy, uint32_t attempt, const uint64_t *cohort, size_t n_cohort,
                   uint64_t now_ms) FED_MUST_CHECK;
 void fed_round_free(struct fed_round *round);
+/* Right after fed_round_new: the last committed round was judged before this start. It falls, and a rollback comes first; or
+ * it stands, and is not evaluated again whatever its accuracy (a rollback never is). */
+void fed_round_judged(struct fed_round *round, bool falls);
 
 /* Handles one event. actions: room for FED_ROUND_ACTIONS_MAX. Returns how many were written. */
 size_t fed_round_handle(struct fed_round *round, const struct fed_round_event *event, uint64_t now_ms,
@@ -118,6 +124,8 @@ bool fed_round_evaluates(const struct fed_round *round, uint64_t number); /* rou
 size_t fed_round_goal(const struct fed_round *round);                     /* m, or all that were picked if fewer */
 size_t fed_round_admitted(const struct fed_round *round);
 size_t fed_round_outstanding(const struct fed_round *round);
+/* Attempts that were abandoned one after the other: since the last commit, or since the start. */
+uint32_t fed_round_failed(const struct fed_round *round);
 /* Why nothing happens, for people: "waits for 2 more clients to join", or NULL. Static or owned by round. */
 const char *fed_round_waits_for(const struct fed_round *round);
 

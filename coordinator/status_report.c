@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/seal/digest.h"
 
 /* -- From a run directory -- */
@@ -61,6 +62,31 @@ static void take_state(struct fed_status_report *report, const struct fed_store_
     report->target_round = state->target_round;
 }
 
+static int read_setbacks(struct fed_status_report *report, struct fed_store *store, struct fed_error *err) {
+    struct fed_store_setbacks setbacks;
+    int code = fed_store_setbacks(&setbacks, store, err);
+    if (code == FED_OK && setbacks.n > 0) {
+        report->n_rollbacks = setbacks.n;
+        report->rollbacks_in_a_row = setbacks.in_a_row;
+        report->last_rollback.round = setbacks.last.round;
+        report->last_rollback.to_round = setbacks.last.to_round;
+        report->last_rollback.loss = setbacks.last.loss;
+        report->last_rollback.reference = setbacks.last.reference;
+        snprintf(report->last_rollback.reason, sizeof report->last_rollback.reason, "%s", setbacks.reason);
+    }
+    return code;
+}
+
+static void add_quarantine(void *context, const struct fed_store_quarantine *quarantine) {
+    struct fed_status_report *report = context;
+    if (report->n_quarantined < FED_STATUS_QUARANTINED) {
+        struct fed_status_quarantine *row = &report->quarantined[report->n_quarantined++];
+        snprintf(row->node, sizeof row->node, "%s", quarantine->node);
+        snprintf(row->reason, sizeof row->reason, "%s", quarantine->reason);
+        row->until_ms = quarantine->until_ms;
+    }
+}
+
 static int unless_missing(int code) { return code == FED_ENOTFOUND ? FED_OK : code; }
 
 int fed_status_report_read(struct fed_status_report *out, struct fed_store *store, struct fed_error *err) {
@@ -87,9 +113,25 @@ int fed_status_report_read(struct fed_status_report *out, struct fed_store *stor
         code = fed_store_refusals(store, add_refusal, &report, err);
     }
     if (code == FED_OK) {
+        code = read_setbacks(&report, store, err);
+    }
+    if (code == FED_OK) {
+        code = fed_store_quarantines(store, fed_clock_wall_ms(), add_quarantine, &report, err);
+    }
+    if (code == FED_OK) {
         *out = report;
     }
     return code;
+}
+
+void fed_status_report_expire(struct fed_status_report *report, int64_t wall_ms) {
+    size_t n = 0;
+    for (size_t i = 0; i < report->n_quarantined; i++) {
+        if (report->quarantined[i].until_ms > wall_ms) {
+            report->quarantined[n++] = report->quarantined[i];
+        }
+    }
+    report->n_quarantined = n;
 }
 
 /* -- JSON -- */
@@ -148,17 +190,41 @@ static json_t *alarm_json(const char *alarm) {
     return n > 0 ? json_string(text) : json_null();
 }
 
+static json_t *rollbacks_json(const struct fed_status_report *r) {
+    json_t *last = r->n_rollbacks == 0
+                       ? json_null()
+                       : json_pack("{s:I, s:I, s:s, s:o, s:o}", "round", (json_int_t)r->last_rollback.round, "to_round",
+                                   (json_int_t)r->last_rollback.to_round, "reason", r->last_rollback.reason, "loss",
+                                   number_json(r->last_rollback.loss), "reference", number_json(r->last_rollback.reference));
+    return json_pack("{s:I, s:I, s:o}", "count", (json_int_t)r->n_rollbacks, "in_a_row", (json_int_t)r->rollbacks_in_a_row,
+                     "last", last);
+}
+
+static json_t *quarantined_json(const struct fed_status_report *report) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < report->n_quarantined; i++) {
+        const struct fed_status_quarantine *row = &report->quarantined[i];
+        if (json_array_append_new(array, json_pack("{s:s, s:I, s:s}", "node", row->node, "until",
+                                                   (json_int_t)(row->until_ms / 1000), "reason", row->reason)) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 int fed_status_report_encode(char **out, const struct fed_status_report *report) {
-    json_t *root = json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
-                             "name", report->name, "run_id", hex_json(report->run_id, sizeof report->run_id), "state",
-                             report->state, "round", (json_int_t)report->round, "rounds", (json_int_t)report->rounds,
-                             "attempt", (json_int_t)report->attempt, "clients", (json_int_t)report->clients, "reproducible",
-                             (int)report->reproducible, "accuracy", number_json(report->accuracy), "loss",
-                             number_json(report->loss), "best", "round", round_json(report->best_round), "accuracy",
-                             number_json(report->best_round > 0 ? report->best_accuracy : (double)NAN), "target_round",
-                             round_json(report->target_round), "model",
-                             report->has_model ? hex_json(report->model, sizeof report->model) : json_null(), "refusals",
-                             refusals_json(report), "recent", recents_json(report), "alarm", alarm_json(report->alarm));
+    json_t *root = json_pack(
+        "{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "name",
+        report->name, "run_id", hex_json(report->run_id, sizeof report->run_id), "state", report->state, "round",
+        (json_int_t)report->round, "rounds", (json_int_t)report->rounds, "attempt", (json_int_t)report->attempt, "clients",
+        (json_int_t)report->clients, "reproducible", (int)report->reproducible, "accuracy", number_json(report->accuracy),
+        "loss", number_json(report->loss), "best", "round", round_json(report->best_round), "accuracy",
+        number_json(report->best_round > 0 ? report->best_accuracy : (double)NAN), "target_round",
+        round_json(report->target_round), "model",
+        report->has_model ? hex_json(report->model, sizeof report->model) : json_null(), "refusals", refusals_json(report),
+        "attempts_failed", (json_int_t)report->attempts_failed, "rollbacks", rollbacks_json(report), "quarantined",
+        quarantined_json(report), "recent", recents_json(report), "alarm", alarm_json(report->alarm));
     char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     if (text == NULL) {
@@ -261,6 +327,44 @@ static bool get_refusals(struct fed_status_report *report, json_t *object) {
     return true;
 }
 
+/* What follows came with later versions: an older coordinator says nothing of it. */
+
+static bool get_rollbacks(struct fed_status_report *r, const json_t *object) {
+    const json_t *last = json_object_get(object, "last");
+    if (object == NULL) {
+        return true;
+    }
+    return get_u64(&r->n_rollbacks, object, "count") && get_u32(&r->rollbacks_in_a_row, object, "in_a_row") &&
+           (r->n_rollbacks == 0 ||
+            (get_u64(&r->last_rollback.round, last, "round") && get_u64(&r->last_rollback.to_round, last, "to_round") &&
+             get_text(r->last_rollback.reason, sizeof r->last_rollback.reason, last, "reason") &&
+             get_f64(&r->last_rollback.loss, last, "loss") && get_f64(&r->last_rollback.reference, last, "reference")));
+}
+
+static bool get_quarantined(struct fed_status_report *report, const json_t *array) {
+    if (array == NULL) {
+        return true;
+    }
+    if (!json_is_array(array) || json_array_size(array) > FED_STATUS_QUARANTINED) {
+        return false;
+    }
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *row = json_array_get(array, i);
+        struct fed_status_quarantine *q = &report->quarantined[report->n_quarantined++];
+        uint64_t until;
+        if (!get_text(q->node, sizeof q->node, row, "node") || !get_text(q->reason, sizeof q->reason, row, "reason") ||
+            !get_u64(&until, row, "until") || until > (uint64_t)INT64_MAX / 1000) {
+            return false;
+        }
+        q->until_ms = (int64_t)until * 1000;
+    }
+    return true;
+}
+
+static bool get_attempts_failed(struct fed_status_report *report, const json_t *root) {
+    return json_object_get(root, "attempts_failed") == NULL || get_u32(&report->attempts_failed, root, "attempts_failed");
+}
+
 static bool get_recent(struct fed_status_report *report, const json_t *array) {
     if (!json_is_array(array) || json_array_size(array) > FED_STATUS_RECENT) {
         return false;
@@ -291,7 +395,9 @@ static bool get_report(struct fed_status_report *r, const json_t *root) {
            get_round(&r->best_round, best, "round") && get_f64(&r->best_accuracy, best, "accuracy") &&
            get_round(&r->target_round, root, "target_round") &&
            (!r->has_model || get_hex(r->model, sizeof r->model, root, "model")) &&
-           get_refusals(r, json_object_get(root, "refusals")) && get_recent(r, json_object_get(root, "recent")) &&
+           get_refusals(r, json_object_get(root, "refusals")) && get_attempts_failed(r, root) &&
+           get_rollbacks(r, json_object_get(root, "rollbacks")) &&
+           get_quarantined(r, json_object_get(root, "quarantined")) && get_recent(r, json_object_get(root, "recent")) &&
            get_alarm(r->alarm, sizeof r->alarm, root);
 }
 

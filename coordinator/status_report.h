@@ -3,7 +3,9 @@
  *
  *     {"name":..,"run_id":"<32 hex>","state":..,"round":..,"rounds":..,"attempt":..,"clients":..,"reproducible":..,
  *      "accuracy":..,"loss":..,"best":{"round":..,"accuracy":..},"target_round":..,"model":"<64 hex>",
- *      "refusals":{"<reason>":n,..},
+ *      "refusals":{"<reason>":n,..},"attempts_failed":..,
+ *      "rollbacks":{"count":..,"in_a_row":..,"last":{"round":..,"to_round":..,"reason":..,"loss":..,"reference":..}},
+ *      "quarantined":[{"node":..,"until":<seconds since 1970>,"reason":..},..],
  *      "recent":[{"round":..,"attempt":..,"clients":..,"weight":..,"loss":..,"accuracy":..,"seconds":..,
  *                 "train_seconds":..,"bytes_down":..,"bytes_up":..,"model":..},..],"alarm":..}
  *
@@ -18,12 +20,18 @@
 #include "common/base/status.h"
 #include "coordinator/store.h"
 
-#define FED_STATUS_RECENT 10   /* rounds told one by one */
-#define FED_STATUS_REFUSALS 32 /* reasons told one by one; rarer ones than these are left out */
+#define FED_STATUS_RECENT 10      /* rounds told one by one */
+#define FED_STATUS_QUARANTINED 16 /* nodes told one by one */
+#define FED_STATUS_REFUSALS 32    /* reasons told one by one; rarer ones than these are left out */
 
 struct fed_status_refusals {
     char reason[48];
     uint64_t count;
+};
+
+struct fed_status_quarantine {
+    char node[64], reason[24];
+    int64_t until_ms; /* wall clock */
 };
 
 struct fed_status_report {
@@ -43,6 +51,16 @@ struct fed_status_report {
     uint64_t target_round; /* 0 = none */
     struct fed_status_refusals refusals[FED_STATUS_REFUSALS];
     size_t n_refusals;
+    uint32_t attempts_failed; /* one after the other, of the live round; a directory does not know */
+    uint64_t n_rollbacks;
+    uint32_t rollbacks_in_a_row; /* the last ones, as long as nothing better came since */
+    struct {
+        uint64_t round, to_round;
+        char reason[24];
+        double loss, reference;
+    } last_rollback; /* if n_rollbacks > 0 */
+    struct fed_status_quarantine quarantined[FED_STATUS_QUARANTINED];
+    size_t n_quarantined;
     struct fed_store_round recent[FED_STATUS_RECENT]; /* ascending */
     size_t n_recent;
     char alarm[256]; /* what somebody has to mend, for example the disk; "" = nothing */
@@ -50,6 +68,9 @@ struct fed_status_report {
 
 /* What the run directory knows; costs a few rows, whatever the length of the run. */
 int fed_status_report_read(struct fed_status_report *out, struct fed_store *store, struct fed_error *err) FED_MUST_CHECK;
+
+/* Quarantines that are over by now are left out from here on. */
+void fed_status_report_expire(struct fed_status_report *report, int64_t wall_ms);
 
 /* One line of JSON; the caller owns *out. FED_ENOMEM. */
 int fed_status_report_encode(char **out, const struct fed_status_report *report) FED_MUST_CHECK;

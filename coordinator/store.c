@@ -874,6 +874,32 @@ int fed_store_rollbacks(struct fed_store *store, uint64_t from,
     return fed_query_finish(&q, FED_OK, "read the rollbacks", err);
 }
 
+/* One that goes back to where the last one went is the next in a row: nothing better came between. */
+static void count_setback(void *context, const struct fed_store_rollback *rollback) {
+    struct fed_store_setbacks *setbacks = context;
+    bool again =
+        setbacks->n > 0 && (rollback->to_round == setbacks->last.round || rollback->to_round == setbacks->last.to_round);
+    setbacks->n++;
+    setbacks->in_a_row = again ? setbacks->in_a_row + 1 : 1;
+    setbacks->last = *rollback;
+    snprintf(setbacks->reason, sizeof setbacks->reason, "%s", rollback->reason);
+}
+
+int fed_store_setbacks(struct fed_store_setbacks *out, struct fed_store *store, struct fed_error *err) {
+    struct fed_store_setbacks setbacks = {0};
+    uint64_t good = 0;
+    int code = fed_store_rollbacks(store, 0, count_setback, &setbacks, err);
+    if (code == FED_OK) {
+        code = fed_store_last_good(&good, store, INT64_MAX, err);
+    }
+    if (code == FED_OK) {
+        setbacks.in_a_row = good > setbacks.last.round ? 0 : setbacks.in_a_row;
+        *out = setbacks;
+        out->last.reason = out->reason;
+    }
+    return code;
+}
+
 /* -- Quarantines: for the operator's record -- */
 
 int fed_store_quarantine(struct fed_store *store, const struct fed_store_quarantine *quarantine, struct fed_error *err) {

@@ -96,7 +96,8 @@ struct fed_store_commit {
 };
 /* Writes the model file, then transaction 2; then deletes model files that the policy does not keep: the last keep_last
  * (2 at least: the evaluation of the last but one may still be out), the best, the one that reached the target;
- * round 0 is kept only while it is the newest. A finished run that commits another round is not finished any more.
+ * round 0 only while it is the newest, or is what a rollback would return to. A finished run that commits another round is
+ * not finished any more.
  * A failed write leaves the run as it was: FED_EIO, try again. */
 int fed_store_commit(struct fed_store *store, const struct fed_store_commit *commit, uint64_t keep_last,
                      struct fed_error *err) FED_MUST_CHECK;
@@ -158,6 +159,15 @@ int fed_store_reference(double *loss, struct fed_store *store, uint64_t before, 
 int fed_store_rollbacks(struct fed_store *store, uint64_t from,
                         void (*row)(void *context, const struct fed_store_rollback *rollback), void *context,
                         struct fed_error *err) FED_MUST_CHECK;
+
+/* All of them, counted. in_a_row: the last ones, as long as no better model came between or since. */
+struct fed_store_setbacks {
+    uint64_t n;
+    uint32_t in_a_row;
+    struct fed_store_rollback last; /* if n > 0 */
+    char reason[24];                /* where last.reason points */
+};
+int fed_store_setbacks(struct fed_store_setbacks *out, struct fed_store *store, struct fed_error *err) FED_MUST_CHECK;
 
 /* A node was not given work for a while. Times are wall clock. */
 struct fed_store_quarantine {

@@ -51,14 +51,14 @@ void fed_terms_from_task(struct fed_task_terms *out, const struct fed_task *task
 }
 
 int fed_terms_rest(char **out, const struct fed_task *task) {
-    json_t *rest =
-        json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:I}", "rounds",
-                  (json_int_t)task->algorithm.rounds, "target_accuracy", task->algorithm.target_accuracy, "over_select",
-                  task->round.over_select, "min_reports", task->round.min_reports, "deadline_s",
-                  (json_int_t)task->round.deadline_s, "rejoin_s", (json_int_t)task->round.rejoin_s, "evaluate_every",
-                  (json_int_t)task->round.evaluate_every, "keep_last", (json_int_t)task->server.keep_last, "partial_sums",
-                  (int)task->server.partial_sums, "norm_factor", task->hygiene.norm_factor, "norm_rounds",
-                  (json_int_t)task->hygiene.norm_rounds, "stall_s", (json_int_t)task->round.stall_s);
+    json_t *rest = json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:I, s:f}", "rounds",
+                             (json_int_t)task->algorithm.rounds, "target_accuracy", task->algorithm.target_accuracy,
+                             "over_select", task->round.over_select, "min_reports", task->round.min_reports, "deadline_s",
+                             (json_int_t)task->round.deadline_s, "rejoin_s", (json_int_t)task->round.rejoin_s,
+                             "evaluate_every", (json_int_t)task->round.evaluate_every, "keep_last",
+                             (json_int_t)task->server.keep_last, "partial_sums", (int)task->server.partial_sums,
+                             "norm_factor", task->hygiene.norm_factor, "norm_rounds", (json_int_t)task->hygiene.norm_rounds,
+                             "stall_s", (json_int_t)task->round.stall_s, "rollback_factor", task->hygiene.rollback_factor);
     char *text = rest != NULL ? json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(rest);
     if (text == NULL) {

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/model/safetensors.h"
 #include "coordinator/coordinator_internal.h"
+#include "coordinator/hygiene_store.h"
 
 struct work {
     struct fed_job job;         /* first */
@@ -25,16 +26,20 @@ struct work {
     size_t n_counted;
     struct fed_store_refusal *refusals; /* COMMIT, owned */
     size_t n_refusals;
-    struct fed_image *image;         /* held */
-    struct fed_terms terms;          /* SEAL */
-    struct fed_attempt sealed;       /* SEAL, out; owned until it is the coordinator's */
-    size_t not_finite;               /* MEAN, out: index of the first bad parameter, or n_params */
-    uint64_t began_us;               /* COMMIT */
-    double seconds;                  /* COMMIT */
-    struct fed_update_limits limits; /* COMMIT: that held in the round */
-    double *norms;                   /* COMMIT: (n_updates), owned */
-    struct fed_evaluation result;    /* of an evaluation, to be stored */
-    bool target_reached;
+    struct fed_image *image;            /* held */
+    struct fed_terms terms;             /* SEAL */
+    struct fed_attempt sealed;          /* SEAL, out; owned until it is the coordinator's */
+    size_t not_finite;                  /* MEAN, out: index of the first bad parameter, or n_params */
+    uint64_t began_us;                  /* COMMIT */
+    double seconds;                     /* COMMIT */
+    struct fed_update_limits limits;    /* COMMIT: that held in the round */
+    double *norms;                      /* COMMIT: (n_updates), owned */
+    struct fed_evaluation result;       /* of an evaluation, to be stored; or of the round that a rollback leads to, out */
+    bool target_reached;                /* out */
+    struct fed_store_rollback rollback; /* out of an evaluation: why its model falls (reason), or NULL; ROLL_BACK */
+    struct fed_hygiene_past past;       /* ROLL_BACK, out: what is remembered of the rounds that stand, read anew */
+    int reread;                         /* ROLL_BACK, out: how that went */
+    uint32_t in_a_row;                  /* ROLL_BACK, out: rollbacks that no better model came between */
     uint64_t retry_ms, pause_ms;     /* a write that failed: when it is tried again (0: it is not waiting), and the pause */
     bool has_status;                 /* store jobs, out: */
     struct fed_status_report status; /* where the run stands after this write, for who asks over HTTP */
@@ -120,6 +125,8 @@ void fed_work_publish(struct fed_coordinator *c) {
     snprintf(c->status.state, sizeof c->status.state, "%s", fed_round_phase_name(fed_round_phase(c->round)));
     snprintf(c->status.alarm, sizeof c->status.alarm, "%s", c->alarm[0] != '\0' ? c->alarm : c->doors_alarm);
     c->status.attempt = fed_round_attempt(c->round);
+    c->status.attempts_failed = fed_round_failed(c->round);
+    fed_status_report_expire(&c->status, fed_clock_wall_ms());
     c->status.rounds = c->task->algorithm.rounds;
     c->status.reproducible = fed_work_reproducible(c);
     if (fed_status_report_encode(&text, &c->status) == FED_OK) {
@@ -246,6 +253,9 @@ int fed_work_mean(struct fed_coordinator *c) {
 
 /* -- the commit --------------------------------------------------------------------------------------------------------- */
 
+/* A run that judges its models keeps the one that it would go back to. */
+static bool keeps_good(const struct fed_coordinator *c) { return c->has_test && c->task->hygiene.rollback_factor > 0; }
+
 static void run_commit(struct fed_job *job) {
     struct work *work = (struct work *)(void *)job;
     struct fed_coordinator *c = work->c;
@@ -269,6 +279,7 @@ static void run_commit(struct fed_job *job) {
         .norm_ceiling = work->limits.norm_ceiling,
         .clip = work->limits.clip,
         .weight_cap = work->limits.weight_cap,
+        .keep_good = keeps_good(c),
     };
     memcpy(commit.model_digest, image->digest, sizeof commit.model_digest);
     work->rc = fed_store_commit(c->store, &commit, c->task->server.keep_last, &work->err);
@@ -360,44 +371,191 @@ int fed_work_commit(struct fed_coordinator *c) {
     return FED_OK;
 }
 
-/* -- evaluation, and its row in the store ------------------------------------------------------------------------------- */
+/* -- evaluation, its row in the store, and what is thought of the model ------------------------------------------------- */
 
+/* Verdict and row belong together: what is judged later is judged from the rows. */
 static void run_store_evaluation(struct fed_job *job) {
     struct work *work = (struct work *)(void *)job;
-    work->rc = fed_store_evaluation(work->c->store, work->round, work->result.loss, work->result.accuracy,
-                                    work->target_reached, &work->err);
+    const struct fed_task *task = work->c->task;
+    const struct fed_evaluation *result = &work->result;
+    double stored = NAN;
+    work->rc = fed_store_reference(&stored, work->c->store, work->round, FED_VERDICT_WINDOW, &work->err);
+    if (work->rc == FED_OK) {
+        double reference = fed_verdict_reference(&work->c->model, stored), target = task->algorithm.target_accuracy;
+        enum fed_verdict verdict = fed_verdict_on(result->loss, reference, task->hygiene.rollback_factor);
+        work->rollback.reason = verdict != FED_VERDICT_STANDS ? fed_verdict_name(verdict) : NULL;
+        work->rollback.loss = result->loss;
+        work->rollback.reference = reference;
+        work->target_reached = verdict == FED_VERDICT_STANDS && target > 0 && result->accuracy >= target;
+        work->rc = fed_store_evaluation(work->c->store, work->round, result->loss, result->accuracy, work->target_reached,
+                                        &work->err);
+    }
     read_status(work);
 }
 
 static void end_store_evaluation(struct work *work) {
-    if (work->rc != FED_OK) {
+    struct fed_coordinator *c = work->c;
+    const struct fed_evaluation *result = &work->result;
+    if (work->rc != FED_OK) { /* the next commit waits for it: what is judged later is judged from the rows */
         try_again_later(work);
+        return;
     }
+    bool falls = work->rollback.reason != NULL;
+    c->fallen = work->rollback;
+    fed_report_evaluated(&c->report, work->round, result->loss, result->accuracy, work->target_reached);
+    fed_loop_post(c, &(struct fed_round_event){
+                         .kind = FED_EVENT_EVALUATED, .round = work->round, .accuracy = result->accuracy, .falls = falls});
 }
 
 static void evaluated(struct fed_coordinator *c, const struct fed_evaluation *result) {
-    double target = c->task->algorithm.target_accuracy;
-    uint64_t round = c->evaluated_round;
     if (fed_dataset_check_unchanged(&c->test, &c->failure) != FED_OK) { /* a number of nobody knows what decides nothing */
         c->failure_code = FED_EDATA;
         c->stopped = true;
         return;
     }
-    bool reached = target > 0 && result->accuracy >= target;
-    fed_report_evaluated(&c->report, round, result->loss, result->accuracy, reached);
-    struct work *row = new_work(c, run_store_evaluation, end_store_evaluation);
-    if (row != NULL) {
-        row->round = round;
-        row->result = *result;
-        row->target_reached = reached;
-        fed_pool_submit(c->store_pool, &row->job);
+    struct work *work = new_work(c, run_store_evaluation, end_store_evaluation);
+    if (work == NULL) {
+        fed_loop_fail(c, "to judge a model");
+        return;
     }
-    fed_loop_post(c, &(struct fed_round_event){.kind = FED_EVENT_EVALUATED, .round = round, .accuracy = result->accuracy});
+    work->round = c->evaluated_round;
+    work->result = *result;
+    fed_pool_submit(c->store_pool, &work->job);
 }
 
 void fed_work_evaluate(struct fed_coordinator *c, uint64_t round) {
     c->evaluated_round = round;
     fed_evaluator_start(c->evaluator, c->image);
+}
+
+/* -- a rollback --------------------------------------------------------------------------------------------------------- */
+
+struct good_model {
+    uint64_t round;
+    bool found;
+    uint8_t digest[32];
+};
+
+static void take_digest(void *context, const struct fed_store_round *round) {
+    struct good_model *good = context;
+    if (round->round == good->round) {
+        memcpy(good->digest, round->model_digest, sizeof good->digest);
+        good->found = true;
+    }
+}
+
+/* The model of the last good round, under the number of this one. */
+static int copy_good_model(struct work *work) {
+    struct fed_coordinator *c = work->c;
+    struct fed_store_rollback *rollback = &work->rollback;
+    struct good_model good = {0};
+    struct fed_image *old = NULL;
+    char *path = NULL;
+    int rc = fed_store_last_good(&good.round, c->store, work->round - 1, &work->err);
+    if (rc == FED_OK) {
+        rc = fed_store_rounds(c->store, good.round, take_digest, &good, &work->err);
+    }
+    if (rc == FED_OK && fed_store_model_path(&path, c->store, good.round) != FED_OK) {
+        rc = fed_error_set(&work->err, FED_ENOMEM, "not enough memory for a rollback");
+    }
+    if (rc == FED_OK) {
+        rc = fed_image_read(&old, path, &c->model, good.found ? good.digest : NULL, &work->err);
+    }
+    if (rc == FED_OK && (rc = fed_image_new(&work->image, &c->model, c->run_id, work->round)) == FED_OK) {
+        memcpy(work->image->params, old->params, c->model.n_params * sizeof(float));
+        rc = fed_image_finish(work->image, &c->model, c->run_id);
+    }
+    rollback->round = work->round;
+    rollback->to_round = good.round;
+    fed_image_release(old);
+    free(path);
+    return rc;
+}
+
+static void run_roll_back(struct fed_job *job) {
+    struct work *work = (struct work *)(void *)job;
+    struct fed_coordinator *c = work->c;
+    struct fed_store_state state = {0};
+    struct fed_store_setbacks setbacks = {0};
+    work->rc = copy_good_model(work);
+    if (work->rc == FED_OK) {
+        struct fed_store_commit commit = {.round = work->round,
+                                          .header = work->image->bytes,
+                                          .n_header = work->image->n_header,
+                                          .params = work->image->params,
+                                          .n_params_bytes = c->model.n_params * sizeof(float),
+                                          .refusals = work->refusals,
+                                          .n_refusals = work->n_refusals,
+                                          .bytes_down = c->bytes_down,
+                                          .bytes_up = c->bytes_up,
+                                          .seconds = work->seconds,
+                                          .rollback = &work->rollback,
+                                          .keep_good = true};
+        memcpy(commit.model_digest, work->image->digest, sizeof commit.model_digest);
+        work->rc = fed_store_commit(c->store, &commit, c->task->server.keep_last, &work->err);
+    }
+    if (work->rc == FED_OK) { /* it is stored: what goes wrong from here on must not try that again */
+        work->reread = fed_hygiene_read(&work->past, &work->past.config, c->store, &work->err);
+        bool known =
+            fed_store_setbacks(&setbacks, c->store, NULL) == FED_OK && fed_store_state(&state, c->store, NULL) == FED_OK;
+        work->in_a_row = setbacks.in_a_row;
+        work->result.loss = known && state.evaluated ? state.loss : NAN;
+        work->result.accuracy = known && state.evaluated ? state.accuracy : NAN;
+        free(state.cohort);
+    }
+    read_status(work);
+}
+
+static void end_roll_back(struct work *work) {
+    struct fed_coordinator *c = work->c;
+    if (work->rc == FED_EDATA || work->rc == FED_ENOTFOUND) { /* trying again would not bring it back */
+        c->failure_code =
+            fed_error_set(&c->failure, FED_EDATA,
+                          "round %llu has to be taken back, but the last good model is not there: %s; bring it "
+                          "back, or set hygiene.rollback_factor: 0 to go on from round %llu",
+                          (unsigned long long)work->round - 1, work->err.text, (unsigned long long)work->round - 1);
+        c->stopped = true;
+        return;
+    }
+    if (work->rc != FED_OK) {
+        storage_alarm(work);
+        fed_loop_post_kind(c, FED_EVENT_STORE_FAILED);
+        return;
+    }
+    if (work->reread != FED_OK) { /* the next round could not be judged as it is after a restart */
+        c->failure = work->err;
+        c->failure_code = work->reread;
+        c->stopped = true;
+        return;
+    }
+    c->past = work->past;
+    fed_refusals_stored(c->refusals, work->counted, work->n_counted);
+    c->bytes_down = c->bytes_up = 0;
+    c->commit_began_us = work->began_us;
+    fed_image_release(c->image);
+    c->image = fed_image_hold(work->image);
+    fed_image_release(c->next_image); /* the mean that was to follow the model that fell */
+    c->next_image = NULL;
+    fed_report_rollback(&c->report, &work->rollback, work->in_a_row, work->result.loss, work->result.accuracy,
+                        c->image->digest);
+    fed_loop_post_kind(c, FED_EVENT_COMMITTED);
+}
+
+int fed_work_roll_back(struct fed_coordinator *c) {
+    struct work *work = new_work(c, run_roll_back, end_roll_back);
+    if (work == NULL) {
+        return FED_ENOMEM;
+    }
+    if (collect_refusals(work, c) != FED_OK) {
+        free_work(work);
+        return FED_ENOMEM;
+    }
+    work->rollback = c->fallen;
+    work->past.config = c->past.config;
+    work->began_us = fed_clock_us();
+    work->seconds = (double)(work->began_us - c->commit_began_us) / 1e6;
+    fed_pool_submit(c->store_pool, &work->job);
+    return FED_OK;
 }
 
 /* -- the end of the run ----------------------------------------------------------------------------------------------- */

@@ -42,6 +42,7 @@ const char *fed_status_text(int code) {
     case FED_EPEER: return "refused by the other side";
     case FED_EIO: return "storage failed";
     case FED_EINTERRUPTED: return "interrupted";
+    case FED_EGIVENUP: return "tried too often";
     case FED_ENOMEM: return "out of memory";
     case FED_EAGAIN: return "try again later";
     case FED_EWIRE: return "not a valid message";
@@ -56,5 +57,5 @@ int fed_status_exit_code(int code) {
     if (code == FED_OK) {
         return 0;
     }
-    return code < 0 && code >= FED_EINTERRUPTED ? -code : 1;
+    return code < 0 && code >= FED_EGIVENUP ? -code : 1;
 }

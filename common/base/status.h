@@ -24,6 +24,7 @@ enum fed_status {
     FED_EPEER = -8,         /* the other side refused us: key not on the roster, wrong coordinator key, other version */
     FED_EIO = -9,           /* the disk refused: full, read-only, failing; nothing was lost, try again */
     FED_EINTERRUPTED = -10, /* stopped by a signal before the work was done */
+    FED_EGIVENUP = -11,     /* tried as often as the task allows; the same again would fail again */
     /* never reach an exit code: */
     FED_ENOMEM = -20,    /* an allocation failed: drop this piece of work */
     FED_EAGAIN = -21,    /* nothing there now, or no room now: wait for the next event */

@@ -70,6 +70,13 @@ static const struct fed_setting rows[] = {
     {"round.rejoin_s", FED_SETTING_U64, FIELD(round.rejoin_s), .fallback = "30", .max = YEAR_S},
     {"round.stall_s", FED_SETTING_U64, FIELD(round.stall_s), .fallback = "120", .min = 1, .max = YEAR_S},
     {"round.evaluate_every", FED_SETTING_U64, FIELD(round.evaluate_every), .fallback = "1", .min = 1, .max = MOST_ROUNDS},
+    {"round.max_attempts", FED_SETTING_U64, FIELD(round.max_attempts), .fallback = "0", .max = 1000000},
+
+    {"hygiene.quarantine_after", FED_SETTING_U64, FIELD(hygiene.quarantine_after), .fallback = "3", .max = 1000000},
+    {"hygiene.quarantine_window_s", FED_SETTING_U64, FIELD(hygiene.quarantine_window_s), .fallback = "3600", .min = 1,
+     .max = YEAR_S},
+    {"hygiene.quarantine_s", FED_SETTING_U64, FIELD(hygiene.quarantine_s), .fallback = "600", .min = 1, .max = YEAR_S},
+    {"hygiene.rollback_factor", FED_SETTING_REAL, FIELD(hygiene.rollback_factor), .fallback = "10", .low = 0, .high = 1e9},
 
     {"hygiene.norm_factor", FED_SETTING_REAL, FIELD(hygiene.norm_factor), .fallback = "10", .low = 0, .high = 1e9},
     {"hygiene.norm_rounds", FED_SETTING_U32, FIELD(hygiene.norm_rounds), .fallback = "20", .min = 1, .max = 100},
@@ -137,6 +144,15 @@ static int check_clip(const struct fed_task *task, const struct fed_settings_sou
     return 0;
 }
 
+static int check_rollback(const struct fed_task *task, const struct fed_settings_source *source, struct fed_error *err) {
+    double factor = task->hygiene.rollback_factor;
+    return factor == 0 || factor > 1
+               ? 0
+               : fed_settings_refuse(source, "hygiene.rollback_factor", err,
+                                     "found %g, expected 0 (never) or a number over 1: a loss may well rise a little",
+                                     factor);
+}
+
 static int read_task(struct draft *draft, const struct fed_settings_source *source, struct fed_error *err) {
     struct fed_task *task = &draft->task;
     int code = fed_settings_read(draft, &settings, source, err);
@@ -155,7 +171,11 @@ static int read_task(struct draft *draft, const struct fed_settings_source *sour
     if (code == 0) {
         code = check_clip(task, source, err);
     }
+    if (code == 0) {
+        code = check_rollback(task, source, err);
+    }
     task->round.min_reports_given = fed_settings_given(source, "round.min_reports");
+    task->round.max_attempts_given = fed_settings_given(source, "round.max_attempts");
     return code;
 }
 

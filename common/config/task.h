@@ -43,12 +43,18 @@ struct fed_round_rules {
     uint64_t rejoin_s;       /* >= 0, default 30 */
     uint64_t stall_s;        /* an upload of which no chunk came for so long is given up; >= 1, default 120 */
     uint64_t evaluate_every; /* >= 1, default 1; the last round is always evaluated */
+    uint64_t max_attempts;   /* of one round that fail before the run is given up; 0 = never (default) */
+    bool max_attempts_given; /* false: simulate, where nobody mends anything meanwhile, gives up after 10 */
 };
 
 /* What is done about bad updates, bad nodes and bad models. */
 struct fed_hygiene {
     double norm_factor;   /* times what norms of earlier rounds come to is the ceiling; 0 = none, else >= 1; default 10 */
     uint32_t norm_rounds; /* how many earlier rounds, 1..100, default 20 */
+    uint64_t quarantine_after;    /* refusals that only a faulty or hostile node earns, default 3; 0 = no quarantine */
+    uint64_t quarantine_window_s; /* within so long, >= 1, default 3600 */
+    uint64_t quarantine_s;        /* for so long at first, >= 1, default 600; doubles up to a day */
+    double rollback_factor;       /* a loss this many times the reference is taken back; 0 = none is, else > 1; default 10 */
 };
 
 struct fed_server {

@@ -231,6 +231,7 @@ class Scene:
                      "partition": {"kind": "iid", "clients": clients, **(partition or {})}},
             "algorithm": {"rounds": 5, "fraction": 0.5, "epochs": 1, "batch_size": 10, "learning_rate": 0.1},
             "round": {},
+            "hygiene": {},
             "server": {},
             "limits": {},
         }

@@ -1,6 +1,7 @@
 /* An enrolled node that lies: lying_node CLIENT.yaml LIE,LIE,... It joins, opens the model of every round as any node does,
- * and then tells the next of its lies, one a round, over and over the last one. What a lie leaves open (a part that was
- * neither admitted nor refused for good) it declines, so that no round waits for it. It leaves only by a signal.
+ * and then tells the next of its lies, one a round, over and over the last one. LIE@ROUND,...,LIE tells each lie in its
+ * round, however often that is tried, and the last one in all others. What a lie leaves open (a part that was neither
+ * admitted nor refused for good) it declines, so that no round waits for it. It leaves only by a signal.
  *
  * On stderr: "welcomed", then for each round "lie NAME", and what the coordinator says of it: "refused REASON", "admitted".
  */
@@ -53,7 +54,8 @@ struct liar {
     struct fed_lane *control, *bulk;
     char handle[33]; /* of the pass that bulk was opened with */
     const struct lie *lies[LIES_MAX];
-    size_t n_lies, turn; /* turn: lies told, the one at hand included */
+    uint64_t rounds[LIES_MAX]; /* 0 = the next one */
+    size_t n_lies, turn;       /* turn: lies told, the one at hand included */
     const struct lie *lie;
     uint64_t seq;
     /* from WELCOME */
@@ -366,6 +368,16 @@ static void a_large_norm(struct fed_update_header *header, const struct liar *li
 }
 /* As large as max_delta allows, stated to be small. */
 static void a_large_sum(struct part *part) { ((int64_t *)(void *)part->update.plain)[40000] = (int64_t)1 << 40; }
+/* Within every cap, and the ruin of the mean. */
+static void all_the_weight(struct fed_update_header *header, const struct liar *liar) {
+    header->weights[0] = (uint32_t)liar->task.max_weight;
+}
+static void all_the_way(struct part *part) {
+    size_t n = part->update.n_bytes / sizeof(float);
+    for (size_t i = 0; i < n; i++) { /* one output up, the next one down */
+        ((float *)(void *)part->update.plain)[i] = 10 * i / n % 2 == 0 ? 64.0f : -64.0f;
+    }
+}
 static void more_weight(struct fed_update_header *header) { header->weights[0]++; }
 static void next_round(struct fed_msg_offer *offer) { offer->round++; }
 static void next_attempt(struct fed_msg_offer *offer) { offer->attempt++; }
@@ -565,6 +577,7 @@ static const struct lie lies[] = {
     {.name = "norm_left_out", .instead = nothing, .gives_up = true, .norm_left_out = true},
     {.name = "large_norm", .header = a_large_norm},
     {.name = "large_sum", .values = a_large_sum},
+    {.name = "poison", .header = all_the_weight, .values = all_the_way},
     {.name = "flipped_header", .after = more_weight},
     {.name = "round", .offer = next_round},
     {.name = "attempt", .offer = next_attempt},
@@ -623,6 +636,14 @@ static void end_attempt(struct liar *liar) {
     liar->n_admitted = 0;
 }
 
+static const struct lie *lie_of_round(const struct liar *liar, uint64_t round) {
+    size_t i = 0;
+    while (i + 1 < liar->n_lies && liar->rounds[i] != round) {
+        i++;
+    }
+    return liar->lies[i];
+}
+
 static void begin_attempt(struct liar *liar, const struct fed_msg_round *round) {
     bool same_round = liar->terms.round == round->terms.round;
     end_attempt(liar);
@@ -630,7 +651,9 @@ static void begin_attempt(struct liar *liar, const struct fed_msg_round *round) 
     memcpy(liar->terms.run_id, liar->run_id, sizeof liar->run_id);
     memcpy(liar->terms.task_digest, liar->task_digest, sizeof liar->task_digest);
     liar->working = true;
-    if (!same_round && liar->turn < liar->n_lies) {
+    if (liar->rounds[0] > 0) {
+        liar->lie = lie_of_round(liar, liar->terms.round);
+    } else if (!same_round && liar->turn < liar->n_lies) {
         liar->lie = liar->lies[liar->turn++];
     }
     fprintf(stderr, "round %llu lie %s\n", (unsigned long long)liar->terms.round, liar->lie->name);
@@ -858,12 +881,17 @@ static void choose_lies(struct liar *liar, char *names) {
     char *rest = NULL;
     for (char *name = strtok_r(names, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
         const struct lie *found = NULL;
+        char *at = strchr(name, '@');
+        if (at != NULL) {
+            *at = '\0';
+        }
         for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
             found = strcmp(lies[i].name, name) == 0 ? &lies[i] : found;
         }
         if (found == NULL || liar->n_lies == LIES_MAX) {
             die("lie", name);
         }
+        liar->rounds[liar->n_lies] = at != NULL ? strtoull(at + 1, NULL, 10) : 0;
         liar->lies[liar->n_lies++] = found;
     }
     liar->lie = &lies[0];

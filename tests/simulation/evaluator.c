@@ -22,6 +22,8 @@ double sim_accuracy(const uint8_t digest[32]) {
     return (double)sim_mixed(bits, 1, 1, 1000) / 1000;
 }
 
+double sim_loss(uint64_t round) { return sim_mixed(round, 3, sim.seed, 100) < sim.bad_models ? 1e9 : 1.0; }
+
 int fed_evaluator_new(struct fed_evaluator **out, const struct fed_model *model, const struct fed_dataset *test,
                       unsigned threads, const struct fed_kernels *kernels, struct fed_error *err) {
     (void)model;
@@ -71,7 +73,8 @@ bool fed_evaluator_finished(struct fed_evaluator *evaluator, struct fed_evaluati
         return false;
     }
     evaluator->done = false;
-    *out = (struct fed_evaluation){.loss = 1.0, .accuracy = sim_accuracy(evaluator->image->digest)};
+    *out = (struct fed_evaluation){.loss = sim_loss(evaluator->image->round),
+                                   .accuracy = sim_accuracy(evaluator->image->digest)};
     fed_image_release(evaluator->image);
     evaluator->image = NULL;
     return true;
@@ -107,6 +110,16 @@ void fed_report_waiting(struct fed_report *report, uint64_t round, const char *w
 void fed_report_abandoned(struct fed_report *report, uint64_t round, uint32_t attempt, const char *why) {
     (void)report;
     sim_note("reported: attempt %" PRIu32 " of round %" PRIu64 " is abandoned, %s", attempt, round, why);
+}
+
+void fed_report_rollback(struct fed_report *report, const struct fed_store_rollback *rollback, uint32_t in_a_row,
+                         double loss, double accuracy, const uint8_t model[32]) {
+    (void)report;
+    (void)loss;
+    (void)accuracy;
+    (void)model;
+    sim_note("reported: round %" PRIu64 " is round %" PRIu64 " again, %" PRIu32 " in a row", rollback->round,
+             rollback->to_round, in_a_row);
 }
 
 void fed_report_done(struct fed_report *report, uint64_t rounds, double seconds, const uint8_t model[32]) {

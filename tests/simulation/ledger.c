@@ -127,14 +127,34 @@ static void check_mean(const struct fed_store_commit *commit) {
 }
 
 static bool evaluated_by_rule(uint64_t round) {
-    return sim.task.data.test != NULL && round > 0 &&
+    return sim.task.data.test != NULL && round > 0 && !sim_disk.rounds[round].rolled_back &&
            (round % sim.task.round.evaluate_every == 0 || round == sim.task.algorithm.rounds ||
             sim.task.algorithm.target_accuracy > 0);
 }
 
+/* Its loss alone says so: that of a good model is 1. */
+static bool falls(uint64_t round) { return evaluated_by_rule(round) && sim_loss(round) > 1; }
+
 static bool reached_target(uint64_t round) {
-    return sim.task.algorithm.target_accuracy > 0 && evaluated_by_rule(round) &&
+    return sim.task.algorithm.target_accuracy > 0 && evaluated_by_rule(round) && !falls(round) &&
            sim_accuracy(sim_disk.rounds[round].digest) >= sim.task.algorithm.target_accuracy;
+}
+
+/* The newest model that was judged and stands, bit for bit, and nobody's updates. */
+static void check_rollback(const struct fed_store_commit *commit) {
+    uint64_t good = sim_disk.committed;
+    while (good > 0 && (falls(good) || !sim_disk.rounds[good].evaluated || !sim_disk_stands(good))) {
+        good--;
+    }
+    const struct sim_round *round = &sim_disk.rounds[good];
+    sim_require(falls(sim_disk.committed), "round %" PRIu64 " is taken back and was good", sim_disk.committed);
+    sim_require(commit->rollback->round == commit->round && commit->rollback->to_round == good,
+                "back to round %" PRIu64 ", but the last good one is %" PRIu64, commit->rollback->to_round, good);
+    sim_require(commit->n_updates == 0 && commit->attempt == 0, "a rollback counts updates");
+    sim_require(commit->n_params_bytes == round->n_params * sizeof(float) &&
+                    memcmp(commit->params, round->params, commit->n_params_bytes) == 0 &&
+                    memcmp(commit->model_digest, round->digest, sizeof round->digest) == 0,
+                "the rollback is not the model of round %" PRIu64, good);
 }
 
 void sim_ledger_committed(const struct fed_store_commit *commit) {
@@ -144,6 +164,11 @@ void sim_ledger_committed(const struct fed_store_commit *commit) {
     }
     sim_require(commit->round == sim_disk.committed + 1, "round %" PRIu64 " after round %" PRIu64, commit->round,
                 sim_disk.committed);
+    if (commit->rollback != NULL) {
+        check_rollback(commit);
+        return;
+    }
+    sim_require(!falls(sim_disk.committed), "round %" PRIu64 " follows a model that is no good", commit->round);
     sim_require(commit->round <= sim.task.algorithm.rounds, "a round too many");
     sim_require(!reached_target(sim_disk.committed), "a round behind the one that reached the target");
     sim_require(commit->attempt == sim_disk.attempt && sim_disk.n_cohort > 0, "the attempt was not stored");
@@ -156,7 +181,8 @@ void sim_ledger_committed(const struct fed_store_commit *commit) {
 
 void sim_ledger_finished(uint64_t result_round) {
     sim_require(result_round == sim_disk.committed, "the result is not the last round");
-    sim_require(result_round == sim.task.algorithm.rounds || reached_target(result_round),
+    sim_require(!falls(result_round), "the result is no good");
+    sim_require(result_round >= sim.task.algorithm.rounds || reached_target(result_round),
                 "the run ends with round %" PRIu64 ", which is not the last and did not reach the target", result_round);
 }
 
@@ -201,6 +227,9 @@ static bool was_counted(const struct sim_node *node, const struct fed_msg_admitt
 }
 
 static void said_admitted(const struct sim_node *node, const struct fed_msg_admitted *admitted) {
+    if (admitted->round <= sim_disk.committed && sim_disk.rounds[admitted->round].rolled_back) {
+        return; /* of the attempt that the rollback ended: acknowledged late, as below */
+    }
     if (admitted->round <= sim_disk.committed) {
         sim_require(was_counted(node, admitted), "ADMITTED of a part that is not counted");
         return;

@@ -179,7 +179,8 @@ static const char *const possible[PHASES] = {
     [FED_ROUND_IDLE] = "xxxrrr......xxx",      [FED_ROUND_PICK] = "xxx.r.x....xxxx",
     [FED_ROUND_BROADCAST] = "xxx.r..x....xxx", [FED_ROUND_COLLECT] = "xxxxxx......xxx",
     [FED_ROUND_AGGREGATE] = "xxxrxr..xx..rxx", [FED_ROUND_COMMIT] = "xxx.......xxxxx",
-    [FED_ROUND_FINISHED] = "xxx.rrrrrr.r..x",  [FED_ROUND_STOPPED] = "...............",
+    [FED_ROUND_ROLLBACK] = "xrr.rr....xx.rr",  [FED_ROUND_FINISHED] = "xxx.rrrrrr.r..r",
+    [FED_ROUND_STOPPED] = "...............",
 };
 
 static bool events_complete(void) {
@@ -203,7 +204,7 @@ static bool messages_complete(void) {
     bool complete = true;
     for (int phase = FED_ROUND_IDLE; phase <= FED_ROUND_FINISHED; phase++) {
         for (int kind = FED_MSG_HELLO; kind <= FED_MSG_OFFER; kind++) {
-            bool rare = kind == FED_MSG_DECLINE && phase != FED_ROUND_COLLECT;
+            bool rare = (kind == FED_MSG_DECLINE && phase != FED_ROUND_COLLECT) || phase == FED_ROUND_ROLLBACK;
             if (heard[kind][phase] == 0 && !rare) {
                 printf("was never met: the coordinator hears %s in phase %s\n", kind_names[kind],
                        fed_round_phase_name((enum fed_round_phase)phase));

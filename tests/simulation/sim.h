@@ -111,6 +111,7 @@ struct sim {
     unsigned loss, twice, late, old, full; /* percent of messages */
     unsigned deaths;                       /* per mille of effects that are the last */
     unsigned bad_writes, bad_means;        /* percent */
+    unsigned bad_models;                   /* percent of rounds whose model is no good, whatever happens on the way */
     uint64_t write_ms, job_ms;             /* how long a write may take, and sealing, opening, adding, the mean */
 };
 extern struct sim sim;
@@ -134,6 +135,9 @@ struct sim_round {
     size_t n_updates;
     bool evaluated;
     double accuracy, loss;
+    bool rolled_back; /* a rollback, to round to_round */
+    uint64_t to_round;
+    double fallen_loss;
 };
 struct sim_disk { /* what a restart finds */
     bool has_model;
@@ -151,10 +155,13 @@ struct sim_disk { /* what a restart finds */
 };
 extern struct sim_disk sim_disk;
 void sim_disk_wipe(void);
+/* Neither it nor a round before it that it goes back to was taken back. */
+bool sim_disk_stands(uint64_t round);
 
 float sim_delta(uint64_t client, const float *params, size_t n_params, size_t i);
 uint32_t sim_weight(uint64_t client);
 double sim_accuracy(const uint8_t digest[32]);
+double sim_loss(uint64_t round);
 
 void sim_ledger_clear(void);
 void sim_ledger_opened(uint64_t round, uint32_t attempt, const uint64_t *cohort, size_t n);

@@ -124,6 +124,7 @@ int fed_store_state(struct fed_store_state *out, struct fed_store *store, struct
                                     .evaluated = round->evaluated,
                                     .loss = round->loss,
                                     .accuracy = round->accuracy,
+                                    .rolled_back = round->rolled_back,
                                     .attempt = sim_disk.attempt,
                                     .cohort = copied(sim_disk.cohort, sizeof sim_disk.cohort),
                                     .n_cohort = sim_disk.n_cohort,
@@ -152,6 +153,30 @@ int fed_store_open_attempt(struct fed_store *store, uint64_t round, uint32_t att
     return FED_OK;
 }
 
+static void take_back(struct sim_round *round, const struct fed_store_rollback *rollback) {
+    const struct sim_round *good = &sim_disk.rounds[rollback->to_round];
+    round->rolled_back = true;
+    round->to_round = rollback->to_round;
+    round->fallen_loss = rollback->loss;
+    round->evaluated = good->evaluated;
+    round->loss = good->loss;
+    round->accuracy = good->accuracy;
+}
+
+bool sim_disk_stands(uint64_t number) {
+    for (uint64_t r = number + 1; r <= sim_disk.committed; r++) {
+        if (sim_disk.rounds[r].rolled_back && sim_disk.rounds[r].to_round < number) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_good(uint64_t number) {
+    const struct sim_round *round = &sim_disk.rounds[number];
+    return number > 0 && round->evaluated && isfinite(round->loss) && sim_disk_stands(number);
+}
+
 int fed_store_commit(struct fed_store *store, const struct fed_store_commit *commit, uint64_t keep_last,
                      struct fed_error *err) {
     (void)store;
@@ -171,6 +196,9 @@ int fed_store_commit(struct fed_store *store, const struct fed_store_commit *com
     round->params = copied(commit->params, commit->n_params_bytes);
     round->n_updates = commit->n_updates;
     round->updates = copied(commit->updates, commit->n_updates * sizeof *commit->updates);
+    if (commit->rollback != NULL) {
+        take_back(round, commit->rollback);
+    }
     sim_disk.has_model = true;
     sim_disk.committed = commit->round;
     sim_disk.attempt = commit->round == 0 ? sim_disk.attempt : 0;
@@ -254,10 +282,12 @@ int fed_store_last_evaluated(uint64_t *round, double *loss, double *accuracy, st
 int fed_store_rounds(struct fed_store *store, uint64_t from, void (*row)(void *context, const struct fed_store_round *round),
                      void *context, struct fed_error *err) {
     (void)store;
-    (void)from;
-    (void)row;
-    (void)context;
     (void)err;
+    for (uint64_t r = from; r <= sim_disk.committed; r++) {
+        struct fed_store_round round = {.round = r, .attempt = sim_disk.rounds[r].attempt};
+        memcpy(round.model_digest, sim_disk.rounds[r].digest, sizeof round.model_digest);
+        row(context, &round);
+    }
     return FED_OK;
 }
 
@@ -276,7 +306,7 @@ int fed_store_norms(struct fed_store *store, uint64_t from, void (*row)(void *co
     (void)err;
     for (uint64_t r = from > 1 ? from : 1; r <= sim_disk.committed; r++) {
         const struct sim_round *round = &sim_disk.rounds[r];
-        for (size_t i = 0; i < round->n_updates; i++) {
+        for (size_t i = 0; i < round->n_updates && sim_disk_stands(r); i++) {
             struct fed_store_norm norm = {r, round->updates[i].norm, round->updates[i].weight};
             row(context, &norm);
         }
@@ -287,8 +317,9 @@ int fed_store_norms(struct fed_store *store, uint64_t from, void (*row)(void *co
 int fed_store_last_good(uint64_t *round, struct fed_store *store, uint64_t before, struct fed_error *err) {
     (void)store;
     (void)err;
-    uint64_t r = before;
-    while (r > 0 && !(--r > 0 && sim_disk.rounds[r].evaluated)) {
+    uint64_t r = before > sim_disk.committed ? sim_disk.committed : before - 1;
+    while (r > 0 && !is_good(r)) {
+        r--;
     }
     *round = r;
     return FED_OK;
@@ -296,10 +327,12 @@ int fed_store_last_good(uint64_t *round, struct fed_store *store, uint64_t befor
 
 int fed_store_reference(double *loss, struct fed_store *store, uint64_t before, uint64_t window, struct fed_error *err) {
     (void)store;
-    (void)before;
     (void)window;
     (void)err;
     *loss = NAN;
+    for (uint64_t r = 1; r < before && r <= sim_disk.committed; r++) {
+        *loss = is_good(r) ? fmax(*loss, sim_disk.rounds[r].loss) : *loss;
+    }
     return FED_OK;
 }
 
@@ -307,10 +340,21 @@ int fed_store_rollbacks(struct fed_store *store, uint64_t from,
                         void (*row)(void *context, const struct fed_store_rollback *rollback), void *context,
                         struct fed_error *err) {
     (void)store;
-    (void)from;
-    (void)row;
-    (void)context;
     (void)err;
+    for (uint64_t r = from; r <= sim_disk.committed; r++) {
+        const struct sim_round *round = &sim_disk.rounds[r];
+        if (round->rolled_back) {
+            row(context, &(struct fed_store_rollback){
+                             .round = r, .to_round = round->to_round, .reason = "exploded", .loss = round->fallen_loss});
+        }
+    }
+    return FED_OK;
+}
+
+int fed_store_setbacks(struct fed_store_setbacks *out, struct fed_store *store, struct fed_error *err) {
+    (void)store;
+    (void)err;
+    *out = (struct fed_store_setbacks){.n = 1, .in_a_row = 1};
     return FED_OK;
 }
 

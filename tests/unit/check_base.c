@@ -48,6 +48,7 @@ START_TEST(exit_codes_are_the_documented_ones) {
     ck_assert_int_eq(fed_status_exit_code(FED_EFAILED), 1);
     ck_assert_int_eq(fed_status_exit_code(FED_ECONFIG), 2);
     ck_assert_int_eq(fed_status_exit_code(FED_EINTERRUPTED), 10);
+    ck_assert_int_eq(fed_status_exit_code(FED_EGIVENUP), 11);
     ck_assert_int_eq(fed_status_exit_code(FED_ENOMEM), 1);
     ck_assert_int_eq(fed_status_exit_code(-12345), 1);
 }

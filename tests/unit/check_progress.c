@@ -52,6 +52,7 @@ START_TEST(a_log_gets_plain_lines) {
     fed_progress_init(&progress, false, false);
     hear(START);
     hear("{\"event\":\"round\",\"round\":1,\"accuracy\":0.5,\"loss\":1.25}");
+    hear("{\"event\":\"rollback\",\"round\":3,\"to_round\":1,\"reason\":\"exploded\"}");
     hear("{\"event\":\"round\",\"round\":5,\"accuracy\":null,\"loss\":null}"); /* not evaluated: the last known stands */
     hear(DONE);
     fed_progress_summary(&progress);
@@ -60,6 +61,8 @@ START_TEST(a_log_gets_plain_lines) {
     expect_begins(line, "starting ward: 100 clients, 199210 parameters, kernels avx2, round 0 of 5\n");
     line = strchr(line, '\n') + 1;
     expect_begins(line, "round 1/5  accuracy 50.00 %  loss 1.2500  ");
+    line = strchr(line, '\n') + 1;
+    expect_begins(line, "round 3: the model of round 1 again, for the one of round 2 is no good (exploded)\n");
     line = strchr(line, '\n') + 1;
     expect_begins(line, "round 5/5  accuracy 50.00 %  loss 1.2500  ");
     ck_assert_ptr_nonnull(strstr(line, " s a round  at most 0 s to go\n"));

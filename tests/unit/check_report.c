@@ -243,6 +243,25 @@ START_TEST(waiting_and_abandoned_say_why) {
 }
 END_TEST
 
+START_TEST(rollback_tells_from_where_to_where_and_the_end_has_the_older_numbers) {
+    struct fed_report report;
+    uint8_t model[32] = {0xab};
+    struct fed_store_rollback rollback = {.round = 7, .to_round = 5, .reason = "not_finite", .loss = NAN, .reference = 2.5};
+    fed_report_init(&report, true);
+    fed_report_rollback(&report, &rollback, 3, 0.5, 0.875, model);
+    fed_report_done(&report, 7, 1, model);
+    ck_assert_uint_eq(read_lines(), 2);
+    ck_assert_str_eq(event(0), "rollback");
+    CHECK_KEYS(0, "round", "to_round", "reason", "loss", "reference", "in_a_row", "model");
+    ck_assert_int_eq(json_integer_value(key(0, "round")), 7);
+    ck_assert_int_eq(json_integer_value(key(0, "to_round")), 5);
+    ck_assert_int_eq(json_integer_value(key(0, "in_a_row")), 3);
+    ck_assert_str_eq(json_string_value(key(0, "reason")), "not_finite");
+    ck_assert(json_is_null(key(0, "loss")) && json_number_value(key(0, "reference")) == 2.5);
+    ck_assert(json_number_value(key(1, "loss")) == 0.5 && json_number_value(key(1, "accuracy")) == 0.875);
+}
+END_TEST
+
 START_TEST(without_json_nothing_is_printed) {
     struct fed_report report;
     struct fed_report_round round = a_round(1);
@@ -252,6 +271,7 @@ START_TEST(without_json_nothing_is_printed) {
     fed_report_evaluated(&report, 9, 0.5, 0.5, false);
     fed_report_waiting(&report, 1, "why");
     fed_report_abandoned(&report, 1, 1, "why");
+    fed_report_rollback(&report, &(struct fed_store_rollback){.reason = "exploded"}, 1, 0.5, 0.5, model);
     fed_report_done(&report, 1, 1, model);
     fflush(stdout);
     ck_assert_uint_eq(read_lines(), 0);
@@ -271,6 +291,7 @@ int main(void) {
     tcase_add_test(tcase, evaluation_of_an_earlier_process_is_a_line_of_its_own);
     tcase_add_test(tcase, last_line_names_the_first_round_that_reached_the_target);
     tcase_add_test(tcase, waiting_and_abandoned_say_why);
+    tcase_add_test(tcase, rollback_tells_from_where_to_where_and_the_end_has_the_older_numbers);
     tcase_add_test(tcase, without_json_nothing_is_printed);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -63,8 +63,8 @@ static void rig_free(struct rig *rig) {
     free(rig);
 }
 
-static const char *const action_names[] = {"OPEN",     "BROADCAST",     "INVITE",        "AGGREGATE", "COMMIT",
-                                           "EVALUATE", "END_COMMITTED", "END_ABANDONED", "FINISHED",  "STOPPED"};
+static const char *const action_names[] = {"OPEN",      "BROADCAST",     "INVITE",        "AGGREGATE", "COMMIT", "EVALUATE",
+                                           "ROLL_BACK", "END_COMMITTED", "END_ABANDONED", "FINISHED",  "STOPPED"};
 
 /* Sends the event and gives what is to be done, as words: "OPEN 1/1" is of round 1, attempt 1. */
 static const char *send(struct rig *rig, struct fed_round_event event) {
@@ -92,6 +92,10 @@ static const char *tell(struct rig *rig, enum fed_event_kind kind, uint64_t clie
 
 static const char *evaluated(struct rig *rig, uint64_t number, double accuracy) {
     return send(rig, (struct fed_round_event){.kind = FED_EVENT_EVALUATED, .round = number, .accuracy = accuracy});
+}
+
+static const char *falls(struct rig *rig, uint64_t number) {
+    return send(rig, (struct fed_round_event){.kind = FED_EVENT_EVALUATED, .round = number, .accuracy = 1.0, .falls = true});
 }
 
 static uint64_t member(const struct rig *rig, size_t i) {
@@ -526,6 +530,22 @@ START_TEST(a_mean_that_is_not_finite_is_another_attempt) {
 }
 END_TEST
 
+START_TEST(attempts_that_failed_in_a_row_are_counted) {
+    struct rig *rig = rig_new(2);
+    start(rig);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(fed_round_failed(rig->round), i);
+        collect(rig);
+        tell(rig, FED_EVENT_DECLINED, member(rig, 0));
+        rig->now_ms += 30000;
+    }
+    ck_assert_uint_eq(fed_round_failed(rig->round), 3);
+    commit_one(rig);
+    ck_assert_uint_eq(fed_round_failed(rig->round), 0);
+    rig_free(rig);
+}
+END_TEST
+
 /* --- The store ---------------------------------------------------------------------------------------------------- */
 
 static void fails_for_long(struct rig *rig, const char *again) {
@@ -649,6 +669,113 @@ START_TEST(the_first_model_at_the_target_is_the_result_in_every_phase) {
         ck_assert_str_eq(evaluated(rig, 1, 0.9), steps == 0 ? "FINISHED 1/0" : "END_ABANDONED 2/1, FINISHED 1/0");
         rig_free(rig);
     }
+}
+END_TEST
+
+/* Round 1 falls while round 2 is wherever it is. Nobody is left behind who will answer later: round 2 is the rollback, and
+ * round 3 is as if round 2 had never been tried. */
+START_TEST(a_model_that_falls_is_taken_back_in_every_phase) {
+    static const struct {
+        const char *at_once, *answered; /* what the evaluation leads to, and what the answer that was still out does */
+        enum fed_event_kind answer;
+    } rows[] = {
+        {"ROLL_BACK 2/0", NULL, 0},                                 /* IDLE */
+        {"", "END_ABANDONED 2/1, ROLL_BACK 2/0", FED_EVENT_OPENED}, /* PICK */
+        {"", "END_ABANDONED 2/1, ROLL_BACK 2/0", FED_EVENT_SEALED}, /* BROADCAST */
+        {"END_ABANDONED 2/1, ROLL_BACK 2/0", NULL, 0},              /* COLLECT */
+        {"", "END_ABANDONED 2/1, ROLL_BACK 2/0", FED_EVENT_AGGREGATED},
+        {"END_ABANDONED 2/1, ROLL_BACK 2/0", NULL, 0},                    /* COMMIT, which waits for the evaluation */
+        {"", "END_ABANDONED 2/1, ROLL_BACK 2/0", FED_EVENT_STORE_FAILED}, /* PICK */
+        {"", "END_ABANDONED 2/1, ROLL_BACK 2/0", FED_EVENT_NOT_FINITE},   /* AGGREGATE */
+    };
+    static const int steps[] = {0, 1, 2, 3, 4, 5, 1, 4};
+    for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
+        struct rig *rig = rig_new(4);
+        rig->config.target_accuracy = 0.9;
+        start(rig);
+        commit_one(rig);
+        for (int i = 0; i < steps[row]; i++) {
+            static const enum fed_event_kind way[] = {FED_EVENT_TICK, FED_EVENT_OPENED, FED_EVENT_SEALED};
+            if (i < 3) {
+                say(rig, way[i]);
+            } else if (i == 3) {
+                admit(rig, 0, 2);
+            } else {
+                say(rig, FED_EVENT_AGGREGATED);
+            }
+        }
+        ck_assert_str_eq(falls(rig, 1), rows[row].at_once); /* and its accuracy is no target reached */
+        if (rows[row].answered != NULL) {
+            ck_assert_str_eq(say(rig, FED_EVENT_TICK), "");
+            ck_assert_str_eq(say(rig, rows[row].answer), rows[row].answered);
+        }
+        ck_assert_int_eq(fed_round_phase(rig->round), FED_ROUND_ROLLBACK);
+        ck_assert_uint_eq(fed_round_wakeup(rig->round), UINT64_MAX);
+        ck_assert_str_eq(say(rig, FED_EVENT_OPENED), ""); /* answers nobody waits for */
+        ck_assert_str_eq(say(rig, FED_EVENT_COMMITTED), "");
+        ck_assert_uint_eq(fed_round_number(rig->round), 3);
+        ck_assert_uint_eq(fed_round_failed(rig->round), 0);
+        rig->now_ms += 250;
+        ck_assert_str_eq(say(rig, FED_EVENT_TICK), "OPEN 3/1"); /* the rollback is not evaluated */
+        rig_free(rig);
+    }
+}
+END_TEST
+
+START_TEST(a_rollback_is_stored_however_often_the_store_fails) {
+    struct rig *rig = rig_new(4);
+    start(rig);
+    commit_one(rig);
+    ck_assert_str_eq(falls(rig, 1), "ROLL_BACK 2/0");
+    fails_for_long(rig, "ROLL_BACK 2/0");
+    say(rig, FED_EVENT_COMMITTED);
+    ck_assert_uint_eq(fed_round_number(rig->round), 3);
+    rig_free(rig);
+}
+END_TEST
+
+START_TEST(rollbacks_in_a_row_are_further_and_further_apart) {
+    static const uint64_t pauses[] = {250, 500, 1000, 2000, 250};
+    struct rig *rig = rig_new(4);
+    rig->config.rounds = 1000;
+    start(rig);
+    uint64_t number = 1;
+    for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
+        commit_one(rig);
+        if (i == 4) { /* a model stands: the next setback is a first one */
+            evaluated(rig, number++, 0.5);
+            commit_one(rig);
+        }
+        falls(rig, number);
+        say(rig, FED_EVENT_COMMITTED);
+        ck_assert_uint_eq(fed_round_wakeup(rig->round), rig->now_ms + pauses[i]);
+        ck_assert_str_eq(fed_round_waits_for(rig->round), "pauses after a rollback");
+        rig->now_ms += pauses[i];
+        number += 2;
+    }
+    rig_free(rig);
+}
+END_TEST
+
+START_TEST(where_the_last_round_falls_the_rollback_is_the_result) {
+    struct rig *rig = rig_new(4);
+    rig->config.rounds = 1;
+    start(rig);
+    commit_one(rig);
+    ck_assert_str_eq(falls(rig, 1), "ROLL_BACK 2/0");
+    ck_assert_str_eq(say(rig, FED_EVENT_COMMITTED), "FINISHED 2/0");
+    rig_free(rig);
+}
+END_TEST
+
+START_TEST(who_is_to_stop_after_the_round_stops_after_the_rollback) {
+    struct rig *rig = rig_new(4);
+    start(rig);
+    commit_one(rig);
+    say(rig, FED_EVENT_FINISH);
+    ck_assert_str_eq(falls(rig, 1), "ROLL_BACK 2/0");
+    ck_assert_str_eq(say(rig, FED_EVENT_COMMITTED), "STOPPED 2/0");
+    rig_free(rig);
 }
 END_TEST
 
@@ -831,6 +958,31 @@ START_TEST(a_restart_of_a_run_that_is_over_finishes_at_once) {
 }
 END_TEST
 
+/* Killed before the rollback was stored: what was recorded of the round that it becomes is void. */
+START_TEST(a_restart_takes_back_first_what_was_judged_to_fall) {
+    const uint64_t cohort[] = {FIRST_ID, FIRST_ID + 1};
+    struct rig *rig = rig_new(4);
+    rig->config.target_accuracy = 0.9;
+    start_after(rig, 3, 0.95, 2, cohort, 2);
+    fed_round_judged(rig->round, true);
+    ck_assert_uint_le(fed_round_wakeup(rig->round), rig->now_ms);
+    ck_assert_str_eq(say(rig, FED_EVENT_TICK), "ROLL_BACK 4/0");
+    say(rig, FED_EVENT_COMMITTED);
+    rig->now_ms += 250;
+    ck_assert_str_eq(say(rig, FED_EVENT_TICK), "OPEN 5/1");
+    rig_free(rig);
+}
+END_TEST
+
+START_TEST(a_restart_after_a_rollback_does_not_evaluate_it) {
+    struct rig *rig = rig_new(4);
+    start_after(rig, 4, NAN, 0, NULL, 0);
+    fed_round_judged(rig->round, false);
+    ck_assert_str_eq(say(rig, FED_EVENT_TICK), "OPEN 5/1");
+    rig_free(rig);
+}
+END_TEST
+
 START_TEST(every_phase_has_a_name) {
     for (int phase = FED_ROUND_IDLE; phase <= FED_ROUND_STOPPED; phase++) {
         ck_assert_str_ne(fed_round_phase_name((enum fed_round_phase)phase), "unknown");
@@ -867,6 +1019,7 @@ static void add_way(Suite *suite) {
     tcase_add_test(tcase, the_update_that_completes_the_quorum_as_the_deadline_passes_counts);
     tcase_add_test(tcase, pauses_between_attempts_double_to_half_a_minute_and_a_commit_resets_them);
     tcase_add_test(tcase, a_mean_that_is_not_finite_is_another_attempt);
+    tcase_add_test(tcase, attempts_that_failed_in_a_row_are_counted);
     tcase_add_test(tcase, a_store_that_fails_is_asked_again_and_nothing_is_lost);
     suite_add_tcase(suite, tcase);
 }
@@ -877,6 +1030,11 @@ static void add_end(Suite *suite) {
     tcase_add_test(tcase, rounds_are_evaluated_when_the_rules_want_it);
     tcase_add_test(tcase, the_last_round_is_evaluated_before_the_run_is_over);
     tcase_add_test(tcase, the_first_model_at_the_target_is_the_result_in_every_phase);
+    tcase_add_test(tcase, a_model_that_falls_is_taken_back_in_every_phase);
+    tcase_add_test(tcase, a_rollback_is_stored_however_often_the_store_fails);
+    tcase_add_test(tcase, rollbacks_in_a_row_are_further_and_further_apart);
+    tcase_add_test(tcase, where_the_last_round_falls_the_rollback_is_the_result);
+    tcase_add_test(tcase, who_is_to_stop_after_the_round_stops_after_the_rollback);
     tcase_add_test(tcase, an_accuracy_below_the_target_or_unknown_ends_nothing);
     tcase_add_test(tcase, stop_stops_in_every_phase_and_for_good);
     tcase_add_test(tcase, finish_stops_after_the_round_at_hand_and_its_evaluation);
@@ -888,6 +1046,8 @@ static void add_end(Suite *suite) {
     tcase_add_test(tcase, a_restart_without_a_record_skips_nobody_until_rejoin);
     tcase_add_test(tcase, a_restart_evaluates_first_what_was_not_evaluated);
     tcase_add_test(tcase, a_restart_of_a_run_that_is_over_finishes_at_once);
+    tcase_add_test(tcase, a_restart_takes_back_first_what_was_judged_to_fall);
+    tcase_add_test(tcase, a_restart_after_a_rollback_does_not_evaluate_it);
     tcase_add_test(tcase, every_phase_has_a_name);
     suite_add_tcase(suite, tcase);
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+
 /* A run with rounds 0..n, the odd ones evaluated; the caller removes the directory. */
 static char dir[] = "/tmp/check_status.XXXXXX";
 
@@ -127,7 +129,10 @@ static const char KNOWN[] =
     "\"attempt\":2,\"clients\":9,\"reproducible\":true,\"accuracy\":0.5,\"loss\":0.25,\"best\":{\"round\":6,\"accuracy\":0."
     "75},"
     "\"target_round\":null,\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\","
-    "\"refusals\":{\"stale\":3},\"recent\":[{\"round\":7,\"attempt\":1,\"clients\":9,\"weight\":900,\"loss\":0.25,"
+    "\"refusals\":{\"stale\":3},\"attempts_failed\":4,\"rollbacks\":{\"count\":3,\"in_a_row\":2,\"last\":{\"round\":6,"
+    "\"to_round\":4,\"reason\":\"exploded\",\"loss\":null,\"reference\":2.5}},\"quarantined\":[{\"node\":\"ward-7\","
+    "\"until\":1700000000,\"reason\":\"not_finite\"}],\"recent\":[{\"round\":7,\"attempt\":1,\"clients\":9,\"weight\":900,"
+    "\"loss\":0.25,"
     "\"accuracy\":null,\"seconds\":1.5,\"train_seconds\":4.5,\"bytes_down\":10,\"bytes_up\":20,"
     "\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\"}],\"alarm\":null}";
 
@@ -148,6 +153,12 @@ START_TEST(json_is_the_known_text_both_ways) {
                                        .best_accuracy = 0.75,
                                        .refusals = {{"stale", 3}},
                                        .n_refusals = 1,
+                                       .attempts_failed = 4,
+                                       .n_rollbacks = 3,
+                                       .rollbacks_in_a_row = 2,
+                                       .last_rollback = {6, 4, "exploded", (double)NAN, 2.5},
+                                       .quarantined = {{"ward-7", "not_finite", 1700000000123}},
+                                       .n_quarantined = 1,
                                        .recent = {{.round = 7,
                                                    .attempt = 1,
                                                    .clients = 9,
@@ -195,6 +206,14 @@ static const struct {
     {"{\"stale\":3}", "{\"stale\":-3}"},
     {"{\"stale\":3}", "{\"stale\":3,\"stale\":3}"},
     {"{\"stale\":3}", "[3]"},
+    {"\"attempts_failed\":4", "\"attempts_failed\":-4"},
+    {"\"count\":3", "\"count\":null"},
+    {"\"last\":{", "\"last\":null,\"was\":{"},
+    {"\"exploded\"", "\"\\u001b[2J\""},
+    {"\"ward-7\"", "\"w\\nrd\""},
+    {"\"until\":1700000000", "\"until\":9223372036854775807"},
+    {"\"quarantined\":[", "\"quarantined\":[{},"},
+    {"\"quarantined\":[", "\"quarantined\":null,\"was\":["},
     {"\"recent\":[", "\"recent\":[7,"},
     {"\"weight\":900,", ""},
     {"\"alarm\":null}", "\"alarm\":null"},
@@ -219,7 +238,7 @@ END_TEST
 START_TEST(more_rows_than_there_is_room_for_are_refused) {
     char text[8192] = "";
     struct fed_status_report report;
-    const char *row = strstr(KNOWN, "[{") + 1, *reason = strstr(KNOWN, "\"stale\"");
+    const char *row = strstr(KNOWN, "\"recent\":[{") + 10, *reason = strstr(KNOWN, "\"stale\"");
     snprintf(text, sizeof text, "%.*s", (int)(row - KNOWN), KNOWN);
     for (int i = 0; i < 11; i++) {
         size_t n = strlen(text);
@@ -234,6 +253,50 @@ START_TEST(more_rows_than_there_is_room_for_are_refused) {
     }
     strcat(text, reason + strlen("\"stale\":3"));
     ck_assert_int_eq(fed_status_report_decode(&report, text, strlen(text), NULL), FED_EDATA);
+}
+END_TEST
+
+/* An older coordinator has no rollbacks, no quarantine, and does not count what failed. */
+START_TEST(what_an_older_coordinator_does_not_know_is_none) {
+    char text[2048];
+    struct fed_status_report report;
+    const char *from = strstr(KNOWN, "\"attempts_failed\""), *to = strstr(KNOWN, "\"recent\"");
+    snprintf(text, sizeof text, "%.*s%s", (int)(from - KNOWN), KNOWN, to);
+    ck_assert_int_eq(fed_status_report_decode(&report, text, strlen(text), NULL), FED_OK);
+    ck_assert(report.attempts_failed == 0 && report.n_rollbacks == 0 && report.n_quarantined == 0 && report.n_recent == 1);
+}
+END_TEST
+
+START_TEST(rollbacks_and_quarantines_are_told_as_they_stand) {
+    struct fed_status_report report;
+    struct fed_store *store = make_run(4);
+    struct fed_store_rollback rollback = {.round = 5, .to_round = 3, .reason = "exploded", .loss = 99, .reference = 2.5};
+    struct fed_store_commit commit = {
+        .round = 5, .header = "h", .n_header = 1, .params = "p", .n_params_bytes = 1, .rollback = &rollback};
+    int64_t now = fed_clock_wall_ms();
+    struct fed_store_quarantine over = {"node-1", now - 2000, now - 1000, "norm", 3},
+                                holds = {"node-2", now - 2000, now + 600000, "seal", 3};
+    ck_assert_int_eq(fed_store_commit(store, &commit, 2, NULL), FED_OK);
+    ck_assert_int_eq(fed_store_quarantine(store, &over, NULL), FED_OK);
+    ck_assert_int_eq(fed_store_quarantine(store, &holds, NULL), FED_OK);
+    read_run(&report, store);
+    ck_assert(report.n_rollbacks == 1 && report.rollbacks_in_a_row == 1 && report.last_rollback.round == 5);
+    ck_assert(report.last_rollback.to_round == 3 && report.last_rollback.loss == 99);
+    ck_assert_str_eq(report.last_rollback.reason, "exploded");
+    ck_assert_uint_eq(report.n_quarantined, 1);
+    ck_assert_str_eq(report.quarantined[0].node, "node-2");
+    ck_assert_str_eq(report.quarantined[0].reason, "seal");
+    fed_status_report_expire(&report, now + 599999);
+    ck_assert_uint_eq(report.n_quarantined, 1);
+    fed_status_report_expire(&report, now + 600000);
+    ck_assert_uint_eq(report.n_quarantined, 0);
+    commit.rollback = NULL;
+    commit.round = 6;
+    ck_assert_int_eq(fed_store_commit(store, &commit, 2, NULL), FED_OK);
+    ck_assert_int_eq(fed_store_evaluation(store, 6, 0.2, 0.8, false, NULL), FED_OK); /* a model stands */
+    read_run(&report, store);
+    ck_assert(report.n_rollbacks == 1 && report.rollbacks_in_a_row == 0);
+    remove_run(store, 6);
 }
 END_TEST
 
@@ -253,6 +316,8 @@ int main(void) {
     tcase_add_test(core, json_is_the_known_text_both_ways);
     tcase_add_loop_test(core, answer_of_a_stranger_is_refused, 0, sizeof lies / sizeof *lies);
     tcase_add_test(core, more_rows_than_there_is_room_for_are_refused);
+    tcase_add_test(core, what_an_older_coordinator_does_not_know_is_none);
+    tcase_add_test(core, rollbacks_and_quarantines_are_told_as_they_stand);
     tcase_add_test(core, unknown_keys_are_ignored);
     Suite *suite = suite_create("status_report");
     suite_add_tcase(suite, core);
