@@ -257,9 +257,19 @@ static bool any_busy(const struct fed_host *host) {
     return false;
 }
 
+/* By their text: the bytes of a struct also say what lies between its members. */
+static bool same_terms(const struct fed_task_terms *a, const struct fed_task_terms *b) {
+    char *text_a = NULL, *text_b = NULL;
+    bool same = fed_task_terms_encode(&text_a, a) == FED_OK && fed_task_terms_encode(&text_b, b) == FED_OK &&
+                strcmp(text_a, text_b) == 0;
+    free(text_a);
+    free(text_b);
+    return same;
+}
+
 int fed_host_set_task(struct fed_host *host, const struct fed_task_terms *terms, enum fed_limit *broken,
                       struct fed_error *err) {
-    if (host->has_task && memcmp(&host->terms, terms, sizeof *terms) == 0) {
+    if (host->has_task && same_terms(&host->terms, terms)) {
         return FED_OK;
     }
     struct fed_model model;

@@ -17,6 +17,10 @@ set(CMAKE_C_FLAGS_DEBUG "-O1 -g -fno-omit-frame-pointer")
 if(FEDAVG_SANITIZE)
   add_compile_options(-fsanitize=${FEDAVG_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${FEDAVG_SANITIZE})
+elseif(FEDAVG_COVERAGE)
+  # Counters are shared by threads and by processes that end together; branches of calls that throw are C++'s.
+  add_compile_options(--coverage -fprofile-update=atomic -fprofile-abs-path)
+  add_link_options(--coverage)
 else()
   # tests/unit/check_hardened.sh looks for all of these in what was built.
   add_compile_options(-fstack-protector-strong -fstack-clash-protection)
@@ -34,7 +38,10 @@ endif()
 add_link_options(-Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
 
 # A build in another folder gives the same bytes (deploy/test --reproducible): no path of this machine, no time, no owner.
-add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -Werror=date-time)
+add_compile_options(-Werror=date-time)
+if(NOT FEDAVG_COVERAGE) # gcov looks for the sources where they were
+  add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+endif()
 set(CMAKE_C_ARCHIVE_CREATE "<CMAKE_AR> qcD <TARGET> <LINK_FLAGS> <OBJECTS>")
 set(CMAKE_C_ARCHIVE_FINISH "<CMAKE_RANLIB> -D <TARGET>")
 

@@ -242,6 +242,7 @@ static int read_meta(struct fed_store *store, struct fed_error *err) {
 }
 
 static int check_task(const struct fed_store *store, const char *task_terms, struct fed_error *err) {
+    assert(store->task_terms != NULL);
     if (strcmp(store->task_terms, task_terms) == 0) {
         return FED_OK;
     }

@@ -594,8 +594,9 @@ int fed_work_finish(struct fed_coordinator *c, uint64_t round) {
 }
 
 void fed_work_free(struct fed_coordinator *c) {
-    while (c->works != NULL) {
-        free_work(c->works);
+    for (struct work *work = c->works, *older; work != NULL; work = older) {
+        older = work->older;
+        free_work(work);
     }
 }
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int fed_error_set(struct fed_error *err, int code, const char *format, ...) {
+int(fed_error_set)(struct fed_error *err, int code, const char *format, ...) {
     if (err != NULL) {
         va_list args;
         va_start(args, format);
@@ -14,7 +14,7 @@ int fed_error_set(struct fed_error *err, int code, const char *format, ...) {
     return code;
 }
 
-int fed_error_prefix(struct fed_error *err, int code, const char *format, ...) {
+int(fed_error_prefix)(struct fed_error *err, int code, const char *format, ...) {
     if (err != NULL) {
         struct fed_error tail = *err;
         va_list args;

@@ -46,6 +46,11 @@ int fed_error_set(struct fed_error *err, int code, const char *format, ...) FED_
 /* Puts "prefix: " before the sentence already in err; returns code. */
 int fed_error_prefix(struct fed_error *err, int code, const char *format, ...) FED_PRINTF(3, 4);
 
+#ifdef __clang_analyzer__ /* it sees one file at a time: here is what these two return */
+#define fed_error_set(err, code, ...) (fed_error_set(err, code, __VA_ARGS__), (code))
+#define fed_error_prefix(err, code, ...) (fed_error_prefix(err, code, __VA_ARGS__), (code))
+#endif
+
 /* A few words for a code, for logs. Never NULL. */
 const char *fed_status_text(int code);
 

@@ -328,7 +328,7 @@ static bool is_section(const struct fed_settings *settings, const char *path) {
 
 static int unknown(const struct fed_settings *settings, const struct fed_settings_source *source,
                    const struct fed_yaml_entry *entry, struct fed_error *err) {
-    char plain[PATH_CHARS], expected[EXPECTED_CHARS];
+    char plain[PATH_CHARS] = "", expected[EXPECTED_CHARS];
     without_indexes(plain, entry->path);
     for (size_t i = 0; i < settings->n_rows; i++) {
         const struct fed_setting *row = &settings->rows[i];

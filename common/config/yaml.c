@@ -418,7 +418,7 @@ static bool emit_children(yaml_emitter_t *emitter, const struct fed_yaml_entry *
 
 /* The value whose path is the first `from` characters that all n entries share. Depth is bounded by what we write. */
 static bool emit_node(yaml_emitter_t *emitter, const struct fed_yaml_entry *entries, size_t n, size_t from, bool in_item) {
-    char next = n > 0 ? entries[0].path[from] : '.';
+    int next = n > 0 ? entries[0].path[from] : '.';
     if (next == '\0') {
         assert(n == 1);
         return emit_scalar(emitter, entries[0].value, strlen(entries[0].value));

@@ -74,7 +74,7 @@ static const char *list_classes(char out[LISTED + 8], const char *classes) {
         if (*c == '\n') {
             out[n++] = ',';
         }
-        out[n++] = *c == '\n' ? ' ' : *c;
+        out[n++] = (char)(*c == '\n' ? ' ' : *c);
     }
     strcpy(out + n, n < LISTED ? "" : "...");
     return out;

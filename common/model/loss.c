@@ -82,6 +82,7 @@ static double row_loss(enum fed_loss loss, const struct fed_kernels *kernels, fl
         }
         return binary_loss(y[0], label);
     case FED_MEAN_SQUARED_ERROR:
+        assert(targets != NULL);
         for (size_t j = 0; j < n; j++) {
             float error = y[j] - targets[j];
             sum += (double)error * (double)error;

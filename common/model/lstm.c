@@ -8,6 +8,7 @@
  * A layer runs over all steps before the next one does, so that its recurrent weights stay in the second cache. Products
  * that do not wait for the step before are made for all steps at once. On the way back weights are read turned over, from
  * copies made once a batch: the row-by-row products of the steps then are forward products as well. */
+#include <assert.h>
 #include <string.h>
 
 #include "common/model/layer.h"
@@ -29,7 +30,9 @@ static size_t kept_gates(const struct layer *layer) { return layer->use != FED_N
 static size_t kept_cells(const struct layer *layer) { return layer->use != FED_NETWORK_EVALUATE ? layer->in.steps : 2; }
 
 static float *gates_at(const struct layer *layer, size_t t) {
-    return layer->at.lstm.gates + t % kept_gates(layer) * layer->max_batch * gates_row(layer);
+    size_t kept = kept_gates(layer);
+    assert(kept >= 1);
+    return layer->at.lstm.gates + t % kept * layer->max_batch * gates_row(layer);
 }
 
 static float *cell_at(const struct layer *layer, size_t t) {

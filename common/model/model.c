@@ -41,14 +41,14 @@ static const char *const activation_names[] = {"linear", "relu", "tanh", "sigmoi
 static const char *const kind_names[] = {"dense", "conv2d", "max_pool", "flatten", "embedding", "lstm"};
 static const char *const padding_names[] = {"same", "valid"};
 static const char *const loss_names[] = {"softmax_cross_entropy", "binary_cross_entropy", "mean_squared_error"};
-#define COUNT(names) (sizeof names / sizeof *names)
+#define COUNT(names) (sizeof(names) / sizeof *(names))
 
 void fed_model_default_symbols(struct fed_model_spec *spec) {
     memset(spec->symbols, 0, sizeof spec->symbols);
     spec->symbols[0] = '\n';
     spec->n_symbols = 1;
-    for (uint8_t c = ' '; c <= '~'; c++) {
-        spec->symbols[spec->n_symbols++] = c;
+    for (int c = ' '; c <= '~'; c++) {
+        spec->symbols[spec->n_symbols++] = (uint8_t)c;
     }
 }
 

@@ -50,6 +50,7 @@ static size_t place(struct fed_network *net, char *block) {
     size_t max_batch = net->layers[0].max_batch;
     place_batch(&net->batch, net->model, max_batch, &arena);
     struct fed_shape in = net->layers[0].in;
+    assert(in.steps >= 1);
     struct values x = {.data = net->batch.features,
                        .row = net->batch.stride,
                        .step = fed_shape_size(in) / in.steps,

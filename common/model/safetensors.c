@@ -44,8 +44,8 @@ static json_t *tensor_json(const struct fed_tensor *tensor) {
             return NULL;
         }
     }
-    json_int_t begin = (json_int_t)(tensor->offset * sizeof(float));
-    json_int_t end = begin + (json_int_t)(tensor->count * sizeof(float));
+    json_int_t begin = (json_int_t)tensor->offset * (json_int_t)sizeof(float);
+    json_int_t end = begin + (json_int_t)tensor->count * (json_int_t)sizeof(float);
     return json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets", begin, end);
 }
 

@@ -14,9 +14,9 @@
 
 _Static_assert(sizeof PUBLIC_PREFIX + FED_LINE_CHARS(2 * FED_KEY_BYTES) <= FED_PUBLIC_LINE_MAX, "a public line must fit");
 _Static_assert(sizeof(struct fed_public_keys) == 2 * FED_KEY_BYTES, "both halves, one after the other");
-_Static_assert(FED_KEY_BYTES == crypto_kdf_KEYBYTES && FED_KEY_BYTES == crypto_scalarmult_BYTES &&
-                   FED_KEY_BYTES == crypto_scalarmult_SCALARBYTES,
-               "one size of key everywhere");
+_Static_assert(FED_KEY_BYTES == crypto_kdf_KEYBYTES, "one size of key everywhere");
+_Static_assert(FED_KEY_BYTES == crypto_scalarmult_BYTES, "one size of key everywhere");
+_Static_assert(FED_KEY_BYTES == crypto_scalarmult_SCALARBYTES, "one size of key everywhere");
 
 enum { SUBKEY_CURVE = 1, SUBKEY_SEAL = 2, SUBKEY_SIGN = 3 };
 static const char kdf_context[crypto_kdf_CONTEXTBYTES] = {'f', 'e', 'd', 'a', 'v', 'g', '-', '1'};

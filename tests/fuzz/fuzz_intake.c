@@ -326,8 +326,8 @@ static void set_up(void) {
     MUST(fed_image_finish(image, &model, run_id) == FED_OK);
     MUST(fed_attempt_init(&attempt, &terms, image, PARAMS) == FED_OK);
     fed_image_release(image);
-    for (uint8_t i = 0; i < NODES; i++) {
-        const uint8_t seed[FED_KEY_BYTES] = {i};
+    for (int i = 0; i < NODES; i++) {
+        const uint8_t seed[FED_KEY_BYTES] = {(uint8_t)i};
         MUST(fed_identity_from_seed(&nodes[i], seed) == FED_OK);
     }
     const struct fed_intake_config config = {.model = &model,

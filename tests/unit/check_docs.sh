@@ -70,7 +70,7 @@ check_keys() { # file page
     done <<<"$settings"
     while read -r name; do
         [[ $'\n'$settings == *$'\n'"$1 $name "* || $'\n'$settings == *$'\n'"$1 "*"[].$name"[.\ ]* ||
-            $'\n'$settings == *$'\n'"$1 $name[]"* ]] || lie "$page: there is no key $name"
+            $'\n'$settings == *$'\n'"$1 ${name}[]"* ]] || lie "$page: there is no key $name"
     done < <(sed -nE '/^# (KEYS|THE FILE)/,/^# (SEE|EXIT)/{/^_.*_$/{s/^_//; s/_$//; s/_, _/\n/g; p}}' "$page")
 }
 
@@ -83,7 +83,7 @@ check_keys roster fedavg-roster.1.scd
 check_json() { # source page
     local name
     while read -r name; do
-        grep -qE -- "[_*]$name[_*]" "docs/man/$2" || lie "docs/man/$2: says nothing of \"$name\", which $1 writes"
+        grep -qE -- "[_*]${name}[_*]" "docs/man/$2" || lie "docs/man/$2: says nothing of \"$name\", which $1 writes"
     done < <(tr '\n' ' ' <"$1" | grep -oE 'json_pack\([^;]*;' | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u)
 }
 check_json coordinator/report.c fedavg-simulate.1.scd
