@@ -46,7 +46,11 @@ void *__wrap_malloc(size_t n) {
         }
         heap.bytes += n;
     }
-    return __real_malloc(n);
+    void *memory = __real_malloc(n);
+    if (memory != NULL && heap.secret != NULL) {
+        memset(memory, 0, malloc_usable_size(memory)); /* it is searched as a whole when it is freed */
+    }
+    return memory;
 }
 
 void __wrap_free(void *memory) {
@@ -549,6 +553,7 @@ START_TEST(largest_messages_fit) {
 
     static struct fed_update_header header;
     memset(&header, 0xff, sizeof header);
+    header.has_norms = true;
     header.encoding = FED_ENCODING_I64;
     header.n_bytes = FED_OBJECT_MAX;
     header.n_chunks = fed_chunk_count(FED_OBJECT_MAX);
