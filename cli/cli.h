@@ -5,6 +5,7 @@
 
 #include "common/base/status.h"
 
+int fed_cli_enroll(int argc, char **argv);
 int fed_cli_keygen(int argc, char **argv);
 int fed_cli_partition(int argc, char **argv);
 int fed_cli_roster(int argc, char **argv);

@@ -25,7 +25,8 @@ static const struct command commands[] = {
     {"status", fed_cli_status, "show a run, from its directory or its page"},
     {"partition", fed_cli_partition, "show how a task splits its data between clients"},
     {"keygen", fed_cli_keygen, "make the identity of a node or a coordinator"},
-    {"roster", fed_cli_roster, "add, remove, list and re-key the nodes that may take part"},
+    {"enroll", fed_cli_enroll, "issue, show and use the one-use tokens that enrol nodes"},
+    {"roster", fed_cli_roster, "add, sign, revoke, list and re-key the nodes that may take part"},
     {"coordinator", NULL, "the daemon that runs rounds (fedavg-coordinator)"},
     {"client", NULL, "the daemon beside the data (fedavg-client)"},
 };

@@ -126,6 +126,10 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
     arguments[n++] = "server.http=null";
     arguments[n++] = "--set"; /* its keys are ours, and so is it */
     arguments[n++] = "server.user=null";
+    arguments[n++] = "--set"; /* and nobody else joins it */
+    arguments[n++] = "server.enrol=null";
+    arguments[n++] = "--set";
+    arguments[n++] = "server.enrolment_key=null";
     if (!s->task.round.min_reports_given) { /* nobody is far away: wait for all, and the result is a function of the seed */
         arguments[n++] = "--set";
         arguments[n++] = "round.min_reports=1";

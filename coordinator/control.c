@@ -238,8 +238,8 @@ static void hear_nobody(struct fed_coordinator *c, const struct fed_incoming *in
     if (!fed_meter_take(c, FED_STRANGER, FED_LANE_CONTROL, in->head.n + in->body.n)) {
         return;
     }
-    char why[FED_USER_MAX + 64];
-    snprintf(why, sizeof why, "%s was on the roster and is not any more (or not now)", in->user);
+    char why[FED_NODES_WHY_MAX];
+    fed_nodes_why_not(why, &c->nodes, in->user, wall_seconds());
     fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_NOT_ENROLLED, why);
     fed_say_refused(c, &in->from, &(struct fed_msg_refused){.code = FED_REFUSAL_NOT_ENROLLED});
 }

@@ -74,9 +74,14 @@ static int load_test(struct fed_coordinator *c, const uint8_t columns[32], struc
 /* -- identity and roster ------------------------------------------------------------------------------------------------ */
 
 static int load_roster(struct fed_coordinator *c, struct fed_error *err) {
+    const struct fed_server *server = &c->task->server;
     struct fed_roster_file file = {0};
     struct fed_roster *roster = NULL;
-    int rc = fed_roster_file_load(&file, c->task->server.roster, err);
+    int rc =
+        fed_roster_live_new(&c->roster_live, server->roster, server->has_enrolment_key ? server->enrolment_key : NULL, err);
+    if (rc == FED_OK) {
+        rc = fed_roster_live_load(&file, c->roster_live, err);
+    }
     if (rc != FED_OK) {
         return rc;
     }
@@ -297,7 +302,7 @@ static int make_round(struct fed_coordinator *c, const struct fed_store_state *s
 
 static int open_lanes(struct fed_coordinator *c, struct fed_error *err) {
     const struct fed_server *server = &c->task->server;
-    struct fed_gate gate = {c, fed_gate_curve, fed_gate_plain};
+    struct fed_gate gate = {c, fed_gate_curve, fed_gate_plain, fed_gate_enrol};
     int rc = fed_link_new(&c->link, IO_THREADS, (int)c->nodes.n_nodes + SPARE_PEERS, &gate, err);
     if (rc == FED_OK) {
         rc = fed_lane_bind_control(&c->control, c->link, server->control, &c->identity, FED_CONTROL_MAX, err);
@@ -307,6 +312,9 @@ static int open_lanes(struct fed_coordinator *c, struct fed_error *err) {
     }
     if (rc == FED_OK) {
         rc = fed_link_self_test(c->link, c->control, &c->identity, err);
+    }
+    if (rc == FED_OK) {
+        rc = fed_enrol_open(c, err);
     }
     c->announced = rc == FED_OK;
     return rc;
@@ -509,6 +517,8 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     fed_http_free(c->http);
     fed_lane_close(c->control);
     fed_lane_close(c->bulk);
+    fed_lane_close(c->enrol.lane);
+    fed_roster_live_free(c->roster_live);
     fed_link_free(c->link);
     fed_store_close(c->store);
     fed_attempt_fini(&c->attempt);

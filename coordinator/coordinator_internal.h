@@ -5,7 +5,7 @@
  *     work.c         jobs for other threads: control.c   what nodes say       say.c  what nodes are told
  *                    store, seal, mean,      bulk.c      model chunks out, update chunks in
  *                    evaluate                tally.c     what was refused
- *                                            meter.c     what a peer may cost
+ *     enrol.c        tokens are taken        meter.c     what a peer may cost
  *
  * All of it belongs to the loop's thread; a job borrows what its comment says until it comes back. */
 #ifndef FED_COORDINATOR_COORDINATOR_INTERNAL_H
@@ -25,6 +25,7 @@
 #include "coordinator/nodes.h"
 #include "coordinator/refusals.h"
 #include "coordinator/report.h"
+#include "coordinator/roster_live.h"
 #include "coordinator/round.h"
 #include "coordinator/schedule.h"
 #include "coordinator/status_report.h"
@@ -35,6 +36,19 @@
 #define FED_SILENCE_MS (3 * FED_PING_MS) /* a node not heard of for this long, on either lane, is gone */
 #define FED_REPEAT_MS 2000u              /* ROUND is said again to a node that gave no sign of having it */
 #define FED_REMIND_MS 10000u             /* and to any that owes something: one of several, or an answer, may be lost */
+
+/* The enrolment lane. */
+struct fed_enrol {
+    struct fed_lane *lane; /* NULL: not wanted, or closed for a moment */
+    char endpoint[320];    /* where it is opened again; "" = it is not wanted */
+    uint64_t open_ms;
+    unsigned let_in; /* since it was opened, the first at since_ms */
+    uint64_t since_ms;
+    struct fed_limit handshakes, messages;
+    struct fed_route route; /* whose entry is being added, and what is added */
+    uint8_t digest[32];
+    char name[FED_NAME_MAX];
+};
 
 struct fed_coordinator {
     const struct fed_task *task;
@@ -56,6 +70,8 @@ struct fed_coordinator {
     struct fed_store *store; /* used by one job at a time, on the store thread */
     struct fed_link *link;
     struct fed_lane *control, *bulk;
+    struct fed_enrol enrol;
+    struct fed_roster_live *roster_live;
     struct fed_http *http;                    /* NULL: not wanted */
     char alarm[256];                          /* the last write that failed, until one succeeds */
     struct fed_status_report status;          /* as of the last write; what HTTP tells */
@@ -136,6 +152,16 @@ bool fed_gate_plain(void *context, const char *handle, const char *capability, c
 /* Shuts the doors while descriptors are short, and opens them again. Returns after how many milliseconds to call it again.
  */
 uint64_t fed_gate_tick(struct fed_coordinator *c);
+bool fed_gate_enrol(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]); /* in enrol.c */
+
+/* enrol.c: all but the first and the gate do nothing where no tokens are taken */
+int fed_enrol_open(struct fed_coordinator *c, struct fed_error *err) FED_MUST_CHECK;
+void fed_enrol_tick(struct fed_coordinator *c, uint64_t now_ms);
+/* The lane is open and may be read now. */
+bool fed_enrol_listens(const struct fed_coordinator *c, uint64_t now_ms);
+void fed_enrol_receive(struct fed_coordinator *c);
+/* What became of the entry that was given to roster_live. */
+void fed_enrol_added(struct fed_coordinator *c, int rc, const char *why);
 
 /* tally.c */
 void fed_tally_refusal(struct fed_coordinator *c, size_t node, enum fed_refusal refusal, const char *why);
@@ -178,7 +204,8 @@ void fed_presence_lost(struct fed_coordinator *c, size_t node, const char *why);
 void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms);
 /* Says so when the roster has outgrown what the run's exact sums have room for. */
 void fed_presence_check_cohort(const struct fed_coordinator *c);
-void fed_presence_reload(struct fed_coordinator *c);
+/* Takes up what roster_live has read or written. */
+void fed_presence_roster(struct fed_coordinator *c);
 
 /* control.c: the lane, and what the intake found */
 void fed_control_receive(struct fed_coordinator *c);

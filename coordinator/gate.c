@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/seal/digest.h"
 #include "coordinator/coordinator_internal.h"
 #include "coordinator/descriptors.h"
 
@@ -12,6 +13,19 @@
 #define WATCHFUL_MS 10
 
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
+
+/* For the log: who knocked, and why the door stays shut. */
+static void explain(char why[256], const struct fed_coordinator *c, const uint8_t key[FED_KEY_BYTES], size_t node) {
+    char digits[17], reason[FED_ROSTER_WHY_MAX];
+    fed_hex(digits, key, 8);
+    if (node == SIZE_MAX) {
+        snprintf(why, 256, "no entry of the roster has its key, which begins with %s", digits);
+    } else {
+        fed_roster_why(reason, c->nodes.roster, node, wall_seconds());
+        snprintf(why, 256, "node %s, by its key that begins with %s: %s", fed_roster_entry(c->nodes.roster, node)->name,
+                 digits, reason);
+    }
+}
 
 static void turn_away(struct fed_coordinator *c, enum fed_lane_kind lane, const char *why) {
     if (fed_meter_handshake(c, lane)) {
@@ -23,10 +37,12 @@ static void turn_away(struct fed_coordinator *c, enum fed_lane_kind lane, const 
 
 bool fed_gate_curve(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]) {
     struct fed_coordinator *c = context;
-    size_t node;
-    if (c->nodes.roster == NULL || fed_roster_find_curve(&node, c->nodes.roster, key, wall_seconds()) != FED_OK) {
+    size_t node, any = SIZE_MAX;
+    if (c->nodes.roster == NULL || fed_roster_find_curve(&node, c->nodes.roster, key, wall_seconds(), &any) != FED_OK) {
         if (c->announced) {
-            turn_away(c, FED_LANE_CONTROL, "its key is not on the roster");
+            char why[256];
+            explain(why, c, key, any);
+            turn_away(c, FED_LANE_CONTROL, why);
         }
         return false;
     }

@@ -175,7 +175,7 @@ static void hear_signal(struct fed_coordinator *c) {
     struct signalfd_siginfo info;
     while (read(c->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         switch (info.ssi_signo) {
-        case SIGHUP: fed_presence_reload(c); break;
+        case SIGHUP: fed_roster_live_reload(c->roster_live); break;
         case SIGUSR1: fed_loop_post_kind(c, FED_EVENT_FINISH); break;
         default:
             FED_INFO("loop", "stopping", FED_U64("signal", info.ssi_signo));
@@ -255,6 +255,8 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
         {.fd = fed_pool_fd(c->store_pool)},
         {.fd = fed_pool_fd(c->model_pool)},
         {.fd = c->signal_fd},
+        {.fd = fed_roster_live_fd(c->roster_live)},
+        {.lane = fed_enrol_listens(c, before) ? c->enrol.lane : NULL, .fd = c->signal_fd},
         {.fd = c->evaluator != NULL ? fed_evaluator_fd(c->evaluator) : c->signal_fd},
     };
     int rc = fed_link_poll(c->link, items, sizeof items / sizeof *items, timeout_ms(c, *serving, before));
@@ -264,6 +266,8 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     hear_signal(c);
     fed_control_receive(c);
     fed_bulk_receive(c);
+    fed_enrol_receive(c);
+    fed_presence_roster(c);
     fed_work_collect(c);
     uint64_t now = fed_clock_ms();
     fed_intake_work(c->intake, now);
@@ -274,6 +278,7 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     }
     if (now >= *next_tick || now >= fed_round_wakeup(c->round)) {
         fed_presence_tick(c, now);
+        fed_enrol_tick(c, now);
         fed_tally_tick(c, now);
         fed_work_tick(c, now);
         fed_work_publish(c);

@@ -58,73 +58,58 @@ void fed_nodes_fini(struct fed_nodes *nodes) {
 
 static bool same_entry(const struct fed_roster_entry *a, const struct fed_roster_entry *b) {
     return memcmp(&a->keys, &b->keys, sizeof a->keys) == 0 && a->first_client == b->first_client &&
-           a->n_clients == b->n_clients && a->partial_sums == b->partial_sums;
+           a->n_clients == b->n_clients && a->partial_sums == b->partial_sums && (a->revoked != 0) == (b->revoked != 0) &&
+           a->refused == b->refused;
 }
 
-static const struct fed_roster_entry *find_entry(const struct fed_roster_file *file, const char *name) {
+bool fed_nodes_entry_changes(const struct fed_nodes *nodes, const struct fed_nodes *next, size_t node) {
+    return !same_entry(fed_roster_entry(nodes->roster, node), fed_roster_entry(next->roster, node));
+}
+
+/* Old entries first, each in its old place, then the new names. out has room for both. */
+static void merge_entries(struct fed_roster_file *out, const struct fed_nodes *nodes, const struct fed_roster_file *file) {
+    for (size_t i = 0; i < nodes->n_nodes; i++) {
+        struct fed_roster_entry *gone = &out->entries[i];
+        *gone = *fed_roster_entry(nodes->roster, i);
+        gone->n_clients = 0;
+        gone->has_next = gone->has_enrolment = gone->has_next_enrolment = false;
+    }
+    out->n_entries = nodes->n_nodes;
     for (size_t i = 0; i < file->n_entries; i++) {
-        if (strcmp(file->entries[i].name, name) == 0) {
-            return &file->entries[i];
+        size_t at;
+        if (fed_roster_find_name(&at, nodes->roster, file->entries[i].name) != FED_OK) {
+            at = out->n_entries++;
         }
+        out->entries[at] = file->entries[i];
     }
-    return NULL;
 }
 
-bool fed_nodes_entry_changes(const struct fed_nodes *nodes, size_t node, const struct fed_roster_file *file) {
-    const struct fed_roster_entry *old = fed_roster_entry(nodes->roster, node);
-    const struct fed_roster_entry *now = find_entry(file, old->name);
-    return now == NULL || !same_entry(old, now);
-}
-
-/* Old entries first, each in its old place, then the new names. */
-static int merge_entries(struct fed_roster_file *out, const struct fed_nodes *nodes, const struct fed_roster_file *file) {
-    size_t n = nodes->n_nodes;
-    out->entries = calloc(n + file->n_entries + 1, sizeof *out->entries);
-    if (out->entries == NULL) {
-        return FED_ENOMEM;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const struct fed_roster_entry *old = fed_roster_entry(nodes->roster, i);
-        const struct fed_roster_entry *now = find_entry(file, old->name);
-        out->entries[i] = now != NULL ? *now : *old;
-        if (now == NULL) {
-            out->entries[i].n_clients = 0;
-            out->entries[i].not_after = 1;
-        }
-    }
-    for (size_t i = 0; i < file->n_entries; i++) {
-        size_t known;
-        if (fed_roster_find_name(&known, nodes->roster, file->entries[i].name) != FED_OK) {
-            out->entries[n++] = file->entries[i];
-        }
-    }
-    out->n_entries = n;
-    return FED_OK;
-}
-
-int fed_nodes_reload(struct fed_nodes *nodes, struct fed_roster_file *file) {
+int fed_nodes_prepare(struct fed_nodes *next, const struct fed_nodes *nodes, struct fed_roster_file *file) {
     struct fed_roster_file merged = {0};
     struct fed_roster *roster = NULL;
-    struct fed_nodes next = {0};
-    int rc = merge_entries(&merged, nodes, file);
-    if (rc == FED_OK) {
-        rc = fed_roster_new(&roster, &merged);
+    merged.entries = calloc(nodes->n_nodes + file->n_entries + 1, sizeof *merged.entries);
+    if (merged.entries == NULL) {
+        return FED_ENOMEM;
     }
+    merge_entries(&merged, nodes, file);
+    int rc = fed_roster_new(&roster, &merged);
     if (rc == FED_OK) {
-        rc = fed_nodes_init(&next, &roster);
+        rc = fed_nodes_init(next, &roster);
     }
     if (rc != FED_OK) {
         fed_roster_file_fini(&merged);
         fed_roster_free(roster);
         return rc;
     }
-    for (size_t i = 0; i < nodes->n_nodes; i++) {
-        next.nodes[i] = nodes->nodes[i];
-    }
-    fed_nodes_fini(nodes);
-    *nodes = next;
     fed_roster_file_fini(file);
     return FED_OK;
+}
+
+void fed_nodes_take(struct fed_nodes *nodes, struct fed_nodes *next) {
+    memcpy(next->nodes, nodes->nodes, nodes->n_nodes * sizeof *nodes->nodes);
+    fed_nodes_fini(nodes);
+    *nodes = *next;
+    *next = (struct fed_nodes){0};
 }
 
 void fed_nodes_user(char user[FED_USER_MAX], const struct fed_roster_entry *entry, const uint8_t curve[FED_KEY_BYTES]) {
@@ -133,7 +118,8 @@ void fed_nodes_user(char user[FED_USER_MAX], const struct fed_roster_entry *entr
     snprintf(user, FED_USER_MAX, "%s.%s", entry->name, digits);
 }
 
-int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char *user, int64_t wall_s) {
+/* The node whose name stands before the dot, whether its entry is valid or not. */
+static int find_named(size_t *node, const struct fed_nodes *nodes, const char *user) {
     const char *dot = strrchr(user, '.');
     char name[FED_NAME_MAX];
     if (dot == NULL || (size_t)(dot - user) >= sizeof name) {
@@ -141,8 +127,12 @@ int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char 
     }
     memcpy(name, user, (size_t)(dot - user));
     name[dot - user] = '\0';
+    return fed_roster_find_name(node, nodes->roster, name);
+}
+
+int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char *user, int64_t wall_s) {
     size_t i;
-    if (fed_roster_find_name(&i, nodes->roster, name) != FED_OK || !fed_roster_valid(nodes->roster, i, wall_s)) {
+    if (find_named(&i, nodes, user) != FED_OK || !fed_roster_valid(nodes->roster, i, wall_s)) {
         return FED_ENOTFOUND;
     }
     const struct fed_roster_entry *entry = fed_roster_entry(nodes->roster, i);
@@ -158,6 +148,15 @@ int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char 
     }
     *node = i;
     return FED_OK;
+}
+
+void fed_nodes_why_not(char out[FED_NODES_WHY_MAX], const struct fed_nodes *nodes, const char *user, int64_t wall_s) {
+    char why[FED_ROSTER_WHY_MAX] = "there is no such entry";
+    size_t node;
+    if (find_named(&node, nodes, user) == FED_OK) {
+        fed_roster_why(why, nodes->roster, node, wall_s);
+    }
+    snprintf(out, FED_NODES_WHY_MAX, "%s: %s", user, why[0] != '\0' ? why : "its entry has another key now");
 }
 
 const uint8_t *fed_nodes_seal_key(const struct fed_nodes *nodes, size_t node, const char *user) {

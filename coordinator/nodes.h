@@ -47,6 +47,7 @@ struct fed_node {
     uint32_t owed;                /* update chunks that we asked for and that have not come */
     uint32_t asked, asked_before; /* clients it was given in this attempt, and in the one before */
     struct fed_meter meter;
+    int64_t warned_day; /* since 1970: on which it was last said that its entry ends soon */
 };
 
 /* A roster entry as a range of client ids. */
@@ -66,17 +67,22 @@ struct fed_nodes {
 /* Takes the roster. FED_ENOMEM. */
 int fed_nodes_init(struct fed_nodes *out, struct fed_roster **roster) FED_MUST_CHECK;
 void fed_nodes_fini(struct fed_nodes *nodes);
-/* The file's entry of this node differs from the present one (or is gone): its connections end before the file is taken. */
-bool fed_nodes_entry_changes(const struct fed_nodes *nodes, size_t node, const struct fed_roster_file *file);
-
-/* Another roster file, live: a node keeps its index as long as the process lives. An entry that is gone stays as one that
- * hosts nothing and is never valid; new ones come behind. Takes the entries out of *file. FED_ENOMEM: all is as before. */
-int fed_nodes_reload(struct fed_nodes *nodes, struct fed_roster_file *file) FED_MUST_CHECK;
+/* Another roster file, live, in two steps: what comes of it, and then that it holds. A node keeps its index as long as the
+ * process lives. An entry that is gone stays as one that hosts nothing and is never valid; new ones come behind. Takes the
+ * entries out of *file. FED_ENOMEM: all is as before. O(n log n). */
+int fed_nodes_prepare(struct fed_nodes *next, const struct fed_nodes *nodes, struct fed_roster_file *file) FED_MUST_CHECK;
+/* The entry of this node will be another (or gone, or is valid no more): its connections end before next is taken. */
+bool fed_nodes_entry_changes(const struct fed_nodes *nodes, const struct fed_nodes *next, size_t node);
+/* Takes next, and what is known of the nodes over into it. */
+void fed_nodes_take(struct fed_nodes *nodes, struct fed_nodes *next);
 
 /* The name under which a key's messages arrive: node name, a dot, 16 hex digits of the key. Revoking or replacing the key
  * makes the name unknown from the next message on. */
 void fed_nodes_user(char user[FED_USER_MAX], const struct fed_roster_entry *entry, const uint8_t curve[FED_KEY_BYTES]);
 int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char *user, int64_t wall_s) FED_MUST_CHECK;
+/* Why nobody is found under this name, in one sentence. */
+#define FED_NODES_WHY_MAX (FED_USER_MAX + FED_ROSTER_WHY_MAX)
+void fed_nodes_why_not(char out[FED_NODES_WHY_MAX], const struct fed_nodes *nodes, const char *user, int64_t wall_s);
 /* The seal key that belongs to the key behind this name: while a key is being changed a node has two of each. */
 const uint8_t *fed_nodes_seal_key(const struct fed_nodes *nodes, size_t node, const char *user);
 /* The name under which messages of the bulk lane arrive: the pass's handle as hex. A pass that was taken back makes the name

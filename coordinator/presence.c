@@ -110,12 +110,36 @@ static bool silent(const struct fed_coordinator *c, size_t node, uint64_t now_ms
     return now_ms > heard_ms + FED_SILENCE_MS && !fed_intake_holds(c->intake, node);
 }
 
+/* -- what ends soon ----------------------------------------------------------------------------------------------------- */
+
+#define DAY_S 86400
+#define SOON_S ((int64_t)30 * DAY_S)
+
+/* Once a day a node. */
+static void warn_of_ends(struct fed_coordinator *c, int64_t now_s) {
+    int64_t today = now_s / DAY_S;
+    for (size_t i = 0; i < c->nodes.n_nodes; i++) {
+        const struct fed_roster_entry *entry = fed_roster_entry(c->nodes.roster, i);
+        struct fed_node *node = &c->nodes.nodes[i];
+        if (entry->not_after != 0 && entry->not_after - now_s < SOON_S && node->warned_day != today &&
+            fed_roster_valid(c->nodes.roster, i, now_s)) {
+            char date[FED_ROSTER_DATE_MAX];
+            fed_roster_date_format(date, entry->not_after);
+            FED_WARN("roster", "entry ends soon", FED_STR("node", entry->name), FED_STR("on", date));
+            node->warned_day = today;
+        }
+    }
+}
+
 void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms) {
+    int64_t now_s = wall_seconds();
+    fed_roster_live_watch(c->roster_live);
+    warn_of_ends(c, now_s);
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
         struct fed_node *node = &c->nodes.nodes[i];
         if (node->online && silent(c, i, now_ms)) {
             fed_presence_lost(c, i, "it was silent for too long");
-        } else if (node->online && !fed_roster_valid(c->nodes.roster, i, wall_seconds())) {
+        } else if (node->online && !fed_roster_valid(c->nodes.roster, i, now_s)) {
             fed_presence_lost(c, i, "its roster entry is not valid any more");
         }
     }
@@ -136,29 +160,40 @@ void fed_presence_check_cohort(const struct fed_coordinator *c) {
     }
 }
 
-void fed_presence_reload(struct fed_coordinator *c) {
-    struct fed_error err;
-    struct fed_roster_file file = {0};
-    int rc = fed_roster_file_load(&file, c->task->server.roster, &err);
-    size_t most = c->nodes.n_nodes + file.n_entries;
-    if (rc == FED_OK && (fed_refusals_grow(c->refusals, most) != FED_OK || fed_schedule_grow(c->schedule, most) != FED_OK)) {
-        rc = fed_error_set(&err, FED_ENOMEM, "not enough memory");
+/* Takes the entries out of *file. */
+static int take_up(struct fed_coordinator *c, struct fed_roster_file *file) {
+    struct fed_nodes next = {0};
+    size_t most = c->nodes.n_nodes + file->n_entries;
+    if (fed_refusals_grow(c->refusals, most) != FED_OK || fed_schedule_grow(c->schedule, most) != FED_OK ||
+        fed_nodes_prepare(&next, &c->nodes, file) != FED_OK) {
+        return FED_ENOMEM;
     }
-    for (size_t i = 0; rc == FED_OK && i < c->nodes.n_nodes; i++) {
-        if (fed_nodes_entry_changes(&c->nodes, i, &file)) {
+    for (size_t i = 0; i < c->nodes.n_nodes; i++) {
+        if (c->nodes.nodes[i].online && fed_nodes_entry_changes(&c->nodes, &next, i)) {
             fed_presence_lost(c, i, "its roster entry changed");
         }
     }
-    if (rc == FED_OK && (rc = fed_nodes_reload(&c->nodes, &file)) != FED_OK) {
-        fed_error_set(&err, rc, "not enough memory");
+    fed_nodes_take(&c->nodes, &next);
+    return FED_OK;
+}
+
+void fed_presence_roster(struct fed_coordinator *c) {
+    static struct fed_roster_live_result result;
+    while (fed_roster_live_finished(&result, c->roster_live)) {
+        if (result.rc == FED_OK && take_up(c, &result.file) != FED_OK) {
+            result.rc = fed_error_set(&result.err, FED_ENOMEM, "not enough memory");
+        }
+        fed_roster_file_fini(&result.file);
+        if (result.rc == FED_OK) {
+            FED_INFO("roster", "reloaded", FED_U64("nodes", c->nodes.n_nodes),
+                     FED_U64("clients", fed_roster_population(c->nodes.roster)));
+            fed_presence_check_cohort(c);
+            fed_loop_post_kind(c, FED_EVENT_TICK);
+        } else if (!result.added) {
+            FED_ERROR("roster", "not reloaded, the old one holds", FED_STR("why", result.err.text));
+        }
+        if (result.added) {
+            fed_enrol_added(c, result.rc, result.err.text);
+        }
     }
-    if (rc != FED_OK) {
-        FED_ERROR("roster", "not reloaded, the old one holds", FED_STR("why", err.text));
-        fed_roster_file_fini(&file);
-        return;
-    }
-    FED_INFO("roster", "reloaded", FED_U64("nodes", c->nodes.n_nodes),
-             FED_U64("clients", fed_roster_population(c->nodes.roster)));
-    fed_presence_check_cohort(c);
-    fed_loop_post_kind(c, FED_EVENT_TICK);
 }

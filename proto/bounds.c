@@ -80,7 +80,9 @@ bool fed_bounds_message(const struct fed_message *message) {
     case FED_MSG_ROUND: return round_ok(&message->as.round);
     case FED_MSG_REFUSED: return refused_ok(&message->as.refused);
     case FED_MSG_ADMITTED:
-    case FED_MSG_END: return true;
+    case FED_MSG_END:
+    case FED_MSG_ENROL:
+    case FED_MSG_ENROLLED: return true;
     }
     return false;
 }

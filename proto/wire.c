@@ -16,7 +16,7 @@
 _Static_assert((int)FED_PHASE_UPLOAD == FEDAVG__PHASE__PHASE_UPLOAD, "phases");
 _Static_assert((int)FED_ENCODING_I64 == FEDAVG__ENCODING__ENCODING_I64, "encodings");
 _Static_assert((int)FED_DECLINE_NORM == FEDAVG__DECLINE_REASON__DECLINE_NORM, "reasons to decline");
-_Static_assert((int)FED_REFUSAL_RATE == FEDAVG__REFUSAL__REFUSED_RATE, "refusals");
+_Static_assert((int)FED_REFUSAL_TOKEN == FEDAVG__REFUSAL__REFUSED_TOKEN, "refusals");
 _Static_assert((int)FED_OBJECT_UPDATE == FEDAVG__OBJECT_KIND__OBJECT_UPDATE, "objects");
 
 /* ---- the counting allocator ---- */
@@ -398,6 +398,32 @@ static bool take_end(struct fed_msg_end *out, const Fedavg__End *in) {
     return true;
 }
 
+/* ---- enrolment ---- */
+
+static void give_enrol(Fedavg__Enrol *out, const struct fed_msg_enrol *in) {
+    fedavg__enrol__init(out);
+    out->certificate = give(in->certificate, sizeof in->certificate);
+    out->signature = give(in->signature, sizeof in->signature);
+    out->keys = give(&in->keys, sizeof in->keys);
+    out->seal_mac = give(in->seal_mac, sizeof in->seal_mac);
+}
+
+static bool take_enrol(struct fed_msg_enrol *out, const Fedavg__Enrol *in) {
+    return take(out->certificate, sizeof out->certificate, &in->certificate) &&
+           take(out->signature, sizeof out->signature, &in->signature) &&
+           take((uint8_t *)&out->keys, sizeof out->keys, &in->keys) &&
+           take(out->seal_mac, sizeof out->seal_mac, &in->seal_mac);
+}
+
+static void give_enrolled(Fedavg__Enrolled *out, const struct fed_msg_enrolled *in) {
+    fedavg__enrolled__init(out);
+    out->certificate_digest = give(in->certificate_digest, sizeof in->certificate_digest);
+}
+
+static bool take_enrolled(struct fed_msg_enrolled *out, const Fedavg__Enrolled *in) {
+    return take(out->certificate_digest, sizeof out->certificate_digest, &in->certificate_digest);
+}
+
 /* ---- the envelope ---- */
 
 union body {
@@ -410,6 +436,8 @@ union body {
     Fedavg__Admitted admitted;
     Fedavg__Refused refused;
     Fedavg__End end;
+    Fedavg__Enrol enrol;
+    Fedavg__Enrolled enrolled;
 };
 
 /* One line a message: fills its protobuf struct and hangs it into the envelope. */
@@ -434,6 +462,8 @@ static void give_envelope(Fedavg__Envelope *out, union body *body, struct scratc
         GIVE(ADMITTED, admitted);
         GIVE(REFUSED, refused);
         GIVE(END, end);
+        GIVE(ENROL, enrol);
+        GIVE(ENROLLED, enrolled);
     }
 }
 
@@ -452,6 +482,8 @@ static bool take_envelope(struct fed_message *out, const Fedavg__Envelope *in) {
         TAKE(ADMITTED, admitted);
         TAKE(REFUSED, refused);
         TAKE(END, end);
+        TAKE(ENROL, enrol);
+        TAKE(ENROLLED, enrolled);
     default: return false; /* a body of a later version, or none */
     }
 }
@@ -711,6 +743,8 @@ const char *fed_refusal_name(enum fed_refusal refusal) {
         [FED_REFUSAL_BUSY] = "busy",
         [FED_REFUSAL_NORM] = "norm",
         [FED_REFUSAL_RATE] = "rate",
+        [FED_REFUSAL_QUARANTINED] = "quarantined",
+        [FED_REFUSAL_TOKEN] = "token",
     };
     assert((unsigned)refusal < FED_REFUSAL_COUNT);
     return names[refusal];

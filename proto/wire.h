@@ -11,10 +11,12 @@
 #include <stdint.h>
 
 #include "common/base/status.h"
+#include "common/seal/enrolment.h"
 
 #define FED_PROTOCOL_MAJOR 1u
 #define FED_PROTOCOL_MINOR 1u
 #define FED_CONTROL_MAX ((size_t)64 * 1024) /* a control message */
+#define FED_ENROL_MAX ((size_t)512)         /* a message of the enrolment lane */
 #define FED_BULK_HEAD_MAX ((size_t)256)     /* the head frame of a bulk message */
 #define FED_WORKERS_MAX 1024u
 #define FED_CLIENTS_MAX 1024               /* in one ROUND or OFFER */
@@ -33,6 +35,8 @@ enum fed_message_kind {
     FED_MSG_ADMITTED,
     FED_MSG_REFUSED,
     FED_MSG_END,
+    FED_MSG_ENROL = 20, /* node -> coordinator, on the enrolment lane */
+    FED_MSG_ENROLLED,   /* coordinator -> node, there too */
 };
 
 struct fed_id_range {
@@ -185,6 +189,8 @@ enum fed_refusal {
     FED_REFUSAL_BUSY = 21,      /* no room now: retry after */
     FED_REFUSAL_NORM = 22,      /* the update's norm is over the round's ceiling */
     FED_REFUSAL_RATE = 23,      /* more than its limits allow; said as BUSY, counted as this */
+    FED_REFUSAL_QUARANTINED = 24,
+    FED_REFUSAL_TOKEN = 25, /* not a token that enrols these keys */
     FED_REFUSAL_COUNT
 };
 const char *fed_refusal_name(enum fed_refusal refusal); /* "weight_cap": stable, for counters and the store */
@@ -204,6 +210,17 @@ struct fed_msg_end {
     uint32_t retry_after_ms;
 };
 
+struct fed_msg_enrol {
+    uint8_t certificate[FED_CERTIFICATE_BYTES];
+    uint8_t signature[FED_SIGNATURE_BYTES]; /* of the proof, whose first half each side knows */
+    struct fed_public_keys keys;            /* the node's */
+    uint8_t seal_mac[FED_ENROLMENT_MAC_BYTES];
+};
+
+struct fed_msg_enrolled {
+    uint8_t certificate_digest[32];
+};
+
 struct fed_message {
     enum fed_message_kind kind;
     uint64_t seq; /* counts the sender's messages; for logs */
@@ -217,6 +234,8 @@ struct fed_message {
         struct fed_msg_admitted admitted;
         struct fed_msg_refused refused;
         struct fed_msg_end end;
+        struct fed_msg_enrol enrol;
+        struct fed_msg_enrolled enrolled;
     } as;
 };
 

@@ -10,6 +10,11 @@
 #include "common/base/file.h"
 #include "common/config/setting.h"
 #include "common/config/yaml.h"
+#include "common/seal/line.h"
+
+#define ROSTER_MAX ((size_t)32 << 20) /* bytes: some forty thousand signed entries */
+#define LOCK_TRIES 100
+#define LOCK_PAUSE_NS 50000000
 
 /* -- dates ------------------------------------------------------------------------------------------------------------- */
 
@@ -61,10 +66,35 @@ static int parse_date(void *field, const char *text, struct fed_error *why) {
     return fed_roster_date_parse(field, text);
 }
 
+static int parse_base64(uint8_t *out, size_t n, const char *text) {
+    return fed_base64_parse(out, n, text, strlen(text)) == 0 ? 0 : FED_ECONFIG;
+}
+
+static int parse_certificate(void *field, const char *text, struct fed_error *why) {
+    (void)why;
+    return parse_base64(field, FED_CERTIFICATE_BYTES, text);
+}
+
+static int parse_proof(void *field, const char *text, struct fed_error *why) {
+    (void)why;
+    return parse_base64(field, FED_PROOF_BYTES, text);
+}
+
+static int parse_nonce(void *field, const char *text, struct fed_error *why) {
+    (void)why;
+    return parse_base64(field, FED_NONCE_BYTES, text);
+}
+
 #define MOST_CLIENTS ((uint64_t)1 << 31) /* ids stay below 2^32: a cohort is drawn from them by 32-bit numbers */
 #define PUBLIC_LINE "a public line, fedavg1:..."
 #define DATE "a date such as 2026-01-01 or 2026-01-01T12:00:00Z"
+#define CERTIFICATE "a certificate, 332 characters"
+#define PROOF "a proof, 171 characters"
 #define FIELD(name) offsetof(struct fed_roster_entry, name)
+
+_Static_assert(FED_BASE64_CHARS(FED_CERTIFICATE_BYTES) == 332 && FED_BASE64_CHARS(FED_PROOF_BYTES) == 171 &&
+                   FED_BASE64_CHARS(FED_NONCE_BYTES) == 22,
+               "as the sentences say");
 
 static const struct fed_setting rows[] = {
     {"schema", FED_SETTING_U32, 0, .required = true, .min = 1, .max = 1,
@@ -77,6 +107,14 @@ static const struct fed_setting rows[] = {
     {"nodes[].partial_sums", FED_SETTING_BOOL, FIELD(partial_sums), .fallback = "no"},
     {"nodes[].not_before", FED_SETTING_CUSTOM, FIELD(not_before), .parse = parse_date, .expected = DATE},
     {"nodes[].not_after", FED_SETTING_CUSTOM, FIELD(not_after), .parse = parse_date, .expected = DATE},
+    {"nodes[].revoked", FED_SETTING_CUSTOM, FIELD(revoked), .parse = parse_date, .expected = DATE},
+    {"nodes[].certificate", FED_SETTING_CUSTOM, FIELD(enrolment.certificate), .parse = parse_certificate,
+     .expected = CERTIFICATE},
+    {"nodes[].proof", FED_SETTING_CUSTOM, FIELD(enrolment.proof), .parse = parse_proof, .expected = PROOF},
+    {"nodes[].next_certificate", FED_SETTING_CUSTOM, FIELD(next_enrolment.certificate), .parse = parse_certificate,
+     .expected = CERTIFICATE},
+    {"nodes[].next_proof", FED_SETTING_CUSTOM, FIELD(next_enrolment.proof), .parse = parse_proof, .expected = PROOF},
+    {"spent[]", FED_SETTING_CUSTOM, 0, .parse = parse_nonce, .expected = "a nonce, 22 characters"},
 };
 
 static const struct fed_settings settings = {rows, sizeof rows / sizeof *rows};
@@ -185,6 +223,17 @@ static int check_ranges(const struct rules *rules, struct claim *claims) {
     return 0;
 }
 
+/* What was removed stays removed, whoever still holds its certificate. */
+static int check_nonces(const struct rules *rules, size_t i) {
+    const struct fed_roster_entry *entry = &rules->roster->entries[i];
+    struct fed_certificate read;
+    bool spent = entry->has_enrolment && fed_certificate_read(&read, entry->enrolment.certificate) == 0 &&
+                 fed_roster_file_is_spent(rules->roster, read.nonce);
+    spent = spent || (entry->has_next_enrolment && fed_certificate_read(&read, entry->next_enrolment.certificate) == 0 &&
+                      fed_roster_file_is_spent(rules->roster, read.nonce));
+    return spent ? refuse(rules, i, "its certificate is spent: it is that of an entry that was removed") : 0;
+}
+
 static int check_entry(const struct rules *rules, size_t i) {
     const struct fed_roster_entry *entry = &rules->roster->entries[i];
     if (!fed_name_valid(entry->name)) {
@@ -196,7 +245,10 @@ static int check_entry(const struct rules *rules, size_t i) {
     if (entry->not_after != 0 && entry->not_after <= entry->not_before) {
         return refuse(rules, i, "not_after is not later than not_before");
     }
-    return 0;
+    if (entry->has_next_enrolment && !entry->has_next) {
+        return refuse(rules, i, "has next_certificate without next_key");
+    }
+    return check_nonces(rules, i);
 }
 
 static int check(const struct rules *rules) {
@@ -227,10 +279,9 @@ static int check(const struct rules *rules) {
 
 /* -- load -------------------------------------------------------------------------------------------------------------- */
 
-/* The entries of item i stand together, because a file was read and nothing set. Advances *from past them. */
-static struct fed_yaml slice_item(const struct fed_yaml *yaml, size_t *from, size_t i) {
-    char prefix[40];
-    size_t n = (size_t)snprintf(prefix, sizeof prefix, "nodes[%zu].", i);
+/* Entries under this prefix stand together, because a file was read and nothing set. Advances *from past them. */
+static struct fed_yaml slice(const struct fed_yaml *yaml, size_t *from, const char *prefix) {
+    size_t n = strlen(prefix);
     while (*from < yaml->n_entries && strncmp(yaml->entries[*from].path, prefix, n) != 0) {
         (*from)++;
     }
@@ -241,22 +292,78 @@ static struct fed_yaml slice_item(const struct fed_yaml *yaml, size_t *from, siz
     return (struct fed_yaml){.entries = yaml->entries + first, .n_entries = *from - first};
 }
 
+static bool item_has(const struct fed_settings_source *item, size_t i, const char *key) {
+    char path[64];
+    snprintf(path, sizeof path, "nodes[%zu].%s", i, key);
+    return fed_settings_given(item, path);
+}
+
+/* Certificate and proof come together or not at all. */
+static int both_or_none(bool *out, const struct fed_settings_source *item, size_t i, const char *certificate,
+                        const char *proof, struct fed_error *err) {
+    bool has = item_has(item, i, certificate);
+    if (has != item_has(item, i, proof)) {
+        char path[64];
+        snprintf(path, sizeof path, "nodes[%zu].%s", i, has ? certificate : proof);
+        return fed_settings_refuse(item, path, err, "goes only with %s", has ? proof : certificate);
+    }
+    *out = has;
+    return 0;
+}
+
+static int read_entry(struct fed_roster_entry *entry, const struct fed_settings_source *item, size_t i,
+                      struct fed_error *err) {
+    int code = fed_settings_read_item(entry, &settings, item, "nodes", i, err);
+    if (code == 0) {
+        code = both_or_none(&entry->has_enrolment, item, i, "certificate", "proof", err);
+    }
+    if (code == 0) {
+        code = both_or_none(&entry->has_next_enrolment, item, i, "next_certificate", "next_proof", err);
+    }
+    entry->has_next = item_has(item, i, "next_key");
+    return code;
+}
+
 static int read_entries(struct fed_roster_file *roster, int *lines, const struct fed_settings_source *source,
                         struct fed_error *err) {
     size_t from = 0;
     for (size_t i = 0; i < roster->n_entries; i++) {
-        char next_key[48];
-        snprintf(next_key, sizeof next_key, "nodes[%zu].next_key", i);
-        struct fed_settings_source item = {slice_item(&source->yaml, &from, i), source->file, source->dir};
-        struct fed_roster_entry *entry = &roster->entries[i];
-        int code = fed_settings_read_item(entry, &settings, &item, "nodes", i, err);
+        char prefix[40];
+        snprintf(prefix, sizeof prefix, "nodes[%zu].", i);
+        struct fed_settings_source item = {slice(&source->yaml, &from, prefix), source->file, source->dir};
+        int code = read_entry(&roster->entries[i], &item, i, err);
         if (code != 0) {
             return code;
         }
-        entry->has_next = fed_settings_given(&item, next_key);
         lines[i] = item.yaml.entries[0].line;
     }
     return 0;
+}
+
+static int read_spent(struct fed_roster_file *roster, const struct fed_settings_source *source, struct fed_error *err) {
+    size_t from = 0;
+    for (size_t i = 0; i < roster->n_spent; i++) {
+        char prefix[40];
+        snprintf(prefix, sizeof prefix, "spent[%zu]", i);
+        struct fed_settings_source item = {slice(&source->yaml, &from, prefix), source->file, source->dir};
+        int code = fed_settings_read_item(roster->spent[i], &settings, &item, "spent", i, err);
+        if (code != 0) {
+            return code;
+        }
+    }
+    return 0;
+}
+
+/* Items of a file: bounded by its size. */
+static int make_room(struct fed_roster_file *roster, int **lines, const struct fed_yaml *yaml, struct fed_error *err) {
+    roster->n_entries = fed_settings_count(yaml, "nodes");
+    roster->n_spent = fed_settings_count(yaml, "spent");
+    roster->entries = calloc(roster->n_entries + 1, sizeof *roster->entries);
+    roster->spent = calloc(roster->n_spent + 1, sizeof *roster->spent);
+    *lines = calloc(roster->n_entries + 1, sizeof **lines);
+    return roster->entries != NULL && roster->spent != NULL && *lines != NULL
+               ? 0
+               : fed_error_set(err, FED_ENOMEM, "out of memory");
 }
 
 int fed_roster_file_load(struct fed_roster_file *out, const char *path, struct fed_error *err) {
@@ -264,26 +371,23 @@ int fed_roster_file_load(struct fed_roster_file *out, const char *path, struct f
     struct fed_roster_file roster = {0};
     uint32_t schema;
     int *lines = NULL;
-    int code = fed_yaml_load(&source.yaml, path, err);
+    int code = fed_yaml_load_large(&source.yaml, path, ROSTER_MAX, err);
     if (code != 0) {
         return code;
     }
     code = fed_settings_read(&schema, &settings, &source, err);
-    if (code != 0) {
-        goto out;
+    if (code == 0) {
+        code = make_room(&roster, &lines, &source.yaml, err);
     }
-    roster.n_entries = fed_settings_count(&source.yaml, "nodes"); /* items of a file: bounded by its size */
-    roster.entries = calloc(roster.n_entries + 1, sizeof *roster.entries);
-    lines = calloc(roster.n_entries + 1, sizeof *lines);
-    if (roster.entries == NULL || lines == NULL) {
-        code = fed_error_set(err, FED_ENOMEM, "out of memory");
-        goto out;
+    if (code == 0) {
+        code = read_entries(&roster, lines, &source, err);
     }
-    code = read_entries(&roster, lines, &source, err);
+    if (code == 0) {
+        code = read_spent(&roster, &source, err);
+    }
     if (code == 0) {
         code = check(&(struct rules){&roster, lines, path, err});
     }
-out:
     free(lines);
     fed_yaml_fini(&source.yaml);
     if (code == 0) {
@@ -296,12 +400,13 @@ out:
 
 void fed_roster_file_fini(struct fed_roster_file *roster) {
     free(roster->entries);
+    free(roster->spent);
     *roster = (struct fed_roster_file){0};
 }
 
 /* -- save -------------------------------------------------------------------------------------------------------------- */
 
-#define KEYS_OF_NODE 8 /* at most */
+#define KEYS_OF_NODE 13 /* at most */
 
 static int add(struct fed_yaml *yaml, size_t i, const char *key, const char *value) {
     char path[64];
@@ -332,6 +437,18 @@ static int add_date(struct fed_yaml *yaml, size_t i, const char *key, int64_t se
     return add(yaml, i, key, date);
 }
 
+static int add_enrolment(struct fed_yaml *yaml, size_t i, const char *certificate, const char *proof,
+                         const struct fed_enrolment *enrolment) {
+    char text[FED_BASE64_CHARS(FED_CERTIFICATE_BYTES) + 1];
+    fed_base64_format(text, enrolment->certificate, sizeof enrolment->certificate);
+    int code = add(yaml, i, certificate, text);
+    if (code == 0) {
+        fed_base64_format(text, enrolment->proof, sizeof enrolment->proof);
+        code = add(yaml, i, proof, text);
+    }
+    return code;
+}
+
 static int add_node(struct fed_yaml *yaml, size_t i, const struct fed_roster_entry *entry) {
     bool ok = add(yaml, i, "name", entry->name) == 0 && add_key(yaml, i, "key", &entry->keys) == 0 &&
               (!entry->has_next || add_key(yaml, i, "next_key", &entry->next) == 0) &&
@@ -339,8 +456,20 @@ static int add_node(struct fed_yaml *yaml, size_t i, const struct fed_roster_ent
               add_number(yaml, i, "clients.count", entry->n_clients) == 0 &&
               add(yaml, i, "partial_sums", entry->partial_sums ? "yes" : "no") == 0 &&
               add_date(yaml, i, "not_before", entry->not_before) == 0 &&
-              add_date(yaml, i, "not_after", entry->not_after) == 0;
+              add_date(yaml, i, "not_after", entry->not_after) == 0 && add_date(yaml, i, "revoked", entry->revoked) == 0 &&
+              (!entry->has_enrolment || add_enrolment(yaml, i, "certificate", "proof", &entry->enrolment) == 0) &&
+              (!entry->has_next_enrolment ||
+               add_enrolment(yaml, i, "next_certificate", "next_proof", &entry->next_enrolment) == 0);
     return ok ? 0 : FED_ENOMEM;
+}
+
+static int add_spent(struct fed_yaml *yaml, size_t i, const uint8_t nonce[FED_NONCE_BYTES]) {
+    char path[32], text[FED_BASE64_CHARS(FED_NONCE_BYTES) + 1];
+    snprintf(path, sizeof path, "spent[%zu]", i);
+    fed_base64_format(text, nonce, FED_NONCE_BYTES);
+    struct fed_yaml_entry entry = {strdup(path), strdup(text), 0};
+    yaml->entries[yaml->n_entries++] = entry;
+    return entry.path != NULL && entry.value != NULL ? 0 : FED_ENOMEM;
 }
 
 static int format(char **out, const struct fed_roster_file *roster) {
@@ -348,13 +477,16 @@ static int format(char **out, const struct fed_roster_file *roster) {
     char *text = NULL;
     int code = fed_yaml_set(&yaml, "schema", "1");
     if (code == 0) {
-        struct fed_yaml_entry *grown =
-            reallocarray(yaml.entries, roster->n_entries + 1, KEYS_OF_NODE * sizeof *yaml.entries);
+        struct fed_yaml_entry *grown = reallocarray(yaml.entries, 1 + KEYS_OF_NODE * roster->n_entries + roster->n_spent,
+                                                    sizeof *yaml.entries); /* counts of things in memory */
         code = grown == NULL ? FED_ENOMEM : 0;
         yaml.entries = grown != NULL ? grown : yaml.entries;
     }
     for (size_t i = 0; i < roster->n_entries && code == 0; i++) {
         code = add_node(&yaml, i, &roster->entries[i]);
+    }
+    for (size_t i = 0; i < roster->n_spent && code == 0; i++) {
+        code = add_spent(&yaml, i, roster->spent[i]);
     }
     if (code == 0) {
         code = fed_yaml_format(&text, &yaml);
@@ -377,8 +509,8 @@ int fed_roster_file_save(const struct fed_roster_file *roster, const char *path,
         return fed_error_set(err, FED_ENOMEM, "out of memory");
     }
     size_t n = strlen(text);
-    if (n + sizeof head > FED_YAML_MAX) {
-        code = fed_error_set(err, FED_ECONFIG, "%s: %zu nodes need more than 1 MiB, more than a roster may have", path,
+    if (n + sizeof head > ROSTER_MAX) {
+        code = fed_error_set(err, FED_ECONFIG, "%s: %zu nodes need more than 32 MiB, more than a roster may have", path,
                              roster->n_entries);
     } else {
         struct iovec parts[] = {{(void *)head, sizeof head - 1}, {text, n}};
@@ -386,4 +518,73 @@ int fed_roster_file_save(const struct fed_roster_file *roster, const char *path,
     }
     free(text);
     return code;
+}
+
+/* -- edits ------------------------------------------------------------------------------------------------------------- */
+
+int fed_roster_file_lock(int *fd, const char *path, struct fed_error *err) {
+    static const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+    char *lock = NULL;
+    if (asprintf(&lock, "%s.lock", path) < 0) {
+        return fed_error_set(err, FED_ENOMEM, "out of memory");
+    }
+    int code = fed_file_lock(fd, lock, err);
+    for (int i = 1; code == FED_ELOCKED && i < LOCK_TRIES; i++) {
+        nanosleep(&pause, NULL);
+        code = fed_file_lock(fd, lock, err);
+    }
+    free(lock);
+    return code;
+}
+
+struct fed_roster_entry *fed_roster_file_find(const struct fed_roster_file *roster, const char *name) {
+    for (size_t i = 0; i < roster->n_entries; i++) {
+        if (strcmp(roster->entries[i].name, name) == 0) {
+            return &roster->entries[i];
+        }
+    }
+    return NULL;
+}
+
+int fed_roster_file_add(struct fed_roster_file *roster, const struct fed_roster_entry *entry) {
+    struct fed_roster_entry *grown = reallocarray(roster->entries, roster->n_entries + 1, sizeof *grown);
+    if (grown == NULL) {
+        return FED_ENOMEM;
+    }
+    roster->entries = grown;
+    grown[roster->n_entries++] = *entry;
+    return 0;
+}
+
+static void spend(struct fed_roster_file *roster, const struct fed_enrolment *enrolment) {
+    struct fed_certificate read;
+    if (fed_certificate_read(&read, enrolment->certificate) == 0 && !fed_roster_file_is_spent(roster, read.nonce)) {
+        memcpy(roster->spent[roster->n_spent++], read.nonce, sizeof read.nonce);
+    }
+}
+
+int fed_roster_file_remove(struct fed_roster_file *roster, struct fed_roster_entry *entry) {
+    void *grown = reallocarray(roster->spent, roster->n_spent + 2, sizeof *roster->spent);
+    if (grown == NULL) {
+        return FED_ENOMEM;
+    }
+    roster->spent = grown;
+    if (entry->has_enrolment) {
+        spend(roster, &entry->enrolment);
+    }
+    if (entry->has_next_enrolment) {
+        spend(roster, &entry->next_enrolment);
+    }
+    roster->n_entries--;
+    memmove(entry, entry + 1, (roster->n_entries - (size_t)(entry - roster->entries)) * sizeof *entry);
+    return 0;
+}
+
+bool fed_roster_file_is_spent(const struct fed_roster_file *roster, const uint8_t nonce[FED_NONCE_BYTES]) {
+    for (size_t i = 0; i < roster->n_spent; i++) {
+        if (memcmp(roster->spent[i], nonce, FED_NONCE_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
 }

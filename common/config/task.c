@@ -24,6 +24,12 @@ static const char *algorithm_word(unsigned algorithm) {
 
 static const char *math_word(unsigned math) { return fed_math_name((enum fed_math)math); }
 
+static int parse_sign_line(void *field, const char *text, struct fed_error *why) {
+    return fed_sign_line_parse(field, text, why);
+}
+
+static bool enrol_valid(const char *text) { return strcmp(text, "none") == 0 || fed_endpoint_bind_valid(text); }
+
 #define MOST_ROUNDS 1000000000
 #define YEAR_S 31536000
 #define FIELD(name) offsetof(struct draft, task.name)
@@ -86,6 +92,10 @@ static const struct fed_setting rows[] = {
     {"server.bulk", FED_SETTING_TEXT, FIELD(server.bulk), .fallback = "tcp://*:5601", .check = fed_endpoint_bind_valid,
      .expected = FED_ENDPOINT_BIND},
     {"server.http", FED_SETTING_TEXT, FIELD(server.http), .check = fed_endpoint_http_valid, .expected = FED_ENDPOINT_HTTP},
+    {"server.enrol", FED_SETTING_TEXT, FIELD(server.enrol), .zero_word = "none", .check = enrol_valid,
+     .expected = FED_ENDPOINT_BIND ", or the word none"},
+    {"server.enrolment_key", FED_SETTING_CUSTOM, FIELD(server.enrolment_key), .parse = parse_sign_line,
+     .expected = "the line of an enrolment key, fedavg-sign1:..."},
     {"server.roster", FED_SETTING_PATH, FIELD(server.roster), .fallback = "roster"},
     {"server.key", FED_SETTING_PATH, FIELD(server.key), .fallback = "coordinator.key"},
     {"server.user", FED_SETTING_TEXT, FIELD(server.user), .expected = "the name of a user of this machine"},
@@ -153,6 +163,13 @@ static int check_rollback(const struct fed_task *task, const struct fed_settings
                                      factor);
 }
 
+static int check_enrol(const struct fed_task *task, const struct fed_settings_source *source, struct fed_error *err) {
+    return task->server.enrol == NULL || task->server.has_enrolment_key
+               ? 0
+               : fed_settings_refuse(source, "server.enrol", err,
+                                     "needs server.enrolment_key, the key that signs the tokens it takes");
+}
+
 static int read_task(struct draft *draft, const struct fed_settings_source *source, struct fed_error *err) {
     struct fed_task *task = &draft->task;
     int code = fed_settings_read(draft, &settings, source, err);
@@ -173,6 +190,10 @@ static int read_task(struct draft *draft, const struct fed_settings_source *sour
     }
     if (code == 0) {
         code = check_rollback(task, source, err);
+    }
+    task->server.has_enrolment_key = fed_settings_given(source, "server.enrolment_key");
+    if (code == 0) {
+        code = check_enrol(task, source, err);
     }
     task->round.min_reports_given = fed_settings_given(source, "round.min_reports");
     task->round.max_attempts_given = fed_settings_given(source, "round.max_attempts");
@@ -209,6 +230,7 @@ void fed_task_fini(struct fed_task *task) {
     free(task->server.control);
     free(task->server.bulk);
     free(task->server.http);
+    free(task->server.enrol);
     free(task->server.roster);
     free(task->server.key);
     free(task->server.user);

@@ -18,6 +18,7 @@
 #include "common/data/partition.h"
 #include "common/model/model.h"
 #include "common/numeric/kernels.h"
+#include "common/seal/sign.h"
 
 struct fed_algorithm {
     uint64_t rounds;            /* >= 1 */
@@ -60,11 +61,14 @@ struct fed_hygiene {
 struct fed_server {
     char *control, *bulk; /* endpoints; default port 5600 and 5601 of every address */
     char *http;           /* "127.0.0.1:5680", or NULL (default): no page */
-    char *roster, *key;   /* files, default roster and coordinator.key beside the task */
-    char *user;           /* NULL: stay who we are */
-    uint64_t keep_last;   /* checkpoints kept besides the best; >= 1, default 3 */
-    uint64_t staging_mb;  /* memory for updates being received, default 256 */
-    bool partial_sums;    /* ask nodes that may for sums over their clients, default true */
+    char *enrol;          /* endpoint, or NULL (default): tokens are not taken */
+    bool has_enrolment_key;
+    uint8_t enrolment_key[FED_SIGN_KEY_BYTES]; /* has_enrolment_key: every entry of the roster is signed by it */
+    char *roster, *key;                        /* files, default roster and coordinator.key beside the task */
+    char *user;                                /* NULL: stay who we are */
+    uint64_t keep_last;                        /* checkpoints kept besides the best; >= 1, default 3 */
+    uint64_t staging_mb;                       /* memory for updates being received, default 256 */
+    bool partial_sums;                         /* ask nodes that may for sums over their clients, default true */
 };
 
 /* What one peer may cost, in the long run; for a moment it may have four seconds' worth. Of a node, what it was asked for

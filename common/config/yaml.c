@@ -105,7 +105,7 @@ static int entry_init(struct fed_yaml_entry *out, const char *path, const char *
 static int add_entry(struct reader *r, const char *value, size_t line) {
     struct fed_yaml *yaml = &r->yaml;
     if (yaml->n_entries == r->capacity) {
-        size_t capacity = r->capacity > 0 ? 2 * r->capacity : 64; /* bounded by FED_YAML_MAX: cannot overflow */
+        size_t capacity = r->capacity > 0 ? 2 * r->capacity : 64; /* bounded by the size of the text: cannot overflow */
         struct fed_yaml_entry *grown = realloc(yaml->entries, capacity * sizeof *grown);
         if (grown == NULL) {
             return FED_ENOMEM;
@@ -317,10 +317,7 @@ static int read_document(struct reader *r, const char *text, size_t n) {
     return 0;
 }
 
-int fed_yaml_parse(struct fed_yaml *out, const char *text, size_t n, const char *name, struct fed_error *err) {
-    if (n > FED_YAML_MAX) {
-        return fed_error_set(err, FED_ECONFIG, "%s: larger than 1 MiB", name);
-    }
+static int parse(struct fed_yaml *out, const char *text, size_t n, const char *name, struct fed_error *err) {
     struct reader *r = calloc(1, sizeof *r);
     if (r == NULL || !yaml_parser_initialize(&r->parser)) {
         free(r);
@@ -341,16 +338,26 @@ int fed_yaml_parse(struct fed_yaml *out, const char *text, size_t n, const char 
     return code;
 }
 
-int fed_yaml_load(struct fed_yaml *out, const char *path, struct fed_error *err) {
+int fed_yaml_parse(struct fed_yaml *out, const char *text, size_t n, const char *name, struct fed_error *err) {
+    return n <= FED_YAML_MAX ? parse(out, text, n, name, err)
+                             : fed_error_set(err, FED_ECONFIG, "%s: larger than 1 MiB", name);
+}
+
+int fed_yaml_load_large(struct fed_yaml *out, const char *path, size_t most, struct fed_error *err) {
     uint8_t *bytes = NULL;
     size_t n = 0;
-    int code = fed_file_read(&bytes, &n, path, FED_YAML_MAX, err);
+    assert(most < (size_t)1 << 31);
+    int code = fed_file_read(&bytes, &n, path, most, err);
     if (code != 0) {
         return code == FED_ENOMEM ? code : FED_ECONFIG; /* whatever it is, the operator mends the file or its name */
     }
-    code = fed_yaml_parse(out, (const char *)bytes, n, path, err);
+    code = parse(out, (const char *)bytes, n, path, err);
     free(bytes);
     return code;
+}
+
+int fed_yaml_load(struct fed_yaml *out, const char *path, struct fed_error *err) {
+    return fed_yaml_load_large(out, path, FED_YAML_MAX, err);
 }
 
 /* -- writing ----------------------------------------------------------------------------------------------------------- */

@@ -26,6 +26,8 @@ struct fed_yaml {
 
 /* FED_ECONFIG: file, line, what is wrong. */
 int fed_yaml_load(struct fed_yaml *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
+/* The same for a file that may be larger: at most `most` bytes, below 2^31. */
+int fed_yaml_load_large(struct fed_yaml *out, const char *path, size_t most, struct fed_error *err) FED_MUST_CHECK;
 int fed_yaml_parse(struct fed_yaml *out, const char *text, size_t n, const char *name, struct fed_error *err) FED_MUST_CHECK;
 void fed_yaml_fini(struct fed_yaml *yaml);
 /* Replaces or adds one entry, line 0; the word null takes the entry away, or all entries of a section. For --set.

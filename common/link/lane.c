@@ -18,6 +18,7 @@
 #define CONTROL_HWM 64
 #define BULK_HWM 16
 #define BACKLOG 1024
+#define ENROL_BACKLOG 16 /* few are expected there, and nobody waits long for them */
 #define FRAME_SLACK 256  /* what CURVE adds to a frame; fed_lane_recv measures the frame itself */
 #define FRAME_LEAST 1024 /* commands of the handshake are frames too */
 
@@ -97,10 +98,10 @@ const char *fed_lane_endpoint(const struct fed_lane *lane) { return lane->endpoi
 
 /* -- the coordinator's side ------------------------------------------------------------------------------------------- */
 
-static int set_door(void *socket, const char *domain, struct fed_error *err) {
+static int set_door(void *socket, const char *domain, int backlog, struct fed_error *err) {
     int enforced = 0;
     size_t n = sizeof enforced;
-    if (SET(socket, {ZMQ_ROUTER_MANDATORY, 1}, {ZMQ_BACKLOG, BACKLOG}) != 0 ||
+    if (SET(socket, {ZMQ_ROUTER_MANDATORY, 1}, {ZMQ_BACKLOG, backlog}) != 0 ||
         zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) != 0) {
         return fed_error_set(err, FED_EFAILED, "cannot set up a socket: %s", zmq_strerror(zmq_errno()));
     }
@@ -147,15 +148,15 @@ static int lane_bind(struct fed_lane *lane, const char *endpoint, struct fed_err
     return 0;
 }
 
-int fed_lane_bind_control(struct fed_lane **out, struct fed_link *link, const char *endpoint,
-                          const struct fed_identity *identity, size_t max_frame, struct fed_error *err) {
+static int bind_curve(struct fed_lane **out, struct fed_link *link, const char *endpoint, const char *domain, int backlog,
+                      const struct fed_identity *identity, size_t max_frame, struct fed_error *err) {
     struct fed_lane *lane = NULL;
     int status = fed_address_check(endpoint, err);
     if (status == 0) {
         status = lane_new(&lane, link, true, CONTROL_HWM, max_frame, err);
     }
     if (status == 0) {
-        status = set_door(lane->socket, FED_DOMAIN_CONTROL, err);
+        status = set_door(lane->socket, domain, backlog, err);
     }
     if (status == 0 && (SET(lane->socket, {ZMQ_CURVE_SERVER, 1}) != 0 ||
                         zmq_setsockopt(lane->socket, ZMQ_CURVE_SECRETKEY, identity->secret->curve, FED_KEY_BYTES) != 0)) {
@@ -172,6 +173,16 @@ int fed_lane_bind_control(struct fed_lane **out, struct fed_link *link, const ch
     return 0;
 }
 
+int fed_lane_bind_control(struct fed_lane **out, struct fed_link *link, const char *endpoint,
+                          const struct fed_identity *identity, size_t max_frame, struct fed_error *err) {
+    return bind_curve(out, link, endpoint, FED_DOMAIN_CONTROL, BACKLOG, identity, max_frame, err);
+}
+
+int fed_lane_bind_enrol(struct fed_lane **out, struct fed_link *link, const char *endpoint,
+                        const struct fed_identity *identity, size_t max_frame, struct fed_error *err) {
+    return bind_curve(out, link, endpoint, FED_DOMAIN_ENROL, ENROL_BACKLOG, identity, max_frame, err);
+}
+
 int fed_lane_bind_bulk(struct fed_lane **out, struct fed_link *link, const char *endpoint, size_t max_frame,
                        struct fed_error *err) {
     struct fed_lane *lane = NULL;
@@ -180,7 +191,7 @@ int fed_lane_bind_bulk(struct fed_lane **out, struct fed_link *link, const char 
         status = lane_new(&lane, link, true, BULK_HWM, max_frame, err);
     }
     if (status == 0) {
-        status = set_door(lane->socket, FED_DOMAIN_BULK, err);
+        status = set_door(lane->socket, FED_DOMAIN_BULK, BACKLOG, err);
     }
     if (status == 0 && SET(lane->socket, {ZMQ_PLAIN_SERVER, 1}) != 0) {
         status = fed_error_set(err, FED_EFAILED, "cannot ask for PLAIN on a socket: %s", zmq_strerror(zmq_errno()));

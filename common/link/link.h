@@ -1,4 +1,5 @@
-/* Two lanes over ZeroMQ, both opened by the node: control (CURVE) and bulk (PLAIN, for bytes that are sealed already).
+/* Lanes over ZeroMQ, all opened by the node: control (CURVE), bulk (PLAIN, for bytes that are sealed already), and enrolment
+ * (CURVE, for nodes that are not known yet; they connect to it as to a control lane).
  *
  * Set on every socket: ZMQ_MAXMSGSIZE, LINGER 0, handshake interval 8 s (10 s where it binds), on
  * control heartbeats (interval 10 s, timeout 30 s, TTL 30 s), TCP keep-alive, IPv6, small high-water marks, MANDATORY on the
@@ -25,6 +26,7 @@ struct fed_gate {
     void *context;
     bool (*curve)(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]);
     bool (*plain)(void *context, const char *handle, const char *capability, char user[FED_USER_MAX]);
+    bool (*enrol)(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]); /* the enrolment lane */
 };
 
 /* io_threads >= 1; max_peers bounds sockets and descriptors. gate may be NULL on the node's side. FED_EFAILED. */
@@ -44,6 +46,9 @@ const char *fed_link_version(void);
  * longer than 107 bytes, a malformed endpoint. */
 int fed_lane_bind_control(struct fed_lane **out, struct fed_link *link, const char *endpoint,
                           const struct fed_identity *identity, size_t max_frame, struct fed_error *err) FED_MUST_CHECK;
+/* Like a control lane, but its peers are judged by the gate's enrol: whoever has a key of his own may be let in. */
+int fed_lane_bind_enrol(struct fed_lane **out, struct fed_link *link, const char *endpoint,
+                        const struct fed_identity *identity, size_t max_frame, struct fed_error *err) FED_MUST_CHECK;
 int fed_lane_bind_bulk(struct fed_lane **out, struct fed_link *link, const char *endpoint, size_t max_frame,
                        struct fed_error *err) FED_MUST_CHECK;
 /* The endpoint really bound ("tcp://127.0.0.1:41234"). */

@@ -13,6 +13,7 @@
 #define FED_ENDPOINT_MAX 320
 #define FED_DOMAIN_CONTROL "control"
 #define FED_DOMAIN_BULK "bulk"
+#define FED_DOMAIN_ENROL "enrol"
 
 struct fed_link {
     void *context;

@@ -31,10 +31,11 @@ static bool frame_to_string(char out[CREDENTIAL_MAX + 1], const struct fed_zap_f
     return true;
 }
 
-static bool let_in_curve(char user[FED_USER_MAX], const struct fed_zap_frame *credentials, size_t n,
-                         const struct fed_gate *gate) {
-    return n == 1 && credentials[0].n == FED_KEY_BYTES && gate->curve != NULL &&
-           gate->curve(gate->context, credentials[0].bytes, user);
+typedef bool judge_key(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]);
+
+static bool let_in_curve(char user[FED_USER_MAX], const struct fed_zap_frame *credentials, size_t n, void *context,
+                         judge_key *judge) {
+    return n == 1 && credentials[0].n == FED_KEY_BYTES && judge != NULL && judge(context, credentials[0].bytes, user);
 }
 
 static bool let_in_plain(char user[FED_USER_MAX], const struct fed_zap_frame *credentials, size_t n,
@@ -57,7 +58,9 @@ int fed_zap_decide(char user[FED_USER_MAX], const struct fed_zap_frame *frames, 
     size_t n = n_frames - CREDENTIALS;
     bool yes = false;
     if (frame_is(&frames[DOMAIN], FED_DOMAIN_CONTROL) && frame_is(&frames[MECHANISM], "CURVE")) {
-        yes = let_in_curve(name, credentials, n, gate);
+        yes = let_in_curve(name, credentials, n, gate->context, gate->curve);
+    } else if (frame_is(&frames[DOMAIN], FED_DOMAIN_ENROL) && frame_is(&frames[MECHANISM], "CURVE")) {
+        yes = let_in_curve(name, credentials, n, gate->context, gate->enrol);
     } else if (frame_is(&frames[DOMAIN], FED_DOMAIN_BULK) && frame_is(&frames[MECHANISM], "PLAIN")) {
         yes = let_in_plain(name, credentials, n, gate);
     }

@@ -52,10 +52,10 @@ int fed_identity_from_seed(struct fed_identity *out, const uint8_t seed[FED_KEY_
         return rc;
     }
     out->secret = secret;
+    derive(out->secret->curve, SUBKEY_SIGN, seed); /* a seed itself, for a moment in the place of another key */
+    fed_sign_pair(out->sign_key, out->secret->sign, out->secret->curve);
     derive_pair(out->secret->curve, out->public_keys.curve, SUBKEY_CURVE, seed);
     derive_pair(out->secret->seal, out->public_keys.seal, SUBKEY_SEAL, seed);
-    derive(out->secret->sign, SUBKEY_SIGN, seed); /* a seed itself: expanded in its own place */
-    fed_sign_pair(out->sign_key, out->secret->sign, out->secret->sign);
     return 0;
 }
 

@@ -54,6 +54,10 @@ static void write_node_messages(const uint8_t *header, size_t n_header) {
     offer.as.offer = (struct fed_msg_offer){.round = 3, .attempt = 1, .part = 1, .n_header = n_header};
     memcpy(offer.as.offer.header, header, n_header);
     write_message("offer", &offer);
+
+    static struct fed_message enrol = {.kind = FED_MSG_ENROL, .seq = 5};
+    memset(&enrol.as.enrol, 0x5a, sizeof enrol.as.enrol);
+    write_message("enrol", &enrol);
 }
 
 static void write_coordinator_messages(void) {
@@ -87,6 +91,9 @@ static void write_coordinator_messages(void) {
     static struct fed_message end = {.kind = FED_MSG_END, .seq = 5};
     end.as.end = (struct fed_msg_end){.round = 3, .attempt = 1, .committed = true, .finished = true};
     write_message("end", &end);
+
+    static struct fed_message enrolled = {.kind = FED_MSG_ENROLLED, .seq = 6};
+    write_message("enrolled", &enrolled);
 }
 
 static size_t write_headers(uint8_t out[FED_HEADER_MAX]) {

@@ -378,6 +378,16 @@ int fed_lane_bind_bulk(struct fed_lane **out, struct fed_link *link, const char 
     return bind_lane(out, link, false, err);
 }
 
+/* Nobody joins by a token here. */
+int fed_lane_bind_enrol(struct fed_lane **out, struct fed_link *link, const char *endpoint,
+                        const struct fed_identity *identity, size_t max_frame, struct fed_error *err) {
+    (void)out;
+    (void)link;
+    (void)identity;
+    (void)max_frame;
+    return fed_error_set(err, FED_EADDRESS, "%s: there is no enrolment lane here", endpoint);
+}
+
 const char *fed_lane_endpoint(const struct fed_lane *lane) {
     return lane->control ? "tcp://127.0.0.1:5600" : "tcp://127.0.0.1:5601";
 }

@@ -243,21 +243,54 @@ END_TEST
 
 /* -- another roster ----------------------------------------------------------------------------------------------------- */
 
-START_TEST(entry_changes_when_keys_clients_or_rights_do) {
+static int reload(struct fed_nodes *nodes, struct fed_roster_file *file) {
+    struct fed_nodes next;
+    int rc = fed_nodes_prepare(&next, nodes, file);
+    if (rc == FED_OK) {
+        fed_nodes_take(nodes, &next);
+    }
+    return rc;
+}
+
+START_TEST(entry_changes_when_keys_clients_rights_or_standing_do) {
+    enum { SAME, SUMS, CLIENTS, KEYS, REVOKED, REFUSED, GONE, KINDS };
+    for (int kind = SAME; kind < KINDS; kind++) {
+        struct fed_nodes nodes = nodes_of(three, 3), next;
+        struct fed_roster_file file = file_of(three, 3);
+        switch (kind) {
+        case SUMS: file.entries[1].partial_sums = !file.entries[1].partial_sums; break;
+        case CLIENTS: file.entries[1].n_clients--; break;
+        case KEYS: file.entries[1].keys.seal[31] ^= 1; break;
+        case REVOKED: file.entries[1].revoked = 1; break;
+        case REFUSED: file.entries[1].refused = true; break;
+        case GONE: file.entries[1] = file.entries[2], file.n_entries = 2; break;
+        default: break;
+        }
+        ck_assert_int_eq(fed_nodes_prepare(&next, &nodes, &file), FED_OK);
+        for (size_t i = 0; i < 3; i++) {
+            ck_assert_msg(fed_nodes_entry_changes(&nodes, &next, i) == (kind != SAME && i == 1), "kind %d node %zu", kind,
+                          i);
+        }
+        fed_nodes_fini(&next);
+        fed_nodes_fini(&nodes);
+    }
+}
+END_TEST
+
+START_TEST(revoked_node_is_unknown_until_it_is_readmitted) {
     struct fed_nodes nodes = nodes_of(three, 3);
-    struct fed_roster_file file = file_of(three, 3);
-    for (size_t i = 0; i < 3; i++) {
-        ck_assert(!fed_nodes_entry_changes(&nodes, i, &file));
-    }
-    file.entries[0].partial_sums = true;
-    file.entries[1].n_clients--;
-    file.entries[2].keys.seal[31] ^= 1;
-    for (size_t i = 0; i < 3; i++) {
-        ck_assert(fed_nodes_entry_changes(&nodes, i, &file));
-    }
-    file.n_entries = 0; /* gone */
-    ck_assert(fed_nodes_entry_changes(&nodes, 0, &file));
-    fed_roster_file_fini(&file);
+    struct fed_roster_file revoked = file_of(three, 3), readmitted = file_of(three, 3);
+    uint64_t population = fed_roster_population(nodes.roster);
+    size_t node = 99;
+    revoked.entries[1].revoked = 4000;
+    ck_assert_int_eq(fed_nodes_find_user(&node, &nodes, "alpha.0101010101010101", 5000), FED_OK);
+    ck_assert_int_eq(reload(&nodes, &revoked), FED_OK);
+    ck_assert_int_eq(fed_nodes_find_user(&node, &nodes, "alpha.0101010101010101", 5000), FED_ENOTFOUND);
+    ck_assert_uint_lt(fed_roster_population(nodes.roster), population);
+    ck_assert_int_eq(reload(&nodes, &readmitted), FED_OK);
+    ck_assert_int_eq(fed_nodes_find_user(&node, &nodes, "alpha.0101010101010101", 5000), FED_OK);
+    ck_assert_uint_eq(node, 1);
+    ck_assert_uint_eq(fed_roster_population(nodes.roster), population);
     fed_nodes_fini(&nodes);
 }
 END_TEST
@@ -273,7 +306,7 @@ START_TEST(node_keeps_its_index_and_its_state_across_rosters) {
     size_t node = 99;
     come(&nodes, 2, 105, 20);
     issue(&nodes, 2, 0x60);
-    ck_assert_int_eq(fed_nodes_reload(&nodes, &file), FED_OK);
+    ck_assert_int_eq(reload(&nodes, &file), FED_OK);
     ck_assert_ptr_null(file.entries);
     ck_assert_uint_eq(nodes.n_nodes, 4);
     ck_assert_str_eq(fed_roster_entry(nodes.roster, 0)->name, "ward-7");
@@ -295,9 +328,9 @@ START_TEST(entry_that_comes_back_is_the_same_node) {
     struct fed_nodes nodes = nodes_of(three, 3);
     struct fed_roster_file without = file_of(three, 1), again = file_of(three, 3);
     size_t node = 99;
-    ck_assert_int_eq(fed_nodes_reload(&nodes, &without), FED_OK);
+    ck_assert_int_eq(reload(&nodes, &without), FED_OK);
     ck_assert_int_eq(fed_nodes_find_user(&node, &nodes, "alpha.0101010101010101", 5000), FED_ENOTFOUND);
-    ck_assert_int_eq(fed_nodes_reload(&nodes, &again), FED_OK);
+    ck_assert_int_eq(reload(&nodes, &again), FED_OK);
     ck_assert_uint_eq(nodes.n_nodes, 3);
     ck_assert_int_eq(fed_nodes_find_user(&node, &nodes, "alpha.0101010101010101", 1), FED_OK);
     ck_assert_uint_eq(node, 1);
@@ -314,8 +347,8 @@ START_TEST(key_under_a_new_name_is_found_under_that_name) {
     uint8_t curve[FED_KEY_BYTES];
     size_t node = 99;
     memset(curve, 7, sizeof curve);
-    ck_assert_int_eq(fed_nodes_reload(&nodes, &file), FED_OK);
-    ck_assert_int_eq(fed_roster_find_curve(&node, nodes.roster, curve, 5000), FED_OK);
+    ck_assert_int_eq(reload(&nodes, &file), FED_OK);
+    ck_assert_int_eq(fed_roster_find_curve(&node, nodes.roster, curve, 5000, NULL), FED_OK);
     ck_assert_str_eq(fed_roster_entry(nodes.roster, node)->name, "ward-8");
     fed_nodes_fini(&nodes);
 }
@@ -332,7 +365,8 @@ int main(void) {
     tcase_add_test(tcase, claim_is_allowed_within_the_entry_only);
     tcase_add_test(tcase, client_is_hosted_by_word_and_by_roster);
     tcase_add_test(tcase, client_is_eligible_when_any_node_hosts_it);
-    tcase_add_test(tcase, entry_changes_when_keys_clients_or_rights_do);
+    tcase_add_test(tcase, entry_changes_when_keys_clients_rights_or_standing_do);
+    tcase_add_test(tcase, revoked_node_is_unknown_until_it_is_readmitted);
     tcase_add_test(tcase, node_keeps_its_index_and_its_state_across_rosters);
     tcase_add_test(tcase, entry_that_comes_back_is_the_same_node);
     tcase_add_test(tcase, key_under_a_new_name_is_found_under_that_name);

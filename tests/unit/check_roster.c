@@ -44,7 +44,7 @@ static const struct row three[] = {
 static int find_key(size_t *node, const struct fed_roster *roster, uint8_t byte, int64_t wall_s) {
     uint8_t key[FED_KEY_BYTES];
     memset(key, byte, sizeof key);
-    return fed_roster_find_curve(node, roster, key, wall_s);
+    return fed_roster_find_curve(node, roster, key, wall_s, NULL);
 }
 
 START_TEST(a_key_finds_its_node_while_the_entry_is_valid) {
@@ -72,7 +72,7 @@ START_TEST(a_key_that_differs_in_any_one_bit_finds_nobody) {
         memset(key, 7, sizeof key);
         key[bit / 8] ^= (uint8_t)(1u << bit % 8);
         size_t node;
-        ck_assert_int_eq(fed_roster_find_curve(&node, roster, key, 0), FED_ENOTFOUND);
+        ck_assert_int_eq(fed_roster_find_curve(&node, roster, key, 0, NULL), FED_ENOTFOUND);
     }
     fed_roster_free(roster);
 }

@@ -204,6 +204,13 @@ static void random_message(struct fed_message *m, enum fed_message_kind kind, ui
         m->as.end.finished = fed_rng_below(&rng, 2);
         m->as.end.retry_after_ms = random_u32();
         break;
+    case FED_MSG_ENROL:
+        random_bytes(m->as.enrol.certificate, sizeof m->as.enrol.certificate);
+        random_bytes(m->as.enrol.signature, sizeof m->as.enrol.signature);
+        random_bytes((uint8_t *)&m->as.enrol.keys, sizeof m->as.enrol.keys);
+        random_bytes(m->as.enrol.seal_mac, sizeof m->as.enrol.seal_mac);
+        break;
+    case FED_MSG_ENROLLED: random_bytes(m->as.enrolled.certificate_digest, sizeof m->as.enrolled.certificate_digest); break;
     }
 }
 
@@ -347,6 +354,13 @@ static void same_message(const struct fed_message *a, const struct fed_message *
         SAME(as.end.finished);
         SAME(as.end.retry_after_ms);
         break;
+    case FED_MSG_ENROL:
+        SAME_BYTES(as.enrol.certificate);
+        SAME_BYTES(as.enrol.signature);
+        ck_assert_mem_eq(&a->as.enrol.keys, &b->as.enrol.keys, sizeof a->as.enrol.keys);
+        SAME_BYTES(as.enrol.seal_mac);
+        break;
+    case FED_MSG_ENROLLED: SAME_BYTES(as.enrolled.certificate_digest); break;
     }
 }
 
@@ -418,7 +432,9 @@ static void message_is_bounded(const struct fed_message *m) {
         break;
     case FED_MSG_REFUSED: ck_assert(m->as.refused.code >= 1 && m->as.refused.code < FED_REFUSAL_COUNT); break;
     case FED_MSG_ADMITTED:
-    case FED_MSG_END: break;
+    case FED_MSG_END:
+    case FED_MSG_ENROL:
+    case FED_MSG_ENROLLED: break;
     default: ck_abort_msg("a message of kind %d", (int)m->kind);
     }
 }
@@ -497,10 +513,13 @@ static size_t random_encoded(uint8_t out[FED_CONTROL_MAX], enum lane lane, enum 
     return n;
 }
 
-/* Loop tests run over the nine messages, then header, then bulk. */
-#define N_LOOPS 11
-static enum lane loop_lane(int i) { return i < 9 ? MESSAGE : i == 9 ? HEADER : BULK; }
-static enum fed_message_kind loop_kind(int i) { return (enum fed_message_kind)(1 + i % 9); }
+/* Loop tests run over all messages, then header, then bulk. */
+#define N_KINDS 11
+#define N_LOOPS (N_KINDS + 2)
+static enum lane loop_lane(int i) { return i < N_KINDS ? MESSAGE : i == N_KINDS ? HEADER : BULK; }
+static enum fed_message_kind loop_kind(int i) {
+    return (enum fed_message_kind)(i < FED_MSG_END ? 1 + i : FED_MSG_ENROL + (i - FED_MSG_END) % 2);
+}
 
 /* ---- round trips ---- */
 
@@ -514,6 +533,17 @@ START_TEST(every_message_comes_back_as_it_was_said) {
         ck_assert_int_eq(fed_message_decode(&back, bytes, n), 0);
         same_message(&m, &back);
     }
+}
+END_TEST
+
+START_TEST(message_of_the_enrolment_lane_fits_it) {
+    static struct fed_message m;
+    uint8_t bytes[FED_CONTROL_MAX];
+    size_t n;
+    random_message(&m, FED_MSG_ENROL, 1);
+    m.seq = UINT64_MAX;
+    ck_assert_int_eq(fed_message_encode(bytes, &n, &m), 0);
+    ck_assert_uint_le(n, FED_ENROL_MAX);
 }
 END_TEST
 
@@ -1160,7 +1190,8 @@ int main(void) {
     Suite *suite = suite_create("wire");
     TCase *said = tcase_create("round trips");
     tcase_add_checked_fixture(said, setup, NULL);
-    tcase_add_loop_test(said, every_message_comes_back_as_it_was_said, 0, 9);
+    tcase_add_loop_test(said, every_message_comes_back_as_it_was_said, 0, N_KINDS);
+    tcase_add_test(said, message_of_the_enrolment_lane_fits_it);
     tcase_add_test(said, every_header_and_bulk_head_comes_back_as_it_was_said);
     tcase_add_test(said, largest_messages_fit);
     tcase_add_test(said, weights_and_losses_of_any_value_are_kept);
@@ -1174,7 +1205,7 @@ int main(void) {
     tcase_add_checked_fixture(damage, setup, NULL);
     tcase_add_loop_test(damage, message_cut_anywhere_is_refused, 0, N_LOOPS);
     tcase_add_loop_test(damage, message_with_any_bit_flipped_is_refused_or_bounded, 0, N_LOOPS);
-    tcase_add_loop_test(damage, random_bytes_are_refused_or_bounded, 8, N_LOOPS);
+    tcase_add_loop_test(damage, random_bytes_are_refused_or_bounded, N_KINDS - 1, N_LOOPS);
     tcase_add_test(damage, failed_decode_leaves_the_output_untouched);
     tcase_add_loop_test(damage, message_that_breaks_one_bound_is_refused, 0, COUNT(cases));
     tcase_add_test(damage, bulk_head_that_breaks_one_bound_is_refused);
@@ -1185,7 +1216,7 @@ int main(void) {
     TCase *memory = tcase_create("memory");
     tcase_add_checked_fixture(memory, setup, NULL);
     tcase_add_test(memory, flood_of_tiny_fields_stays_within_the_budget);
-    tcase_add_loop_test(memory, decode_without_memory_says_so_and_keeps_nothing, 0, 9);
+    tcase_add_loop_test(memory, decode_without_memory_says_so_and_keeps_nothing, 0, N_KINDS);
     tcase_add_test(memory, keys_in_a_round_are_wiped_from_the_heap);
     suite_add_tcase(suite, memory);
 

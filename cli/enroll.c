@@ -1,0 +1,220 @@
+/* fedavg enroll: one-use tokens. The operator issues one with the offline enrolment key; who holds it enrols one node with
+ * it, once. What a token says may be shown; its seed is shown to nobody and is never an argument. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/join.h"
+#include "cli/node_options.h"
+#include "common/base/clock.h"
+#include "common/base/privilege.h"
+#include "common/config/roster_signed.h"
+#include "common/seal/key_file.h"
+#include "common/seal/token.h"
+
+static const char usage[] =
+    "fedavg enroll issue NAME --clients N|FIRST-LAST --key ENROLMENT.key [--valid 24h] [--partial-sums]\n"
+    "                    [--not-before DATE] [--not-after DATE] [--out FILE]\n"
+    "       fedavg enroll show FILE|-\n"
+    "       fedavg enroll join --token FILE|- --key NODE.key --coordinator ENDPOINT --coordinator-key LINE [--timeout 60s]\n"
+    "  --key FILE       issue: the enrolment key, see fedavg-keygen(1); join: the node's own key\n"
+    "  --passphrase-file FILE   where the key's passphrase is the first line (- is standard input); else it is asked\n"
+    "  --valid TIME     how long the token may be used (default: 24h)\n"
+    "  --out FILE       where the token goes, mode 0600 (default: -, standard output)\n"
+    "  --token FILE     the token: a file that nobody else may read, or standard input\n"
+    "  --coordinator ENDPOINT       where tokens are taken: server.enrol of the coordinator\n"
+    "  --coordinator-key LINE       the coordinator's public line\n"
+    "  --timeout TIME   join: how long to try\n"
+    "  DATE             2026-01-01 or 2026-01-01T12:00:00Z, UTC\n";
+
+struct request {
+    struct fed_node_options node;
+    const char *key, *passphrase_file, *valid, *out, *token, *coordinator, *coordinator_key, *timeout;
+    char **words;
+    int n_words;
+};
+
+static int64_t now_s(void) { return fed_clock_wall_ms() / 1000; }
+
+static int issue(struct request *request, struct fed_error *err) {
+    struct fed_roster_entry entry;
+    struct fed_certificate certificate;
+    struct fed_identity issuer = {0};
+    struct fed_token *token = NULL;
+    int64_t valid_s = 0;
+    request->node.name = request->words[0];
+    int code = fed_node_options_entry(&entry, &request->node, err);
+    if (code == 0) {
+        code = fed_node_options_duration(&valid_s, "--valid", request->valid, err);
+    }
+    if (code == 0 && entry.not_after != 0 && entry.not_after <= (entry.not_before > now_s() ? entry.not_before : now_s())) {
+        code = fed_error_set(err, FED_ECONFIG, "--not-after: the entry would never hold");
+    }
+    if (code == 0) {
+        code = fed_identity_unlock(&issuer, request->key, request->passphrase_file, err);
+    }
+    if (code == 0) {
+        fed_roster_entry_certificate(&certificate, &entry, now_s() + valid_s);
+        code = fed_token_issue(&token, &certificate, &issuer) == 0 ? 0 : fed_error_set(err, FED_ENOMEM, "out of memory");
+    }
+    if (code == 0) {
+        code = fed_token_save(token, request->out, err);
+    }
+    fed_token_free(token);
+    fed_identity_fini(&issuer);
+    return code;
+}
+
+static void print_date(const char *label, int64_t seconds, const char *note) {
+    char date[FED_ROSTER_DATE_MAX] = "open";
+    if (seconds != 0) {
+        fed_roster_date_format(date, seconds);
+    }
+    printf("%-14s %s%s\n", label, date, note);
+}
+
+static int show(struct request *request, struct fed_error *err) {
+    struct fed_token *token = NULL;
+    struct fed_certificate read;
+    char ids[48], line[FED_SIGN_LINE_MAX], fingerprint[17];
+    int code = fed_token_load(&token, request->words[0], err);
+    if (code != 0) {
+        return code;
+    }
+    const uint8_t *bytes = fed_token_certificate(token);
+    code = fed_certificate_read(&read, bytes);
+    bool good = code == 0 && fed_certificate_check(bytes, read.issuer) == 0;
+    fed_token_free(token);
+    if (!good) {
+        return fed_error_set(err, FED_EKEY, "the token's certificate is forged or damaged: ask for another");
+    }
+    fed_node_options_ids(ids, read.first_client, read.n_clients);
+    fed_sign_line(line, read.issuer);
+    fed_sign_fingerprint(fingerprint, read.issuer);
+    printf("%-14s %s\n%-14s %s\n%-14s %s\n", "name", read.name, "clients", ids, "partial sums",
+           read.partial_sums ? "yes" : "no");
+    print_date("use it until", read.expires, read.expires < now_s() ? " (it has expired)" : "");
+    print_date("entry from", read.not_before, "");
+    print_date("entry until", read.not_after, "");
+    printf("%-14s %s\n%-14s %s\n", "signed by", line, "fingerprint", fingerprint);
+    return 0;
+}
+
+static int join(struct request *request, struct fed_error *err) {
+    struct fed_join_options options = {.coordinator = request->coordinator};
+    struct fed_identity node = {0};
+    struct fed_token *token = NULL;
+    int64_t timeout_s = 60;
+    int code = fed_public_parse(&options.coordinator_key, request->coordinator_key, err);
+    if (code != 0) {
+        return fed_error_prefix(err, code, "--coordinator-key");
+    }
+    code = request->timeout == NULL ? 0 : fed_node_options_duration(&timeout_s, "--timeout", request->timeout, err);
+    options.timeout_ms = timeout_s * 1000;
+    if (code == 0) {
+        code = fed_token_load(&token, request->token, err);
+    }
+    if (code == 0) {
+        code = fed_identity_unlock(&node, request->key, request->passphrase_file, err);
+    }
+    if (code == 0) {
+        code = fed_join(token, &node, &options, err);
+    }
+    if (code == 0) {
+        struct fed_certificate read;
+        char ids[48];
+        code = fed_certificate_read(&read, fed_token_certificate(token));
+        fed_node_options_ids(ids, read.first_client, read.n_clients);
+        printf("enrolled as %s, clients %s\n", read.name, ids);
+    }
+    fed_token_free(token);
+    fed_identity_fini(&node);
+    return code;
+}
+
+static const struct option issue_options[] = {{"clients", required_argument, NULL, 'c'},
+                                              {"partial-sums", no_argument, NULL, 's'},
+                                              {"not-before", required_argument, NULL, 'b'},
+                                              {"not-after", required_argument, NULL, 'a'},
+                                              {"key", required_argument, NULL, 'k'},
+                                              {"passphrase-file", required_argument, NULL, 'p'},
+                                              {"valid", required_argument, NULL, 'v'},
+                                              {"out", required_argument, NULL, 'o'},
+                                              {"help", no_argument, NULL, 'h'},
+                                              {0}};
+static const struct option show_options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+static const struct option join_options[] = {{"token", required_argument, NULL, 't'},
+                                             {"key", required_argument, NULL, 'k'},
+                                             {"passphrase-file", required_argument, NULL, 'p'},
+                                             {"coordinator", required_argument, NULL, 'C'},
+                                             {"coordinator-key", required_argument, NULL, 'K'},
+                                             {"timeout", required_argument, NULL, 'T'},
+                                             {"help", no_argument, NULL, 'h'},
+                                             {0}};
+
+/* 0: go on; 1: help was asked for; -1: misused. */
+static int read_request(struct request *out, int argc, char **argv, const struct option *options) {
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 'c': out->node.clients = optarg; break;
+        case 's': out->node.partial_sums = true; break;
+        case 'b': out->node.not_before = optarg; break;
+        case 'a': out->node.not_after = optarg; break;
+        case 'k': out->key = optarg; break;
+        case 'p': out->passphrase_file = optarg; break;
+        case 'v': out->valid = optarg; break;
+        case 'o': out->out = optarg; break;
+        case 't': out->token = optarg; break;
+        case 'C': out->coordinator = optarg; break;
+        case 'K': out->coordinator_key = optarg; break;
+        case 'T': out->timeout = optarg; break;
+        case 'h': return 1;
+        default: return -1;
+        }
+    }
+    out->words = argv + optind;
+    out->n_words = argc - optind;
+    return 0;
+}
+
+static bool may_issue(const struct request *r) { return r->n_words == 1 && r->node.clients != NULL && r->key != NULL; }
+static bool may_show(const struct request *r) { return r->n_words == 1; }
+static bool may_join(const struct request *r) {
+    return r->n_words == 0 && r->token != NULL && r->key != NULL && r->coordinator != NULL && r->coordinator_key != NULL;
+}
+
+int fed_cli_enroll(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        const struct option *options;
+        bool (*complete)(const struct request *request);
+        int (*run)(struct request *request, struct fed_error *err);
+    } actions[] = {{"issue", issue_options, may_issue, issue},
+                   {"show", show_options, may_show, show},
+                   {"join", join_options, may_join, join}};
+    struct fed_error err = {.text = ""};
+    struct request request = {.valid = "24h", .out = "-"};
+    const char *name = argc > 1 ? argv[1] : "";
+    size_t a = 0;
+    if (strcmp(name, "--help") == 0) {
+        return fed_cli_help(usage);
+    }
+    while (a < 3 && strcmp(actions[a].name, name) != 0) {
+        a++;
+    }
+    int read = a < 3 ? read_request(&request, argc - 1, argv + 1, actions[a].options) : -1;
+    if (read > 0) {
+        return fed_cli_help(usage);
+    }
+    if (read < 0 || !actions[a].complete(&request)) {
+        return fed_cli_misused(usage);
+    }
+    fed_privilege_protect_secrets();
+    int code = fed_seal_setup(&err);
+    if (code == 0) {
+        code = actions[a].run(&request, &err);
+    }
+    return code == 0 ? 0 : fed_cli_fail(argv[0], code, &err);
+}
