@@ -149,11 +149,12 @@ static json_t *hex_json(const uint8_t *bytes, size_t n) {
 }
 
 static json_t *recent_json(const struct fed_store_round *r) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "round", (json_int_t)r->round, "attempt",
-                     (json_int_t)r->attempt, "clients", (json_int_t)r->clients, "weight", (json_int_t)r->weight, "loss",
-                     number_json(r->loss), "accuracy", number_json(r->accuracy), "seconds", number_json(r->seconds),
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "round", (json_int_t)r->round,
+                     "attempt", (json_int_t)r->attempt, "clients", (json_int_t)r->clients, "weight", (json_int_t)r->weight,
+                     "loss", number_json(r->loss), "accuracy", number_json(r->accuracy), "seconds", number_json(r->seconds),
                      "train_seconds", number_json(r->train_seconds), "bytes_down", (json_int_t)r->bytes_down, "bytes_up",
-                     (json_int_t)r->bytes_up, "model", hex_json(r->model_digest, sizeof r->model_digest));
+                     (json_int_t)r->bytes_up, "model", hex_json(r->model_digest, sizeof r->model_digest), "norm_ceiling",
+                     number_json(r->norm_ceiling), "clip", number_json(r->clip), "weight_cap", round_json(r->weight_cap));
 }
 
 static json_t *refusals_json(const struct fed_status_report *report) {
@@ -365,6 +366,13 @@ static bool get_attempts_failed(struct fed_status_report *report, const json_t *
     return json_object_get(root, "attempts_failed") == NULL || get_u32(&report->attempts_failed, root, "attempts_failed");
 }
 
+static bool get_limits(struct fed_store_round *r, const json_t *row) {
+    r->norm_ceiling = r->clip = (double)NAN;
+    return (json_object_get(row, "norm_ceiling") == NULL || get_f64(&r->norm_ceiling, row, "norm_ceiling")) &&
+           (json_object_get(row, "clip") == NULL || get_f64(&r->clip, row, "clip")) &&
+           (json_object_get(row, "weight_cap") == NULL || get_round(&r->weight_cap, row, "weight_cap"));
+}
+
 static bool get_recent(struct fed_status_report *report, const json_t *array) {
     if (!json_is_array(array) || json_array_size(array) > FED_STATUS_RECENT) {
         return false;
@@ -377,7 +385,7 @@ static bool get_recent(struct fed_status_report *report, const json_t *array) {
             !get_f64(&r->loss, row, "loss") || !get_f64(&r->accuracy, row, "accuracy") ||
             !get_f64(&r->seconds, row, "seconds") || !get_f64(&r->train_seconds, row, "train_seconds") ||
             !get_u64(&r->bytes_down, row, "bytes_down") || !get_u64(&r->bytes_up, row, "bytes_up") ||
-            !get_hex(r->model_digest, sizeof r->model_digest, row, "model")) {
+            !get_hex(r->model_digest, sizeof r->model_digest, row, "model") || !get_limits(r, row)) {
             return false;
         }
     }

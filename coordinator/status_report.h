@@ -7,7 +7,8 @@
  *      "rollbacks":{"count":..,"in_a_row":..,"last":{"round":..,"to_round":..,"reason":..,"loss":..,"reference":..}},
  *      "quarantined":[{"node":..,"until":<seconds since 1970>,"reason":..},..],
  *      "recent":[{"round":..,"attempt":..,"clients":..,"weight":..,"loss":..,"accuracy":..,"seconds":..,
- *                 "train_seconds":..,"bytes_down":..,"bytes_up":..,"model":..},..],"alarm":..}
+ *                 "train_seconds":..,"bytes_down":..,"bytes_up":..,"model":..,
+ *                 "norm_ceiling":..,"clip":..,"weight_cap":..},..],"alarm":..}
  *
  * null = not known: not evaluated, no target reached, no model yet. */
 #ifndef FED_COORDINATOR_STATUS_REPORT_H

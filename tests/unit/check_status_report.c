@@ -134,7 +134,8 @@ static const char KNOWN[] =
     "\"until\":1700000000,\"reason\":\"not_finite\"}],\"recent\":[{\"round\":7,\"attempt\":1,\"clients\":9,\"weight\":900,"
     "\"loss\":0.25,"
     "\"accuracy\":null,\"seconds\":1.5,\"train_seconds\":4.5,\"bytes_down\":10,\"bytes_up\":20,"
-    "\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\"}],\"alarm\":null}";
+    "\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\","
+    "\"norm_ceiling\":12.5,\"clip\":null,\"weight_cap\":60}],\"alarm\":null}";
 
 START_TEST(json_is_the_known_text_both_ways) {
     struct fed_status_report report = {.name = "ward",
@@ -169,7 +170,10 @@ START_TEST(json_is_the_known_text_both_ways) {
                                                    .train_seconds = 4.5,
                                                    .bytes_down = 10,
                                                    .bytes_up = 20,
-                                                   .model_digest = {0xff}}},
+                                                   .model_digest = {0xff},
+                                                   .norm_ceiling = 12.5,
+                                                   .clip = (double)NAN,
+                                                   .weight_cap = 60}},
                                        .n_recent = 1};
     char *text, *again;
     ck_assert_int_eq(fed_status_report_encode(&text, &report), FED_OK);
@@ -216,6 +220,9 @@ static const struct {
     {"\"quarantined\":[", "\"quarantined\":null,\"was\":["},
     {"\"recent\":[", "\"recent\":[7,"},
     {"\"weight\":900,", ""},
+    {"\"norm_ceiling\":12.5", "\"norm_ceiling\":\"12.5\""},
+    {"\"clip\":null", "\"clip\":{}"},
+    {"\"weight_cap\":60", "\"weight_cap\":-1"},
     {"\"alarm\":null}", "\"alarm\":null"},
     {"\"alarm\":null}", "\"alarm\":null}x"},
     {"\"alarm\":null", "\"alarm\":7"},
@@ -232,6 +239,20 @@ START_TEST(answer_of_a_stranger_is_refused) {
     ck_assert_int_eq(fed_status_report_decode(&report, text, strlen(text), &err), FED_EDATA);
     ck_assert_uint_eq(report.round, 99);
     ck_assert_str_ne(err.text, "");
+}
+END_TEST
+
+START_TEST(coordinator_of_an_earlier_version_says_less) {
+    static const char later[] = ",\"norm_ceiling\":12.5,\"clip\":null,\"weight_cap\":60";
+    char text[2048];
+    struct fed_status_report report;
+    const char *at = strstr(KNOWN, later);
+    ck_assert_ptr_nonnull(at);
+    snprintf(text, sizeof text, "%.*s%s", (int)(at - KNOWN), KNOWN, at + strlen(later));
+    ck_assert_int_eq(fed_status_report_decode(&report, text, strlen(text), NULL), FED_OK);
+    ck_assert(isnan(report.recent[0].norm_ceiling) && isnan(report.recent[0].clip));
+    ck_assert_uint_eq(report.recent[0].weight_cap, 0);
+    ck_assert_uint_eq(report.recent[0].bytes_up, 20);
 }
 END_TEST
 
@@ -315,6 +336,7 @@ int main(void) {
     tcase_add_test(core, model_without_classes_has_a_loss_and_a_best_round);
     tcase_add_test(core, json_is_the_known_text_both_ways);
     tcase_add_loop_test(core, answer_of_a_stranger_is_refused, 0, sizeof lies / sizeof *lies);
+    tcase_add_test(core, coordinator_of_an_earlier_version_says_less);
     tcase_add_test(core, more_rows_than_there_is_room_for_are_refused);
     tcase_add_test(core, what_an_older_coordinator_does_not_know_is_none);
     tcase_add_test(core, rollbacks_and_quarantines_are_told_as_they_stand);
