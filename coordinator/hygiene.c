@@ -36,7 +36,9 @@ static size_t sort_known(double *norms, size_t n) {
             norms[known++] = norms[i];
         }
     }
-    qsort(norms, known, sizeof *norms, by_norm);
+    if (known > 1) { /* norms may be NULL where there are none */
+        qsort(norms, known, sizeof *norms, by_norm);
+    }
     return known;
 }
 

@@ -45,7 +45,7 @@ struct fed_hygiene_past {
 /* A committed round that stands. */
 struct fed_hygiene_round {
     uint64_t round;
-    double *norms; /* (n) of its updates, any order, NaN = not known; put into another order */
+    double *norms; /* (n) of its updates, any order, NaN = not known; put into another order. NULL where n is 0 */
     size_t n;
     uint64_t weight; /* as counted, of all of them */
     /* That held in it. NaN or 0 = none. */

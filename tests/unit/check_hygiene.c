@@ -25,11 +25,15 @@ static void commit(struct fed_hygiene_past *past, uint64_t round, const double *
     double copy[1000];
     struct fed_update_limits held = fed_hygiene_limits(past, round);
     ck_assert_uint_le(n, sizeof copy / sizeof *copy);
-    memcpy(copy, norms, n * sizeof *norms);
-    fed_hygiene_committed(
-        past,
-        &(struct fed_hygiene_round){
-            .round = round, .norms = copy, .n = n, .weight = 100 * n, .clip = held.clip, .weight_cap = held.weight_cap});
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = norms[i];
+    }
+    fed_hygiene_committed(past, &(struct fed_hygiene_round){.round = round,
+                                                            .norms = n > 0 ? copy : NULL,
+                                                            .n = n,
+                                                            .weight = 100 * n,
+                                                            .clip = held.clip,
+                                                            .weight_cap = held.weight_cap});
 }
 
 static double ceiling(const struct fed_hygiene_past *past, uint64_t round) {
