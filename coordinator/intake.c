@@ -16,16 +16,18 @@
 _Static_assert(SLOT_WINDOW *FED_INTAKE_SLOTS <= FED_INTAKE_WINDOW, "the slots share one window");
 _Static_assert(FED_NORM_BLOCK * sizeof(float) == FED_CHUNK_BYTES, "a norm is taken chunk by chunk");
 #define OPEN_TRIES 2    /* a chunk that does not open is asked for once more */
+#define PACE_MS 20000   /* over so long an upload's speed is judged */
 #define YIELD_PART 6    /* of stall_ms: a slot in which nothing moves for so long is given to an offer that waits */
 #define REMIND_PART 2   /* of stall_ms: what is in flight for so long is asked for once more */
 #define TRY_AGAIN_MS 10 /* the lane had no room for a GET */
 
-enum chunk_state { CHUNK_MISSING, CHUNK_IN_FLIGHT, CHUNK_OPENING, CHUNK_OPENED };
+enum chunk_state { CHUNK_MISSING, CHUNK_IN_FLIGHT, CHUNK_HERE, CHUNK_OPENING, CHUNK_OPENED }; /* HERE: of a kept update */
 enum slot_phase { SLOT_FREE, SLOT_FETCHING, SLOT_WAITING, SLOT_ADDING, SLOT_DROPPED };
 
 /* An offer that waits for a slot. */
 struct offer {
     struct offer *next;
+    struct slot *kept; /* what came of it before it made room for another; owned, NULL = nothing */
     size_t node;
     uint32_t part;
     uint8_t e_pk[FED_KEY_BYTES], node_pk[FED_KEY_BYTES];
@@ -49,8 +51,10 @@ struct slot {
     uint64_t first_missing, n_in_flight, n_opened;
     unsigned n_jobs;   /* pool jobs that look at this slot */
     uint64_t moved_ms; /* since when no chunk has come from its node */
-    bool reminded;     /* since then it was asked again */
-    bool blamed;       /* its connection was given up, and nothing has come by a new one yet */
+    uint64_t paced_ms; /* since when paced_bytes have come */
+    uint64_t paced_bytes;
+    bool reminded; /* since then it was asked again */
+    bool blamed;   /* its connection was given up, and nothing has come by a new one yet */
 };
 
 enum job_kind { JOB_OPEN, JOB_ADD };
@@ -75,6 +79,7 @@ struct fed_intake {
     struct fed_pool *pool;
     const struct fed_attempt *attempt; /* NULL: nothing may come in */
     struct offer *first_offer, **last_offer;
+    unsigned n_kept; /* offers with something kept */
     struct slot slots[FED_INTAKE_SLOTS];
     struct intake_job opens[FED_INTAKE_WINDOW];
     struct intake_job *adds; /* (threads) */
@@ -210,6 +215,16 @@ static void free_slot(struct slot *slot) {
     *slot = (struct slot){.bytes = slot->bytes, .capacity = slot->capacity};
 }
 
+static void free_offer(struct fed_intake *intake, struct offer *offer) {
+    if (offer->kept != NULL) {
+        free_slot(offer->kept);
+        release_bytes(offer->kept);
+        free(offer->kept);
+        intake->n_kept--;
+    }
+    free(offer);
+}
+
 /* Frees the slot now, or as soon as the last job that looks at it has come back. */
 static void drop_slot(struct slot *slot) {
     if (slot->n_jobs == 0) {
@@ -227,10 +242,19 @@ static void refuse_slot(struct fed_intake *intake, struct slot *slot, enum fed_r
     intake->config.refused(intake->config.context, node, part, refusal, &header, why);
 }
 
+static uint64_t largest_update(const struct fed_intake *intake) {
+    return fed_sealed_bytes(intake->attempt->terms.n_params * sizeof(int64_t));
+}
+
 /* How many updates may be staged at once within staging_bytes; one at a time where not even one fits. */
-static unsigned slot_limit(const struct fed_intake *intake, uint64_t n_bytes) {
-    uint64_t fit = intake->config.staging_bytes / fed_sealed_bytes(n_bytes);
-    return fit < 1 ? 1 : fit > FED_INTAKE_SLOTS ? FED_INTAKE_SLOTS : (unsigned)fit;
+static unsigned slots_now(const struct fed_intake *intake) {
+    uint64_t fit = intake->config.staging_bytes / largest_update(intake);
+    return fit < 1 ? 1 : fit > intake->config.uploads ? intake->config.uploads : (unsigned)fit;
+}
+
+static unsigned most_of_node(const struct fed_intake *intake, unsigned n_slots) {
+    unsigned most = n_slots > 1 ? n_slots - 1 : 1;
+    return intake->config.uploads_per_node < most ? intake->config.uploads_per_node : most;
 }
 
 /* What the client counts; in a sum its node has done the same. */
@@ -240,10 +264,67 @@ static void cap_weight(struct fed_update_header *header, const struct fed_update
     }
 }
 
+static void chunk_missing(struct slot *slot, uint64_t i) {
+    slot->chunks[i] = CHUNK_MISSING;
+    if (i < slot->first_missing) {
+        slot->first_missing = i;
+    }
+}
+
+static struct intake_job *idle_open_job(struct fed_intake *intake) {
+    for (unsigned i = 0; i < FED_INTAKE_WINDOW; i++) {
+        if (!intake->opens[i].busy) {
+            return &intake->opens[i];
+        }
+    }
+    return NULL;
+}
+
+/* Its bytes are there; they stay in flight until they are opened. */
+static void open_chunk(struct fed_intake *intake, struct slot *slot, uint64_t index) {
+    struct intake_job *job = idle_open_job(intake);
+    if (job == NULL) { /* jobs of dropped slots still hold them all: let it come again */
+        chunk_missing(slot, index);
+        slot->n_in_flight--;
+        return;
+    }
+    slot->chunks[index] = CHUNK_OPENING;
+    *job = (struct intake_job){.job.run = open_and_check,
+                               .intake = intake,
+                               .kind = JOB_OPEN,
+                               .busy = true,
+                               .slot = slot,
+                               .index = index,
+                               .scratch = job->scratch};
+    slot->n_jobs++;
+    fed_pool_submit(intake->pool, &job->job);
+}
+
+/* The update goes on where it made room for another: what has come of it meanwhile is opened now. */
+static void take_up(struct fed_intake *intake, struct slot *slot, struct offer *offer) {
+    release_bytes(slot);
+    *slot = *offer->kept;
+    free(offer->kept);
+    offer->kept = NULL;
+    intake->n_kept--;
+    slot->offer = offer;
+    for (uint64_t i = 0; i < slot->header.n_chunks; i++) {
+        if (slot->chunks[i] == CHUNK_HERE) {
+            open_chunk(intake, slot, i);
+        }
+    }
+}
+
 static int fill_slot(struct fed_intake *intake, struct slot *slot, struct offer *offer) {
+    if (offer->kept != NULL) {
+        take_up(intake, slot, offer);
+        slot->moved_ms = slot->paced_ms = intake->now_ms;
+        slot->paced_bytes = 0;
+        return FED_OK;
+    }
     slot->offer = offer;
     slot->phase = SLOT_FETCHING;
-    slot->moved_ms = intake->now_ms;
+    slot->moved_ms = slot->paced_ms = intake->now_ms;
     int rc = fed_update_header_decode(&slot->header, offer->header, offer->n_header);
     if (rc != FED_OK) { /* it was decoded when it was let in, but that took memory as well */
         return rc;
@@ -280,7 +361,7 @@ static unsigned slots_of_node(const struct fed_intake *intake, size_t node) {
 /* The offer that has waited longest, of a node that leaves room for others: whatever one node does with its slots, updates
  * of the rest come in. NULL: none. The caller owns it. */
 static struct offer *take_offer(struct fed_intake *intake, unsigned n_slots) {
-    unsigned most = n_slots > 1 ? n_slots - 1 : 1;
+    unsigned most = most_of_node(intake, n_slots);
     struct offer **at = &intake->first_offer;
     while (*at != NULL && slots_of_node(intake, (*at)->node) >= most) {
         at = &(*at)->next;
@@ -296,7 +377,7 @@ static struct offer *take_offer(struct fed_intake *intake, unsigned n_slots) {
 }
 
 static void fill_slots(struct fed_intake *intake) {
-    unsigned n_slots = slot_limit(intake, intake->attempt->terms.n_params * sizeof(int64_t));
+    unsigned n_slots = slots_now(intake);
     for (unsigned i = 0; i < n_slots; i++) {
         struct slot *slot = &intake->slots[i];
         struct offer *offer = slot->phase == SLOT_FREE ? take_offer(intake, n_slots) : NULL;
@@ -309,13 +390,6 @@ static void fill_slots(struct fed_intake *intake) {
 }
 
 /* -- chunks ------------------------------------------------------------------------------------------------------------- */
-
-static void chunk_missing(struct slot *slot, uint64_t i) {
-    slot->chunks[i] = CHUNK_MISSING;
-    if (i < slot->first_missing) {
-        slot->first_missing = i;
-    }
-}
 
 /* Asks for the next run of missing chunks; false when there is none or the lane has no room. */
 static bool ask_run(struct fed_intake *intake, struct slot *slot) {
@@ -348,11 +422,29 @@ static void ask_chunks(struct fed_intake *intake, struct slot *slot) {
     }
 }
 
-/* The offer goes behind those that wait; what was fetched of it is lost. */
+/* Moves what has come of an update out of its slot, if there is memory for one more than the slots need. */
+static struct slot *keep(struct fed_intake *intake, struct slot *slot) {
+    uint64_t fit = intake->config.staging_bytes / largest_update(intake);
+    bool room = !slot->spooled && fit > (uint64_t)slots_now(intake) + intake->n_kept;
+    struct slot *kept = room ? malloc(sizeof *kept) : NULL;
+    if (kept != NULL) {
+        *kept = *slot;
+        kept->offer = NULL;
+        *slot = (struct slot){.phase = SLOT_FREE};
+        intake->n_kept++;
+    }
+    return kept;
+}
+
+/* The offer goes behind those that wait. */
 static void give_way(struct fed_intake *intake, struct slot *slot) {
     struct offer *offer = slot->offer;
-    slot->offer = NULL;
-    free_slot(slot);
+    assert(slot->n_jobs == 0);
+    offer->kept = keep(intake, slot);
+    if (offer->kept == NULL) {
+        slot->offer = NULL;
+        free_slot(slot);
+    }
     append_offer(intake, offer);
 }
 
@@ -396,11 +488,41 @@ static void look_after_stalled(struct fed_intake *intake, struct slot *slot) {
     }
 }
 
+/* Somebody else has an offer here that may take a slot. */
+static bool others_wait(const struct fed_intake *intake, const struct slot *slot) {
+    unsigned most = most_of_node(intake, slots_now(intake));
+    for (const struct offer *offer = intake->first_offer; offer != NULL; offer = offer->next) {
+        if (offer->node != slot->offer->node && slots_of_node(intake, offer->node) < most) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An upload that moves is never given up, but one below the least rate does not keep its slot from others. */
+static void look_after_slow(struct fed_intake *intake, struct slot *slot) {
+    uint64_t passed_ms = intake->now_ms - slot->paced_ms;
+    if (slot->phase != SLOT_FETCHING || slot->n_jobs > 0 || passed_ms < PACE_MS) {
+        return;
+    }
+    bool slow = slot->paced_bytes / (passed_ms / 1000) < intake->config.least_bytes_per_s;
+    slot->paced_ms = intake->now_ms;
+    slot->paced_bytes = 0;
+    if (slow && others_wait(intake, slot)) {
+        give_way(intake, slot);
+    }
+}
+
 void fed_intake_lane_anew(struct fed_intake *intake, size_t node) {
     for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
         struct slot *slot = &intake->slots[i];
         if (slot->phase == SLOT_FETCHING && slot->offer->node == node) {
             forget_in_flight(slot);
+        }
+    }
+    for (struct offer *offer = intake->first_offer; offer != NULL; offer = offer->next) {
+        if (offer->kept != NULL && offer->node == node) {
+            forget_in_flight(offer->kept);
         }
     }
 }
@@ -409,6 +531,12 @@ bool fed_intake_holds(const struct fed_intake *intake, size_t node) {
     for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
         const struct slot *slot = &intake->slots[i];
         if (slot->offer != NULL && slot->phase != SLOT_DROPPED && slot->offer->node == node && slot->n_opened > 0) {
+            return true;
+        }
+    }
+    for (const struct offer *offer = intake->first_offer; offer != NULL; offer = offer->next) {
+        const struct slot *kept = offer->node == node ? offer->kept : NULL;
+        if (kept != NULL && kept->n_opened > 0 && intake->now_ms - kept->moved_ms < intake->config.stall_ms) {
             return true;
         }
     }
@@ -437,42 +565,33 @@ static struct slot *find_slot(struct fed_intake *intake, size_t node, uint32_t p
     return NULL;
 }
 
-static struct intake_job *idle_open_job(struct fed_intake *intake) {
-    for (unsigned i = 0; i < FED_INTAKE_WINDOW; i++) {
-        if (!intake->opens[i].busy) {
-            return &intake->opens[i];
-        }
+/* The slot that fetches this part, or what is kept of it. */
+static struct slot *find_fetching(struct fed_intake *intake, size_t node, uint32_t part) {
+    struct slot *slot = find_slot(intake, node, part);
+    for (struct offer *offer = intake->first_offer; slot == NULL && offer != NULL; offer = offer->next) {
+        slot = offer->node == node && offer->part == part ? offer->kept : NULL;
     }
-    return NULL;
+    return slot != NULL && slot->phase == SLOT_FETCHING ? slot : NULL;
 }
 
 int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint64_t index, const uint8_t *sealed, size_t n,
                      uint64_t now_ms) {
     intake->now_ms = now_ms;
-    struct slot *slot = find_slot(intake, node, part);
-    if (slot == NULL || slot->phase != SLOT_FETCHING || index >= slot->header.n_chunks ||
-        slot->chunks[index] != CHUNK_IN_FLIGHT || n != chunk_bytes(slot, index) + FED_TAG_BYTES) {
+    struct slot *slot = find_fetching(intake, node, part);
+    if (slot == NULL || index >= slot->header.n_chunks || slot->chunks[index] != CHUNK_IN_FLIGHT ||
+        n != chunk_bytes(slot, index) + FED_TAG_BYTES) {
         return FED_EWIRE;
     }
-    struct intake_job *job = idle_open_job(intake);
-    if (job == NULL) { /* jobs of dropped slots still hold them all: let it come again */
-        chunk_missing(slot, index);
-        slot->n_in_flight--;
+    memcpy(slot->bytes + chunk_offset(index), sealed, n);
+    slot->blamed = false;
+    slot->moved_ms = now_ms;
+    slot->paced_bytes += n;
+    node_moved(intake, node, now_ms);
+    if (slot->offer == NULL) { /* kept: it is opened when there is a slot again */
+        slot->chunks[index] = CHUNK_HERE;
         return FED_OK;
     }
-    memcpy(slot->bytes + chunk_offset(index), sealed, n);
-    slot->chunks[index] = CHUNK_OPENING;
-    slot->blamed = false;
-    node_moved(intake, node, now_ms);
-    *job = (struct intake_job){.job.run = open_and_check,
-                               .intake = intake,
-                               .kind = JOB_OPEN,
-                               .busy = true,
-                               .slot = slot,
-                               .index = index,
-                               .scratch = job->scratch};
-    slot->n_jobs++;
-    fed_pool_submit(intake->pool, &job->job);
+    open_chunk(intake, slot, index);
     ask_chunks(intake, slot);
     return FED_OK;
 }
@@ -607,6 +726,7 @@ void fed_intake_work(struct fed_intake *intake, uint64_t now_ms) {
     }
     for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
         look_after_stalled(intake, &intake->slots[i]);
+        look_after_slow(intake, &intake->slots[i]);
     }
     start_adding(intake);
     fill_slots(intake);
@@ -624,6 +744,7 @@ uint64_t fed_intake_wakeup(const struct fed_intake *intake) {
                                 : slot->reminded            ? stall_ms
                                                             : stall_ms / REMIND_PART;
             at = slot->moved_ms + still_ms < at ? slot->moved_ms + still_ms : at;
+            at = intake->first_offer != NULL && slot->paced_ms + PACE_MS < at ? slot->paced_ms + PACE_MS : at;
         }
     }
     return at;
@@ -658,7 +779,7 @@ static bool is_held(struct fed_intake *intake, size_t node, const struct fed_msg
         if (held->next == NULL) {
             intake->last_offer = at;
         }
-        free(held);
+        free_offer(intake, held);
         return false;
     }
     return false;
@@ -673,6 +794,7 @@ int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_
     if (copy == NULL) {
         return FED_ENOMEM;
     }
+    copy->kept = NULL;
     copy->node = node;
     copy->part = offer->part;
     memcpy(copy->e_pk, offer->e_pk, sizeof copy->e_pk);
@@ -689,7 +811,7 @@ static void drop_offers(struct fed_intake *intake, size_t node, bool all) {
         struct offer *offer = *at;
         if (all || offer->node == node) {
             *at = offer->next;
-            free(offer);
+            free_offer(intake, offer);
         } else {
             at = &offer->next;
         }
@@ -751,6 +873,7 @@ int fed_intake_new(struct fed_intake **out, const struct fed_intake_config *conf
         free(adds);
         return fed_error_set(err, FED_ENOMEM, "not enough memory to receive updates");
     }
+    assert(config->uploads >= 1 && config->uploads <= FED_INTAKE_SLOTS && config->uploads_per_node >= 1);
     intake->config = *config;
     intake->adds = adds;
     intake->last_offer = &intake->first_offer;

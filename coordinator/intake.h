@@ -4,14 +4,16 @@
  *
  *     offered -> FETCHING (chunks missing, in flight, opening) -> WAITING (whole, checked) -> ADDING -> admitted
  *        ^          |  a chunk that does not open is dropped and asked for once more, by another connection
- *        +----------+  nothing comes for a while, and others wait
+ *        +----------+  little or nothing comes for a while, and others wait: what has come is kept
  *                   +-- a bad value, a chunk that never opens, or none for stall_ms --> refused; nothing of it was added
  *
  * A connection brings what was asked for on it, or breaks: chunks in flight are asked for again on a new one, and on the
  * same only once and late, so that a slow line is not filled with the same bytes. What has come stays, whatever becomes of
  * connections.
  *
- * A node holds at most all slots but one, so that none can keep the updates of the others out.
+ * A node holds uploads_per_node slots, and never all of several, so that none can keep the updates of the others out. An
+ * upload that is slower than least_bytes_per_s makes room for one that waits and goes on later where it was, if
+ * staging_bytes have room to keep it; in memory that means always, but for models that fill it.
  *
  * Memory: n_slots updates, whatever the cohort; an update larger than staging_bytes lies in an unlinked file as ciphertext
  * and is opened twice (to check, to add). At most FED_INTAKE_WINDOW chunks are in flight in all. Slots add one after the
@@ -28,7 +30,7 @@
 #include "coordinator/attempt.h"
 
 #define FED_INTAKE_WINDOW 32
-#define FED_INTAKE_SLOTS 3
+#define FED_INTAKE_SLOTS 4 /* at most; how many there are is configured */
 
 struct fed_intake;
 
@@ -38,9 +40,12 @@ struct fed_intake_config {
     struct fed_aggregate *aggregate;
     unsigned threads;
     uint64_t staging_bytes;
-    const char *spool_dir; /* for updates larger than that */
-    uint64_t stall_ms;     /* an upload of whose node no chunk came for so long is refused */
-    void *context;         /* of the calls below */
+    const char *spool_dir;      /* for updates larger than that */
+    unsigned uploads;           /* 1 .. FED_INTAKE_SLOTS at a time */
+    unsigned uploads_per_node;  /* >= 1 of them for one node, but never all of several */
+    uint64_t least_bytes_per_s; /* slower uploads make room for offers that wait */
+    uint64_t stall_ms;          /* an upload of whose node no chunk came for so long is refused */
+    void *context;              /* of the calls below */
     /* A chunk from this node did not open: its connection is given up, and what was in flight on it is asked for again. */
     void (*broken)(void *context, size_t node, uint32_t part);
     /* Ask the node for chunks [first, first + count). FED_EAGAIN: not now; FED_EGONE: it has no bulk lane now. */

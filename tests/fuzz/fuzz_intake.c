@@ -330,7 +330,9 @@ static void set_up(void) {
         const uint8_t seed[FED_KEY_BYTES] = {(uint8_t)i};
         MUST(fed_identity_from_seed(&nodes[i], seed) == FED_OK);
     }
-    const struct fed_intake_config config = {.model = &model,
+    const struct fed_intake_config config = {.uploads = 3,
+                                             .uploads_per_node = 3,
+                                             .model = &model,
                                              .fixed = &fixed,
                                              .aggregate = &aggregate,
                                              .threads = 2,

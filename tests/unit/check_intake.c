@@ -16,6 +16,7 @@
 /* 200,010 parameters: four chunks of floats, seven of integers, the last of each a short one. */
 enum { INPUTS = 20000, UNITS = 10, PARAMS = (INPUTS + 1) * UNITS, NODES = 8, MAX_WEIGHT = 600, STALL_MS = 1000 };
 enum { FLOATS = 4, INTEGERS = 7 };
+enum { SLOTS = 3, LEAST_RATE = 16384, PACE_MS = 20000 };
 enum { PATIENCE_MS = 60000 };
 
 struct ask {
@@ -148,6 +149,8 @@ static void open_attempt(struct rig *rig, uint32_t number) {
     fed_image_release(image);
 }
 
+static uint64_t stall_ms = STALL_MS; /* of the next rig */
+
 static struct rig *rig_with(uint64_t staging_bytes, const char *spool_dir) {
     struct rig *rig = calloc(1, sizeof *rig);
     struct fed_model_spec spec = {.input = {INPUTS}, .n_layers = 1, .layers = {{UNITS, FED_LINEAR}}};
@@ -169,9 +172,12 @@ static struct rig *rig_with(uint64_t staging_bytes, const char *spool_dir) {
                                        .fixed = &rig->fixed,
                                        .aggregate = &rig->aggregate,
                                        .threads = 2,
+                                       .uploads = SLOTS,
+                                       .uploads_per_node = SLOTS,
+                                       .least_bytes_per_s = LEAST_RATE,
                                        .staging_bytes = staging_bytes,
                                        .spool_dir = spool_dir != NULL ? spool_dir : rig->dir,
-                                       .stall_ms = STALL_MS,
+                                       .stall_ms = stall_ms,
                                        .context = rig,
                                        .get = get,
                                        .broken = broken,
@@ -514,8 +520,8 @@ START_TEST(many_nodes_at_once_come_in_through_few_slots_and_one_window) {
     }
     check_sum(rig);
     ck_assert_uint_le(rig->most_in_flight, FED_INTAKE_WINDOW);
-    ck_assert_uint_gt(rig->most_in_flight, FED_INTAKE_WINDOW / FED_INTAKE_SLOTS); /* they did come in at once */
-    ck_assert_uint_eq(rig->n_asks, 2 * NODES * FLOATS + NODES * INTEGERS);        /* every chunk once */
+    ck_assert_uint_gt(rig->most_in_flight, FED_INTAKE_WINDOW / SLOTS);     /* they did come in at once */
+    ck_assert_uint_eq(rig->n_asks, 2 * NODES * FLOATS + NODES * INTEGERS); /* every chunk once */
     for (size_t i = 0; i < n; i++) {
         free_update(updates[i]);
     }
@@ -837,22 +843,22 @@ END_TEST
 
 START_TEST(part_that_is_offered_again_is_fetched_once) {
     struct rig *rig = new_rig();
-    struct update *updates[FED_INTAKE_SLOTS + 1];
-    for (size_t i = 0; i <= FED_INTAKE_SLOTS; i++) { /* the last of them waits for a slot */
+    struct update *updates[SLOTS + 1];
+    for (size_t i = 0; i <= SLOTS; i++) { /* the last of them waits for a slot */
         updates[i] = single(rig, i, 0, 4);
         offer(rig, updates[i]);
     }
-    for (size_t i = 0; i <= FED_INTAKE_SLOTS; i++) {
+    for (size_t i = 0; i <= SLOTS; i++) {
         offer(rig, updates[i]);
         expect(rig, updates[i]);
     }
-    serve(rig, updates, FED_INTAKE_SLOTS + 1, FED_INTAKE_SLOTS + 1, NULL, NULL);
+    serve(rig, updates, SLOTS + 1, SLOTS + 1, NULL, NULL);
     work(rig);
     ck_assert(fed_intake_idle(rig->intake));
-    ck_assert_uint_eq(rig->n_outcomes, FED_INTAKE_SLOTS + 1);
-    ck_assert_uint_eq(rig->n_asks, (FED_INTAKE_SLOTS + 1) * FLOATS);
+    ck_assert_uint_eq(rig->n_outcomes, SLOTS + 1);
+    ck_assert_uint_eq(rig->n_asks, (SLOTS + 1) * FLOATS);
     check_sum(rig);
-    for (size_t i = 0; i <= FED_INTAKE_SLOTS; i++) {
+    for (size_t i = 0; i <= SLOTS; i++) {
         free_update(updates[i]);
     }
     free_rig(rig);
@@ -862,20 +868,20 @@ END_TEST
 /* A node that was told to begin anew seals anew: what was sealed before will never be whole. */
 START_TEST(part_that_was_sealed_anew_takes_the_place_of_the_old_one) {
     struct rig *rig = new_rig();
-    struct update *old[FED_INTAKE_SLOTS + 1], *fresh[FED_INTAKE_SLOTS + 1];
-    for (size_t i = 0; i <= FED_INTAKE_SLOTS; i++) { /* the last of them waits for a slot */
+    struct update *old[SLOTS + 1], *fresh[SLOTS + 1];
+    for (size_t i = 0; i <= SLOTS; i++) { /* the last of them waits for a slot */
         old[i] = single(rig, i, 0, 4);
         offer(rig, old[i]);
     }
     serve_all_but_last(rig, old[0]);
-    for (size_t i = 0; i <= FED_INTAKE_SLOTS; i++) {
+    for (size_t i = 0; i <= SLOTS; i++) {
         broken(rig, i, 0); /* what was asked of the old one is never answered */
         fresh[i] = single(rig, i, 0, 4);
         offer(rig, fresh[i]);
         expect(rig, fresh[i]);
     }
-    serve(rig, fresh, FED_INTAKE_SLOTS + 1, FED_INTAKE_SLOTS + 1, NULL, NULL);
-    for (size_t i = 0; i <= FED_INTAKE_SLOTS; i++) {
+    serve(rig, fresh, SLOTS + 1, SLOTS + 1, NULL, NULL);
+    for (size_t i = 0; i <= SLOTS; i++) {
         ck_assert_int_eq(rig->outcomes[i].refusal, FED_REFUSAL_NONE);
         free_update(old[i]);
         free_update(fresh[i]);
@@ -891,8 +897,8 @@ END_TEST
 START_TEST(lost_node_leaves_nothing_behind) {
     static struct sealed sealed;
     struct rig *rig = new_rig();
-    struct update *lost[FED_INTAKE_SLOTS], *other = single(rig, 1, 0, 5);
-    for (uint32_t part = 0; part < FED_INTAKE_SLOTS; part++) { /* the last one waits for a slot */
+    struct update *lost[SLOTS], *other = single(rig, 1, 0, 5);
+    for (uint32_t part = 0; part < SLOTS; part++) { /* the last one waits for a slot */
         lost[part] = single(rig, 0, part, 4);
         offer(rig, lost[part]);
     }
@@ -909,7 +915,7 @@ START_TEST(lost_node_leaves_nothing_behind) {
     serve_one(rig, lost[0], 2);
     expect(rig, lost[0]);
     check_sum(rig);
-    for (uint32_t part = 0; part < FED_INTAKE_SLOTS; part++) {
+    for (uint32_t part = 0; part < SLOTS; part++) {
         free_update(lost[part]);
     }
     free_update(other);
@@ -1045,13 +1051,13 @@ END_TEST
 
 START_TEST(node_that_sends_nothing_does_not_keep_its_slot_from_others) {
     struct rig *rig = new_rig();
-    struct update *silent[FED_INTAKE_SLOTS], *honest = single(rig, NODES - 1, 0, 7);
-    for (size_t i = 0; i < FED_INTAKE_SLOTS; i++) {
+    struct update *silent[SLOTS], *honest = single(rig, NODES - 1, 0, 7);
+    for (size_t i = 0; i < SLOTS; i++) {
         silent[i] = single(rig, i, 0, 4);
         offer(rig, silent[i]);
     }
     offer(rig, honest);
-    ck_assert_uint_eq(rig->n_asks, FED_INTAKE_SLOTS * FLOATS); /* it waits */
+    ck_assert_uint_eq(rig->n_asks, SLOTS * FLOATS); /* it waits */
     rig->next_ask = rig->n_asks;
     rig->now_ms = fed_intake_wakeup(rig->intake); /* long before they would be refused */
     work(rig);
@@ -1064,7 +1070,7 @@ START_TEST(node_that_sends_nothing_does_not_keep_its_slot_from_others) {
     serve_one(rig, honest, 1);
     expect(rig, honest);
     check_sum(rig);
-    for (size_t i = 0; i < FED_INTAKE_SLOTS; i++) {
+    for (size_t i = 0; i < SLOTS; i++) {
         free_update(silent[i]);
     }
     free_update(honest);
@@ -1072,21 +1078,124 @@ START_TEST(node_that_sends_nothing_does_not_keep_its_slot_from_others) {
 }
 END_TEST
 
+static size_t asks_for(const struct rig *rig, size_t node, uint64_t chunk) {
+    size_t n = 0;
+    for (size_t i = 0; i < rig->n_asks; i++) {
+        n += rig->asks[i].node == node && rig->asks[i].chunk == chunk;
+    }
+    return n;
+}
+
+static void give_chunk(struct rig *rig, const struct update *update, uint64_t i) {
+    static struct sealed sealed;
+    seal_chunk(&sealed, update, i);
+    ck_assert_int_eq(give(rig, update, i, &sealed), FED_OK);
+}
+
+/* memory: for how many updates beside those of the slots. Returns how often the first chunk of the first one was asked for.
+ */
+static size_t make_room(unsigned memory) {
+    stall_ms = 120000;
+    struct rig *rig = rig_with((SLOTS + memory) * fed_sealed_bytes(PARAMS * sizeof(int64_t)), NULL);
+    struct update *slow[SLOTS], *quick = single(rig, NODES - 1, 0, 7);
+    stall_ms = STALL_MS;
+    for (size_t i = 0; i < SLOTS; i++) {
+        slow[i] = single(rig, i, 0, 4);
+        offer(rig, slow[i]);
+    }
+    rig->now_ms += PACE_MS - 1;
+    for (size_t i = 0; i < SLOTS; i++) { /* 13 KB/s: slow, but moving */
+        give_chunk(rig, slow[i], 0);
+        wait_for_pool(rig);
+    }
+    offer(rig, quick);
+    ck_assert_uint_eq(asks_for(rig, NODES - 1, 0), 0); /* it waits, until the slow are seen to be slow */
+    ck_assert_uint_le(fed_intake_wakeup(rig->intake), ++rig->now_ms);
+    while (!fed_intake_idle(rig->intake)) {
+        wait_for_pool(rig);
+    }
+    work(rig);
+    ck_assert_uint_eq(asks_for(rig, NODES - 1, 0), 1);
+    if (memory > 0) {
+        give_chunk(rig, slow[0], 1); /* it was on its way: nothing is sent twice */
+        ck_assert(fed_intake_holds(rig->intake, 0));
+    }
+    for (uint64_t i = 0; i < FLOATS; i++) {
+        give_chunk(rig, quick, i);
+    }
+    while (rig->n_outcomes < 1) {
+        wait_for_pool(rig);
+    }
+    check_last(rig, FED_REFUSAL_NONE, "");
+    ck_assert_uint_eq(rig->outcomes[0].node, NODES - 1);
+    rig->next_ask = rig->n_asks - (memory > 0 ? 0 : FLOATS);
+    for (uint64_t i = memory > 0 ? 2 : 0; i < FLOATS; i++) {
+        give_chunk(rig, slow[0], i);
+    }
+    while (rig->n_outcomes < 2) {
+        wait_for_pool(rig);
+    }
+    check_last(rig, FED_REFUSAL_NONE, "");
+    ck_assert_uint_eq(rig->outcomes[1].node, 0);
+    expect(rig, quick);
+    expect(rig, slow[0]);
+    check_sum(rig);
+    size_t asks = asks_for(rig, 0, 0);
+    for (size_t i = 0; i < SLOTS; i++) {
+        free_update(slow[i]);
+    }
+    free_update(quick);
+    free_rig(rig);
+    return asks;
+}
+
+START_TEST(slow_update_makes_room_for_another_and_goes_on_where_it_was) { ck_assert_uint_eq(make_room(SLOTS), 1); }
+END_TEST
+
+START_TEST(slow_update_makes_room_where_there_is_no_memory_to_keep_it_and_begins_anew) {
+    ck_assert_uint_eq(make_room(0), 2);
+}
+END_TEST
+
+START_TEST(slow_update_that_nobody_waits_for_keeps_its_slot) {
+    stall_ms = 120000;
+    struct rig *rig = new_rig();
+    struct update *slow = single(rig, 0, 0, 4);
+    stall_ms = STALL_MS;
+    offer(rig, slow);
+    for (uint64_t i = 0; i < FLOATS; i++) {
+        rig->now_ms += PACE_MS + 1;
+        work(rig);
+        ck_assert_uint_eq(asks_for(rig, 0, i), 1);
+        give_chunk(rig, slow, i);
+        wait_for_pool(rig);
+    }
+    while (rig->n_outcomes < 1) {
+        wait_for_pool(rig);
+    }
+    check_last(rig, FED_REFUSAL_NONE, "");
+    expect(rig, slow);
+    check_sum(rig);
+    free_update(slow);
+    free_rig(rig);
+}
+END_TEST
+
 START_TEST(one_node_cannot_hold_every_slot) {
     struct rig *rig = new_rig();
-    struct update *greedy[FED_INTAKE_SLOTS + 2], *other = single(rig, 1, 0, 7);
-    for (uint32_t i = 0; i < FED_INTAKE_SLOTS + 2; i++) {
+    struct update *greedy[SLOTS + 2], *other = single(rig, 1, 0, 7);
+    for (uint32_t i = 0; i < SLOTS + 2; i++) {
         greedy[i] = single(rig, 0, i, 4);
         offer(rig, greedy[i]);
     }
-    ck_assert_uint_eq(rig->n_asks, (FED_INTAKE_SLOTS - 1) * FLOATS);
+    ck_assert_uint_eq(rig->n_asks, (SLOTS - 1) * FLOATS);
     rig->next_ask = rig->n_asks;
     offer(rig, other);
     serve_one(rig, other, 1);
     ck_assert_uint_eq(rig->outcomes[0].node, 1);
     expect(rig, other);
     check_sum(rig);
-    for (uint32_t i = 0; i < FED_INTAKE_SLOTS + 2; i++) {
+    for (uint32_t i = 0; i < SLOTS + 2; i++) {
         free_update(greedy[i]);
     }
     free_update(other);
@@ -1177,7 +1286,7 @@ START_TEST(intake_can_be_freed_at_any_moment) {
     offer(rig, waiting);
     serve_all_but_last(rig, update);
     fed_intake_free(rig->intake); /* with chunks being opened */
-    struct fed_intake_config config = {.threads = 1, .aggregate = &rig->aggregate};
+    struct fed_intake_config config = {.threads = 1, .uploads = 1, .uploads_per_node = 1, .aggregate = &rig->aggregate};
     ck_assert_int_eq(fed_intake_new(&rig->intake, &config, NULL), FED_OK);
     free_update(update);
     free_update(waiting);
@@ -1215,6 +1324,9 @@ int main(void) {
     tcase_add_test(tcase, node_without_a_lane_is_asked_when_it_has_one);
     tcase_add_test(tcase, slow_update_is_waited_for_while_it_moves_and_refused_when_it_does_not);
     tcase_add_test(tcase, node_that_sends_nothing_does_not_keep_its_slot_from_others);
+    tcase_add_test(tcase, slow_update_makes_room_for_another_and_goes_on_where_it_was);
+    tcase_add_test(tcase, slow_update_makes_room_where_there_is_no_memory_to_keep_it_and_begins_anew);
+    tcase_add_test(tcase, slow_update_that_nobody_waits_for_keeps_its_slot);
     tcase_add_test(tcase, one_node_cannot_hold_every_slot);
     tcase_add_loop_test(tcase, end_finishes_what_is_being_added_and_drops_the_rest, 0, 2);
     tcase_add_test(tcase, attempts_that_end_anywhere_leave_no_trace);
