@@ -61,7 +61,43 @@ def a_node_that_is_killed_at_any_send_changes_nothing():
         killer.Killer(scene, "fedavg-client", "node-", nodes=2).run_all("net", lambda k: (False,))
 
 
+def a_node_that_is_killed_at_any_receipt_or_step_of_training_changes_nothing():
+    """Steps of training: the streams that shuffle an epoch, opening the model, sealing the update."""
+    for kind, step in (("recv", 9), ("crypto", 9)):
+        with house.Scene(train=200, test=50) as scene:
+            killer.Killer(scene, "fedavg-client", "node-", nodes=2).run_all(kind, lambda k: (False,), step)
+
+
+def lose_a_node_for_good(scene, task, k):
+    """One of two nodes is killed at its k-th send, and nobody starts it again. True: it was."""
+    log, where = scene.dir / f"lost-{k}", scene.dir / "where"
+    daemons = house.Daemons(scene, task, [(0, 2, 1), (2, 2, 1)], sums=k % 2 == 0, name=f"lost-daemons-{k}")
+    coordinator = daemons.coordinator(f"lost-run-{k}")
+    daemons.node(0)
+    daemons.node(1, env={"LD_PRELOAD": killer.LIBRARY, "FED_KILL_PROGRAM": "fedavg-client", "FED_KILL_CLASS": "net",
+                         "FED_KILL_AT": str(k), "FED_KILL_LOG": str(log), "FED_KILL_WHERE": str(where)})
+    coordinator.wait_exit(0)
+    said = scene.replay(daemons.task_path, f"lost-run-{k}")
+    house.check(coordinator.events()[-1]["model"] in said, f"{said}: {coordinator}")
+    for process in scene.processes:
+        process.stop()
+    return log.exists()
+
+
+def a_run_that_lost_a_node_for_good_is_what_its_admitted_sets_say():
+    with house.Scene(train=200, test=50) as scene:
+        task = scene.task(hidden=0, clients=4, algorithm={"rounds": 5, "fraction": 1.0},
+                          round={"min_reports": 0.5, "rejoin_s": 0})
+        k = 3
+        while lose_a_node_for_good(scene, task, k):
+            k += 1 if house.LONG else 25
+        house.check(k > 11, f"the node was never lost: {k}")
+        print(f"a node was lost at each of {k - 1} sends")
+
+
 claims = [a_node_that_is_killed_changes_nothing, a_node_that_dies_four_times_ends_the_simulation_with_a_sentence]
 if killer.available():
-    claims.append(a_node_that_is_killed_at_any_send_changes_nothing)
+    claims += [a_node_that_is_killed_at_any_send_changes_nothing,
+               a_node_that_is_killed_at_any_receipt_or_step_of_training_changes_nothing,
+               a_run_that_lost_a_node_for_good_is_what_its_admitted_sets_say]
 house.main(*claims)

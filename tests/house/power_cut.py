@@ -2,6 +2,7 @@
 done stands all the same, and what comes after is as if nothing had happened.
 
 FEDAVG_LONG=1 cuts the power before every call that touches the disk, with several dice; otherwise before some."""
+import json
 import os
 import pathlib
 import shutil
@@ -155,6 +156,65 @@ def a_failed_sync_is_not_believed_the_next_time():
         house.check(fails > 0, "no sync failed")
 
 
+# -- whole runs ----------------------------------------------------------------------------------------------------------
+
+
+def cut_a_coordinator(disk, scene, task, expected, at, way):
+    """Whether the power was cut. The simulation starts the coordinator again, and nothing tells afterwards."""
+    disk.renew()
+    process = scene.start("fedavg", "simulate", task, "--run-dir", disk.root / "disk" / "run", "--nodes", 1, "--threads", 1,
+                          "--json", env=disk.environment("fedavg-coordinator", at, mode=way, seed=at))
+    process.wait_exit(0)
+    where, events = f"power cut before call {at} ({way})", process.events()
+    house.check("lost_writes" not in "\n".join(process.log), f"{where}: {process}")
+    house.check(events[-1]["model"] == expected.done["model"], f"{where}: another model: {process}")
+    reported = 0
+    for event in events:
+        if event["event"] == "round":
+            house.check(event["model"] == expected.models[event["round"]], f"{where}: another round {event['round']}")
+            reported = event["round"]
+        house.check(event["event"] != "resume" or event["round"] >= reported,
+                    f"{where}: round {reported} was reported, and the run stands at {event.get('round')}")
+    return disk.cut()
+
+
+def a_run_goes_on_with_the_same_models_after_a_power_cut():
+    with Disk() as disk, house.Scene(train=200, test=50) as scene:
+        task = scene.task(hidden=0, clients=4, server={"keep_last": 2})
+        expected, at, cuts = scene.result(task, "untouched"), 1, 0
+        while cut_a_coordinator(disk, scene, task, expected, at, WAYS[at % 3]):
+            cuts += 1
+            at += 1 if house.LONG else 23
+        print(f"{cuts} power cuts in {at - 1} calls of a coordinator")
+        house.check(cuts >= 4, f"only {cuts} power cuts")
+
+
+def what_a_node_sent_stays_on_record():
+    with Disk() as disk, house.Scene(train=200, test=50) as scene:
+        task = scene.task(hidden=0, clients=2, algorithm={"rounds": 4, "fraction": 1.0})
+        expected, at = scene.result(task, "untouched").done["model"], 1
+        while True:
+            disk.renew()
+            daemons = house.Daemons(scene, task, [(0, 2, 1)], name=f"daemons-{at}")
+            path = daemons.dir / "node-0.yaml"
+            path.write_text(json.dumps({**json.loads(path.read_text()), "state_dir": str(disk.root / "disk" / "state")}))
+            coordinator = daemons.coordinator(f"run-{at}")
+            node = daemons.node(0, env=disk.environment("fedavg-client", at, mode=WAYS[at % 3], seed=at))
+            coordinator.wait(lambda: node.open == 0 or coordinator.open == 0 or coordinator.said("report done"), "the end")
+            if disk.cut():
+                node = daemons.node(0)
+            coordinator.wait_exit(0)
+            house.check(coordinator.events()[-1]["model"] == expected, f"{coordinator}")
+            log = (disk.root / "disk" / "state" / "sent.log").read_text()
+            for round_ in range(1, 5):
+                house.check(f" round={round_} " in log, f"power cut at {at}: round {round_} is not on record: {log}")
+            node.stop()
+            if not disk.cut():
+                break
+            at += 1 if house.LONG else 6
+        print(f"power cuts in {at - 1} calls of a node")
+
+
 # -- what people write -------------------------------------------------------------------------------------------------
 
 
@@ -216,4 +276,5 @@ if __name__ == "__main__":
         house.skip("nothing can be preloaded in this build")
     house.main(what_the_store_has_said_outlives_a_power_cut, a_sync_that_is_missing_is_seen,
                a_failed_sync_is_not_believed_the_next_time, a_roster_is_the_old_one_or_the_new_one,
+               a_run_goes_on_with_the_same_models_after_a_power_cut, what_a_node_sent_stays_on_record,
                a_key_is_whole_or_its_refusal_names_it)

@@ -1,0 +1,143 @@
+"""Nodes that are killed with -9 at random, stopped, and come back all at once: rounds go on while enough are left, nobody
+counts twice, and the models are what the admitted sets give. And a coordinator that sees nodes come and go for long: it does
+not grow.
+
+FEDAVG_LONG=1: more rounds, stops of ten seconds, and 1000 clients over 200 rounds."""
+import os
+import pathlib
+import random
+import signal
+import time
+
+import house
+
+
+class Crowd:
+    """Nodes of two clients each, every one of which may be killed and started again."""
+
+    def __init__(self, scene, task, n, clients=2, name="crowd"):
+        self.scene = scene
+        self.daemons = house.Daemons(scene, task, [(clients * i, clients, 1) for i in range(n)], name=name)
+        self.coordinator = self.daemons.coordinator(name + "-run")
+        self.nodes = [self.daemons.node(i) for i in range(n)]
+
+    def kill(self, i):
+        self.nodes[i].stop()
+        self.scene.processes.remove(self.nodes[i])
+
+    def start(self, i):
+        self.nodes[i] = self.daemons.node(i)
+
+    def rounds(self, first, last):
+        """Yields after each of these rounds was committed."""
+        for round_ in range(first, last + 1):
+            self.coordinator.wait_event("round", round=round_)
+            yield round_
+
+    def replay(self, name="crowd"):
+        said = self.scene.replay(self.daemons.task_path, name + "-run")
+        models = [event["model"] for event in self.coordinator.events() if event["event"] == "round"]
+        house.check(models[-1] in said, f"{said}, but {models[-1]} was reported")
+
+
+ROUNDS = 30 if house.LONG else 8
+
+
+def a_third_of_the_nodes_is_killed_each_round_and_nothing_changes():
+    """All are waited for, and all come back: the models are those of a run that nobody touched."""
+    with house.Scene(train=800, test=50) as scene:
+        task = scene.task(hidden=0, clients=16, algorithm={"rounds": ROUNDS, "fraction": 1.0}, round={"min_reports": 1.0})
+        expected = scene.result(task, "untouched").models
+        crowd, dice = Crowd(scene, task, 8), random.Random(1)
+        for _ in crowd.rounds(1, ROUNDS - 1):
+            chosen = dice.sample(range(8), 3)
+            for i in chosen:
+                crowd.kill(i)
+            for i in chosen:
+                crowd.start(i)
+        crowd.coordinator.wait_exit(0)
+        events = crowd.coordinator.events()
+        house.check({e["round"]: e["model"] for e in events if e["event"] == "round"} == expected, f"{crowd.coordinator}")
+        crowd.replay()
+
+
+def rounds_go_on_without_the_killed_and_are_what_their_admitted_sets_say():
+    """The killed stay away for a round; half of the clients are enough."""
+    with house.Scene(train=800, test=50) as scene:
+        task = scene.task(hidden=0, clients=16, algorithm={"rounds": ROUNDS, "fraction": 1.0},
+                          round={"min_reports": 0.5, "rejoin_s": 0})
+        crowd, dice, away = Crowd(scene, task, 8), random.Random(2), []
+        for _ in crowd.rounds(1, ROUNDS - 1):
+            for i in away:
+                crowd.start(i)
+            away = dice.sample(range(8), 3)
+            for i in away:
+                crowd.kill(i)
+        crowd.coordinator.wait_exit(0)
+        events = [event for event in crowd.coordinator.events() if event["event"] == "round"]
+        house.check(all(event["clients"] >= 8 for event in events), f"{[event['clients'] for event in events]}")
+        house.check(any(event["clients"] < 16 for event in events), "nobody was missed: the test tests nothing")
+        crowd.replay()
+
+
+def stopped_nodes_and_storms_of_reconnection_change_nothing():
+    with house.Scene(train=800, test=50) as scene:
+        task = scene.task(hidden=0, clients=16, algorithm={"rounds": 6, "fraction": 1.0}, round={"min_reports": 1.0})
+        expected = scene.result(task, "untouched").models
+        crowd = Crowd(scene, task, 8)
+        for round_ in crowd.rounds(1, 5):
+            if round_ % 2 == 1:  # a storm: all at once
+                for i in range(8):
+                    crowd.kill(i)
+                for i in range(8):
+                    crowd.start(i)
+            else:
+                for i in (0, 3, 5):
+                    crowd.nodes[i].signal(signal.SIGSTOP)
+                if house.LONG:
+                    time.sleep(10)  # what is tested is this time itself
+                for i in (0, 3, 5):
+                    crowd.nodes[i].signal(signal.SIGCONT)
+        crowd.coordinator.wait_exit(0)
+        events = crowd.coordinator.events()
+        house.check({e["round"]: e["model"] for e in events if e["event"] == "round"} == expected, f"{crowd.coordinator}")
+        crowd.replay()
+
+
+def memory_of(pid):
+    """KiB that are the process's own, and its descriptors."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    own = int(status.partition("RssAnon:")[2].split()[0])
+    return own, len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def a_coordinator_does_not_grow_while_nodes_come_and_go():
+    """Half of the nodes leave after each round, and the others come back: 1000 clients on 10 nodes."""
+    n, rounds = (10, 200) if house.LONG else (4, 6)
+    with house.Scene(train=2000, test=50) as scene:
+        task = scene.task(hidden=0, clients=100 * n, algorithm={"rounds": rounds, "fraction": 0.02},
+                          round={"min_reports": 0.2, "rejoin_s": 0})
+        crowd, seen = Crowd(scene, task, n, clients=100), []
+        half = [list(range(0, n, 2)), list(range(1, n, 2))]
+        for round_ in crowd.rounds(1, rounds - 1):
+            for i in half[round_ % 2]:
+                crowd.kill(i)
+            for i in half[1 - round_ % 2] if round_ > 1 else []:
+                crowd.start(i)
+            seen.append(memory_of(crowd.coordinator.pid))
+        crowd.coordinator.wait_exit(0)
+        crowd.replay()
+        quarter = max(len(seen) // 4, 1)
+        early, late = seen[quarter:2 * quarter], seen[-quarter:]
+        slope = (sorted(own for own, _ in late)[quarter // 2] - sorted(own for own, _ in early)[quarter // 2])
+        per_hundred = slope * 100 / (len(seen) - 2 * quarter)
+        files = [max(fd for _, fd in part) for part in (early, late)]
+        print(f"{len(seen)} rounds: own memory {early[0][0]} to {late[-1][0]} KiB, {per_hundred:.0f} KiB per 100 rounds; "
+              f"descriptors at most {files[0]}, then {files[1]}")
+        house.check(files[1] <= files[0] + 4, f"descriptors: {files}")
+        house.check(not house.LONG or per_hundred < 1024, f"{per_hundred:.0f} KiB per 100 rounds")
+
+
+house.main(a_third_of_the_nodes_is_killed_each_round_and_nothing_changes,
+           rounds_go_on_without_the_killed_and_are_what_their_admitted_sets_say,
+           stopped_nodes_and_storms_of_reconnection_change_nothing, a_coordinator_does_not_grow_while_nodes_come_and_go)
