@@ -150,6 +150,7 @@ static int join(struct fed_part *part, size_t i, const struct fed_fixed *fixed, 
     part->weights[i] = (uint32_t)weight;
     part->norms[i] = update->norm;
     part->losses[i] = (float)update->report.mean_loss;
+    part->examples += update->report.n_examples;
     part->train_seconds += update->seconds;
     return FED_OK;
 }
@@ -296,13 +297,7 @@ int fed_part_chunk(uint8_t **out, size_t *n, const struct fed_part *part, uint64
     return FED_OK;
 }
 
-uint64_t fed_part_examples(const struct fed_part *part) {
-    uint64_t examples = 0;
-    for (size_t i = 0; i < part->n_clients; i++) {
-        examples += part->weights[i];
-    }
-    return examples;
-}
+uint64_t fed_part_examples(const struct fed_part *part) { return part->examples; }
 
 void fed_parts_progress(const struct fed_part *list, uint32_t *done, uint32_t *total) {
     *done = *total = 0;

@@ -32,6 +32,7 @@ struct fed_part {
     uint32_t *weights; /* n_k; in a sum as they were counted */
     float *losses;
     double *norms;
+    uint64_t examples; /* of those trained; in a sum some may count for less */
     double train_seconds;
     int64_t *sum;       /* i64: (n_params), owned */
     const float *delta; /* f32: (n_params), borrowed from the host */

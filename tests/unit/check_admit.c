@@ -386,6 +386,8 @@ static const struct value {
     enum fed_refusal expected;
 } values[] = {
     {0.0f, FED_REFUSAL_NONE},
+    {-0.0f, FED_REFUSAL_NONE},
+    {-FLT_TRUE_MIN, FED_REFUSAL_NONE},
     {4.0f, FED_REFUSAL_NONE},
     {-4.0f, FED_REFUSAL_NONE},
     {FLT_TRUE_MIN, FED_REFUSAL_NONE},

@@ -114,6 +114,8 @@ START_TEST(what_may_change_changes_the_rest_and_not_the_terms) {
     other.round.min_reports = 0.5;
     other.round.deadline_s = 60;
     other.server.partial_sums = false;
+    other.hygiene.norm_factor = 3;
+    other.hygiene.norm_rounds = 7;
     fed_terms_from_task(&terms, &task, NULL, 0, 100);
     fed_terms_from_task(&same, &other, NULL, 0, 100);
     ck_assert_int_eq(fed_task_terms_encode(&before, &terms), FED_OK);
@@ -130,6 +132,8 @@ START_TEST(what_may_change_changes_the_rest_and_not_the_terms) {
     ck_assert(json_number_value(json_object_get(rest, "min_reports")) == 0.5);
     ck_assert(json_number_value(json_object_get(rest, "over_select")) == 1.0);
     ck_assert(json_is_false(json_object_get(rest, "partial_sums")));
+    ck_assert(json_number_value(json_object_get(rest, "norm_factor")) == 3.0);
+    ck_assert_int_eq(json_integer_value(json_object_get(rest, "norm_rounds")), 7);
     json_decref(rest);
     free(before);
     free(after);
