@@ -10,6 +10,7 @@
 #include "coordinator/coordinator_internal.h"
 
 #define BUSY_MS 1000
+#define QUARANTINE_ASK_MS 60000u /* a node in quarantine may ask again after so long at most */
 
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
 
@@ -75,7 +76,7 @@ static void hear_decline(struct fed_coordinator *c, size_t node, const struct fe
     FED_WARN("control", "declined", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_U64("reason", decline->reason),
              FED_U64("part", decline->part), FED_U64("clients", decline->n_clients));
     if (decline->reason == FED_DECLINE_NORM) {
-        fed_tally_refusal(c, node, FED_REFUSAL_NORM, "left out of a sum by the node itself: over the norm ceiling");
+        fed_tally_note(c, node, FED_REFUSAL_NORM, "left out of a sum by the node itself: over the norm ceiling");
     }
     if (decline->n_clients == 0) {
         give_part_back(c, node, decline->part, FED_EVENT_DECLINED);
@@ -192,6 +193,25 @@ void fed_control_admitted(void *context, size_t node, uint32_t part, const struc
     fed_say_rounds(c);
 }
 
+static bool speaks_of_work(const struct fed_message *message) {
+    return message->kind == FED_MSG_OFFER || message->kind == FED_MSG_DECLINE;
+}
+
+/* It learns no more than that there is nothing to do for it now. */
+static void refuse_work(struct fed_coordinator *c, size_t node, const struct fed_message *message) {
+    const struct fed_node *n = &c->nodes.nodes[node];
+    uint64_t now = fed_clock_ms(), left = n->quarantine.until_ms > now ? n->quarantine.until_ms - now : 1;
+    struct fed_msg_refused refused = {.code = FED_REFUSAL_BUSY,
+                                      .retry_after_ms = left < QUARANTINE_ASK_MS ? (uint32_t)left : QUARANTINE_ASK_MS};
+    fed_tally_note(c, node, FED_REFUSAL_QUARANTINED, "it is in quarantine");
+    if (message->kind == FED_MSG_OFFER) {
+        refused.round = message->as.offer.round;
+        refused.attempt = message->as.offer.attempt;
+        refused.part = message->as.offer.part;
+        fed_say_refused_to_node(c, node, &refused);
+    }
+}
+
 static void hear(struct fed_coordinator *c, size_t node, const struct fed_incoming *in) {
     static struct fed_message message;
     if (in->head.n == 0) {
@@ -216,6 +236,10 @@ static void hear(struct fed_coordinator *c, size_t node, const struct fed_incomi
         return;
     }
     n->heard_ms = fed_clock_ms();
+    if (fed_quarantine_holds(&n->quarantine) && speaks_of_work(&message)) {
+        refuse_work(c, node, &message);
+        return;
+    }
     switch (message.kind) {
     case FED_MSG_STATUS: hear_status(c, node, &message.as.status); break;
     case FED_MSG_DECLINE: hear_decline(c, node, &message.as.decline); break;

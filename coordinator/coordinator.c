@@ -482,6 +482,9 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
         rc = fed_hygiene_read(&c->past, &hygiene, c->store, err);
     }
     if (rc == FED_OK) {
+        rc = fed_presence_restore_quarantines(c, err);
+    }
+    if (rc == FED_OK) {
         report_start(c, &state);
         fed_presence_check_cohort(c);
         rc = start_threads(c, err);

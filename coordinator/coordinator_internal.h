@@ -107,6 +107,7 @@ struct fed_coordinator {
     size_t n_updates, updates_room;
     uint64_t bytes_down, bytes_up;
     double train_seconds;
+    bool quarantine_due; /* some node was refused once too often, and still works */
     struct fed_refusals *refusals;
     uint64_t said_ms; /* when ROUND was last said */
 
@@ -128,7 +129,7 @@ struct fed_coordinator {
     uint64_t started_ms;
 
     struct fed_report report;
-    char waits_for[128]; /* what nothing moves without, "" = it moves */
+    char waits_for[192]; /* what nothing moves without, "" = it moves */
     uint64_t waits_since_ms;
     bool said_waiting;
     bool announced; /* the self-test is over: strangers are strangers now */
@@ -183,6 +184,10 @@ bool fed_meter_answer(struct fed_coordinator *c, size_t node);
 /* Until then the lane is not to be read. */
 uint64_t fed_meter_paused_until(const struct fed_coordinator *c, enum fed_lane_kind lane);
 
+/* The same for what says nothing against the node. */
+void fed_tally_note(struct fed_coordinator *c, size_t node, enum fed_refusal refusal, const char *why);
+struct fed_quarantine_rules fed_tally_rules(const struct fed_coordinator *c);
+
 /* say.c: nothing here fails; what does not arrive is said again */
 void fed_say_refused(struct fed_coordinator *c, const struct fed_route *route, const struct fed_msg_refused *refused);
 void fed_say_refused_to_node(struct fed_coordinator *c, size_t node, const struct fed_msg_refused *refused);
@@ -202,6 +207,12 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
                          const struct fed_msg_hello *hello);
 void fed_presence_lost(struct fed_coordinator *c, size_t node, const char *why);
 void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms);
+/* Quarantine for those that are due, at a time when nobody is in the middle of their work; and its end. */
+void fed_presence_quarantine(struct fed_coordinator *c, uint64_t now_ms);
+/* Those that were in quarantine when the last process ended. */
+int fed_presence_restore_quarantines(struct fed_coordinator *c, struct fed_error *err) FED_MUST_CHECK;
+/* How many are in quarantine now. */
+size_t fed_presence_quarantined(const struct fed_coordinator *c);
 /* Says so when the roster has outgrown what the run's exact sums have room for. */
 void fed_presence_check_cohort(const struct fed_coordinator *c);
 /* Takes up what roster_live has read or written. */
@@ -228,6 +239,8 @@ int fed_work_mean(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_commit(struct fed_coordinator *c) FED_MUST_CHECK;
 /* Commits the last good model again, as the round at hand, in place of the one that c->fallen speaks of. */
 int fed_work_roll_back(struct fed_coordinator *c) FED_MUST_CHECK;
+/* For the record; nobody waits for it. */
+void fed_work_quarantine(struct fed_coordinator *c, size_t node);
 /* Marks the run finished in the store, behind everything that is still being written; then the loop ends. */
 int fed_work_finish(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
 /* Evaluates the committed model, which is that of the round. */

@@ -189,10 +189,15 @@ static void hear_signal(struct fed_coordinator *c) {
 
 /* Said once a change, and only when it lasts: between two rounds something is always waited for, for milliseconds. */
 static void say_what_it_waits_for(struct fed_coordinator *c) {
-    const char *waits = fed_round_waits_for(c->round);
+    char waits[sizeof c->waits_for] = "";
+    const char *round_waits = fed_round_waits_for(c->round);
+    size_t quarantined = fed_presence_quarantined(c);
     uint64_t now = fed_clock_ms();
-    if (waits == NULL) {
-        waits = "";
+    if (round_waits != NULL && quarantined > 0) {
+        snprintf(waits, sizeof waits, "%s; %zu node%s in quarantine", round_waits, quarantined,
+                 quarantined == 1 ? " is" : "s are");
+    } else if (round_waits != NULL) {
+        snprintf(waits, sizeof waits, "%s", round_waits);
     }
     if (strcmp(waits, c->waits_for) != 0) {
         snprintf(c->waits_for, sizeof c->waits_for, "%s", waits);
@@ -271,6 +276,9 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     fed_work_collect(c);
     uint64_t now = fed_clock_ms();
     fed_intake_work(c->intake, now);
+    if (c->quarantine_due) {
+        fed_presence_quarantine(c, now);
+    }
     resume_waiting_actions(c);
     *serving = fed_bulk_serve(c);
     if (now >= c->doors_look_ms) {
@@ -278,6 +286,7 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     }
     if (now >= *next_tick || now >= fed_round_wakeup(c->round)) {
         fed_presence_tick(c, now);
+        fed_presence_quarantine(c, now);
         fed_enrol_tick(c, now);
         fed_tally_tick(c, now);
         fed_work_tick(c, now);

@@ -223,7 +223,7 @@ const char *fed_nodes_name(const struct fed_nodes *nodes, size_t node) {
 
 bool fed_nodes_hosts(const struct fed_nodes *nodes, size_t node, uint64_t client) {
     const struct fed_node *n = &nodes->nodes[node];
-    if (!n->online || !fed_roster_hosts(nodes->roster, node, client)) {
+    if (!n->online || fed_quarantine_holds(&n->quarantine) || !fed_roster_hosts(nodes->roster, node, client)) {
         return false;
     }
     for (uint32_t i = 0; i < n->n_hosted; i++) {

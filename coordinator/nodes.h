@@ -8,6 +8,7 @@
 
 #include "common/link/link.h"
 #include "coordinator/limit.h"
+#include "coordinator/quarantine.h"
 #include "coordinator/roster.h"
 #include "proto/wire.h"
 
@@ -27,8 +28,9 @@ struct fed_meter {
 };
 
 struct fed_node {
-    bool online;              /* said a HELLO that was welcomed, and was heard of since */
-    struct fed_route control; /* the connection of its last HELLO */
+    bool online;                      /* said a HELLO that was welcomed, and was heard of since */
+    struct fed_route control;         /* the connection of its last HELLO */
+    struct fed_quarantine quarantine; /* while it holds the node is here, but hosts nothing */
     bool has_bulk;
     struct fed_route bulk;
     uint64_t instance; /* of its program, as it says; 0 = it does not say */

@@ -12,7 +12,7 @@
 
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
 
-/* Tells the round about the cohort's members on this node: reachable again, or by nobody any more. */
+/* Tells the round about the cohort's members on this node: reachable again (JOINED), or by nobody any more. */
 static void post_presence(struct fed_coordinator *c, size_t node, enum fed_event_kind kind) {
     size_t n;
     const uint64_t *cohort = fed_round_cohort(c->round, &n);
@@ -67,6 +67,88 @@ static void note_hello(struct fed_node *n, const struct fed_route *route, const 
     memcpy(n->hosted, hello->hosted, sizeof n->hosted);
 }
 
+/* From now on it may be given work. */
+static void node_works(struct fed_coordinator *c, size_t node) {
+    bool sums = c->task->server.partial_sums && fed_roster_entry(c->nodes.roster, node)->partial_sums;
+    fed_schedule_node_ready(c->schedule, node, c->nodes.nodes[node].workers, sums);
+    post_presence(c, node, FED_EVENT_JOINED);
+    fed_loop_post_kind(c, FED_EVENT_TICK);
+    fed_say_rounds(c);
+}
+
+/* What it had goes to others, and what is said to it is no more than to anybody who has no work. */
+static void node_rests(struct fed_coordinator *c, size_t node) {
+    struct fed_node *n = &c->nodes.nodes[node];
+    n->has_bulk = n->has_pass = n->missed = false;
+    explicit_bzero(&n->pass, sizeof n->pass);
+    fed_intake_node_lost(c->intake, node);
+    fed_schedule_node_lost(c->schedule, node);
+    post_presence(c, node, FED_EVENT_REFUSED); /* not GONE: nobody waits for it in this attempt */
+    fed_loop_post_kind(c, FED_EVENT_TICK);
+    fed_say_rounds(c);
+}
+
+/* -- quarantine -----------------------------------------------------------------------------------------------------------
+ */
+
+static void begin_quarantine(struct fed_coordinator *c, size_t node, const struct fed_quarantine_rules *rules,
+                             uint64_t now_ms) {
+    struct fed_quarantine *q = &c->nodes.nodes[node].quarantine;
+    fed_quarantine_begin(q, rules, now_ms);
+    FED_WARN("quarantine", "the node is given no work for a while", FED_STR("node", fed_nodes_name(&c->nodes, node)),
+             FED_STR("reason", fed_refusal_name(q->reason)), FED_U64("refusals", q->counted),
+             FED_U64("seconds", q->last_ms / 1000));
+    if (c->nodes.nodes[node].online) {
+        node_rests(c, node);
+    }
+    fed_work_quarantine(c, node);
+}
+
+void fed_presence_quarantine(struct fed_coordinator *c, uint64_t now_ms) {
+    struct fed_quarantine_rules rules = fed_tally_rules(c);
+    bool due = c->quarantine_due;
+    c->quarantine_due = false;
+    for (size_t i = 0; i < c->nodes.n_nodes; i++) {
+        struct fed_quarantine *q = &c->nodes.nodes[i].quarantine;
+        if (due && !fed_quarantine_holds(q) && q->counted >= rules.after) {
+            begin_quarantine(c, i, &rules, now_ms);
+        } else if (fed_quarantine_ends(q, now_ms)) {
+            FED_INFO("quarantine", "the node may try again", FED_STR("node", fed_nodes_name(&c->nodes, i)));
+            if (c->nodes.nodes[i].online) {
+                node_works(c, i);
+            }
+        }
+    }
+}
+
+size_t fed_presence_quarantined(const struct fed_coordinator *c) {
+    size_t n = 0;
+    for (size_t i = 0; i < c->nodes.n_nodes; i++) {
+        n += fed_quarantine_holds(&c->nodes.nodes[i].quarantine);
+    }
+    return n;
+}
+
+static void restore_quarantine(void *context, const struct fed_store_quarantine *row) {
+    struct fed_coordinator *c = context;
+    int64_t wall = fed_clock_wall_ms(), length = row->until_ms - row->since_ms, left = row->until_ms - wall;
+    size_t node;
+    if (length > 0 && fed_roster_find_name(&node, c->nodes.roster, row->node) == FED_OK) {
+        fed_quarantine_restore(&c->nodes.nodes[node].quarantine, (uint64_t)length, left > 0 ? (uint64_t)left : 0,
+                               fed_clock_ms());
+    }
+}
+
+int fed_presence_restore_quarantines(struct fed_coordinator *c, struct fed_error *err) {
+    int64_t forgotten = fed_clock_wall_ms() - (int64_t)FED_QUARANTINE_MOST_MS;
+    if (c->task->hygiene.quarantine_after == 0) {
+        return FED_OK;
+    }
+    return fed_store_quarantines(c->store, forgotten, restore_quarantine, c, err);
+}
+
+/* -- joining ------------------------------------------------------------------------------------------------------------ */
+
 void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
                          const struct fed_msg_hello *hello) {
     struct fed_node *n = &c->nodes.nodes[node];
@@ -96,11 +178,9 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
     }
     FED_INFO("control", "node joined", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_STR("build", hello->build),
              FED_STR("kernels", hello->kernels), FED_U64("workers", hello->workers), FED_U64("ranges", hello->n_hosted));
-    bool sums = c->task->server.partial_sums && fed_roster_entry(c->nodes.roster, node)->partial_sums;
-    fed_schedule_node_ready(c->schedule, node, hello->workers, sums);
-    post_presence(c, node, FED_EVENT_JOINED);
-    fed_loop_post_kind(c, FED_EVENT_TICK);
-    fed_say_rounds(c);
+    if (!fed_quarantine_holds(&n->quarantine)) {
+        node_works(c, node);
+    }
 }
 
 /* Silence of a node whose update has begun to arrive is the intake's to judge: it may be slow, or cut off for a while. */

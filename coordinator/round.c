@@ -25,7 +25,8 @@
  * What holds in each phase:
  *   IDLE       No attempt is open; attempt is the last one opened for this round (0 = none). A new cohort is taken by a
  *              TICK or JOINED only, so that the cohort an END speaks of is still there while that END is carried out.
- *   PICK       attempt and cohort will not change any more; nobody was told. Every member is outstanding.
+ *   PICK       attempt and cohort will not change any more; nobody was told. Every member is outstanding, but for those whose
+ *              node was quarantined since: they are out.
  *   BROADCAST  attempt and cohort are stored. Nobody was told.
  *   COLLECT    n_admitted < goal. Each member is in exactly one of: present, absent (for less than rejoin_ms), lost, out,
  *              counted; admitted + outstanding >= quorum, and outstanding = present + absent > 0.

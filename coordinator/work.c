@@ -40,6 +40,7 @@ struct work {
     struct fed_hygiene_past past;       /* ROLL_BACK, out: what is remembered of the rounds that stand, read anew */
     int reread;                         /* ROLL_BACK, out: how that went */
     uint32_t in_a_row;                  /* ROLL_BACK, out: rollbacks that no better model came between */
+    struct fed_store_quarantine quarantine; /* for the record */
     uint64_t retry_ms, pause_ms;     /* a write that failed: when it is tried again (0: it is not waiting), and the pause */
     bool has_status;                 /* store jobs, out: */
     struct fed_status_report status; /* where the run stands after this write, for who asks over HTTP */
@@ -556,6 +557,36 @@ int fed_work_roll_back(struct fed_coordinator *c) {
     work->seconds = (double)(work->began_us - c->commit_began_us) / 1e6;
     fed_pool_submit(c->store_pool, &work->job);
     return FED_OK;
+}
+
+/* -- a quarantine, on record ----------------------------------------------------------------------------------------------
+ */
+
+static void run_quarantine(struct fed_job *job) {
+    struct work *work = (struct work *)(void *)job;
+    work->rc = fed_store_quarantine(work->c->store, &work->quarantine, &work->err);
+    read_status(work);
+}
+
+static void end_quarantine(struct work *work) {
+    if (work->rc != FED_OK) {
+        try_again_later(work);
+    }
+}
+
+void fed_work_quarantine(struct fed_coordinator *c, size_t node) {
+    const struct fed_quarantine *q = &c->nodes.nodes[node].quarantine;
+    struct work *work = new_work(c, run_quarantine, end_quarantine);
+    if (work == NULL) { /* it holds all the same, but a restart will not know */
+        FED_ERROR("quarantine", "no memory to record it", FED_STR("node", fed_nodes_name(&c->nodes, node)));
+        return;
+    }
+    work->quarantine.since_ms = fed_clock_wall_ms();
+    work->quarantine.until_ms = work->quarantine.since_ms + (int64_t)q->last_ms;
+    work->quarantine.reason = fed_refusal_name(q->reason);
+    work->quarantine.refusals = q->counted;
+    snprintf(work->quarantine.node, sizeof work->quarantine.node, "%s", fed_nodes_name(&c->nodes, node));
+    fed_pool_submit(c->store_pool, &work->job);
 }
 
 /* -- the end of the run ----------------------------------------------------------------------------------------------- */

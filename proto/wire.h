@@ -183,14 +183,14 @@ enum fed_refusal {
     FED_REFUSAL_WEIGHT_CAP = 15, /* over max_weight */
     FED_REFUSAL_SEAL = 16,       /* a chunk did not open, twice */
     FED_REFUSAL_NOT_FINITE = 17,
-    FED_REFUSAL_DELTA_CAP = 18, /* |delta| over max_delta */
-    FED_REFUSAL_SUM_BOUND = 19, /* a partial sum over its bound */
-    FED_REFUSAL_LATE = 20,      /* the attempt has what it needs */
-    FED_REFUSAL_BUSY = 21,      /* no room now: retry after */
-    FED_REFUSAL_NORM = 22,      /* the update's norm is over the round's ceiling */
-    FED_REFUSAL_RATE = 23,      /* more than its limits allow; said as BUSY, counted as this */
-    FED_REFUSAL_QUARANTINED = 24,
-    FED_REFUSAL_TOKEN = 25, /* not a token that enrols these keys */
+    FED_REFUSAL_DELTA_CAP = 18,   /* |delta| over max_delta */
+    FED_REFUSAL_SUM_BOUND = 19,   /* a partial sum over its bound */
+    FED_REFUSAL_LATE = 20,        /* the attempt has what it needs */
+    FED_REFUSAL_BUSY = 21,        /* no room now: retry after */
+    FED_REFUSAL_NORM = 22,        /* the update's norm is over the round's ceiling */
+    FED_REFUSAL_RATE = 23,        /* more than its limits allow; said as BUSY, counted as this */
+    FED_REFUSAL_QUARANTINED = 24, /* it speaks of work and is given none now; said as BUSY, counted as this */
+    FED_REFUSAL_TOKEN = 25,       /* not a token that enrols these keys */
     FED_REFUSAL_COUNT
 };
 const char *fed_refusal_name(enum fed_refusal refusal); /* "weight_cap": stable, for counters and the store */

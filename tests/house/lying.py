@@ -9,6 +9,7 @@ LYING_NODE = os.environ.get("FEDAVG_LYING_NODE", "lying_node")
 HONEST, LIARS = 4, 2  # clients; the liar hosts the last ones
 MAX_DELTA = 1 << 20  # no value of an update a million times too large is over it
 ROUND_RULES = {"min_reports": 0.5, "deadline_s": 600, "rejoin_s": 600, "evaluate_every": 1000}
+HYGIENE = {"quarantine_after": 0}  # it is to tell all of its lies
 
 # The lie, and the names under which the store counts it (any of them). Nobody answers a chunk that does not fit or never
 # comes: it is asked for again, until the liar gives up; and what is cut off by the transport has no name.
@@ -62,7 +63,7 @@ OF_STRANGERS = {"oversize_control"}  # what is no message has no sender
 def run(scene, name, lies, sums=False):
     """A run of one round a lie beside an honest node. Returns the models by round, and the counted refusals by round."""
     task = scene.task(name, hidden=200, clients=HONEST + LIARS, algorithm={"rounds": len(lies), "fraction": 1.0, "max_delta": MAX_DELTA},
-                      round=ROUND_RULES)
+                      round=ROUND_RULES, hygiene={"quarantine_after": 0})  # it is to tell all of its lies
     daemons = house.Daemons(scene, task, [(0, HONEST, 2), (HONEST, LIARS, 1)], sums=sums, name=name)
     coordinator = daemons.coordinator(f"{name}-run")
     liar = scene.start(LYING_NODE, daemons.dir / "node-1.yaml", ",".join(lies))

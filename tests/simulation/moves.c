@@ -172,13 +172,14 @@ void sim_moves_print(void) {
 }
 
 /* Of each phase, by event: x is met in a thousand seeds, r is possible but rare, a dot cannot be. Why not: only COLLECT
- * takes declines and refusals, and only it and what follows from it admissions; an answer comes in the phase that asked, or
- * after the target was reached behind its back; nothing is handled once the round has stopped. */
+ * takes declines and refusals (but a quarantine begins at any time), and only it and what follows from it admissions; an
+ * answer comes in the phase that asked, or after the target was reached behind its back; nothing is handled once the round
+ * has stopped. */
 static const char *const possible[PHASES] = {
     /*                        tjgdarosmncdesf */
-    [FED_ROUND_IDLE] = "xxxrrr......xxx",      [FED_ROUND_PICK] = "xxx.r.x....xxxx",
-    [FED_ROUND_BROADCAST] = "xxx.r..x....xxx", [FED_ROUND_COLLECT] = "xxxxxx......xxx",
-    [FED_ROUND_AGGREGATE] = "xxxrxr..xx..rxx", [FED_ROUND_COMMIT] = "xxx.......xxxxx",
+    [FED_ROUND_IDLE] = "xxxrrr......xxx",      [FED_ROUND_PICK] = "xxx.rrx....xxxx",
+    [FED_ROUND_BROADCAST] = "xxx.rr.x....xxx", [FED_ROUND_COLLECT] = "xxxxxx......xxx",
+    [FED_ROUND_AGGREGATE] = "xxxrxr..xx..rxx", [FED_ROUND_COMMIT] = "xxx..r....xxxxx",
     [FED_ROUND_ROLLBACK] = "xrr.rr....xx.rr",  [FED_ROUND_FINISHED] = "xxx.rrrrrr.r..r",
     [FED_ROUND_STOPPED] = "...............",
 };

@@ -145,6 +145,7 @@ static void make_task(void) {
     sim.task.round.deadline_s = sim.calm ? 100000 : 30 + sim_dice(90);
     sim.task.round.rejoin_s = sim.calm ? 60 : sim_dice(30);
     sim.task.round.evaluate_every = 1 + sim_dice(3);
+    sim.task.hygiene.quarantine_s = 1 + sim_mixed(sim.seed, 6, 6, 3);
     sim.bad_models = sim_mixed(sim.seed, 5, 5, 3) == 0 ? 20 : 0;
     sim.task.server.partial_sums = sim_dice(4) > 0;
     sim.task.server.staging_mb = sim_dice(8) == 0 ? 0 : 256;

@@ -358,6 +358,15 @@ int fed_store_setbacks(struct fed_store_setbacks *out, struct fed_store *store, 
     return FED_OK;
 }
 
+static bool is_liar(const char *name) {
+    for (size_t i = 0; i < sim.n_nodes; i++) {
+        if (strcmp(sim.nodes[i].entry.name, name) == 0) {
+            return sim.nodes[i].liar;
+        }
+    }
+    return false;
+}
+
 int fed_store_quarantine(struct fed_store *store, const struct fed_store_quarantine *quarantine, struct fed_error *err) {
     (void)store;
     int rc = begin_write("a quarantine", err);
@@ -365,6 +374,8 @@ int fed_store_quarantine(struct fed_store *store, const struct fed_store_quarant
         return rc;
     }
     sim_require(sim_disk.n_quarantines < SIM_QUARANTINES, "more and more quarantines");
+    sim_require(is_liar(quarantine->node), "%s is in quarantine for %s, and is honest", quarantine->node,
+                quarantine->reason);
     sim_disk.quarantines[sim_disk.n_quarantines++] = *quarantine;
     return FED_OK;
 }

@@ -58,7 +58,7 @@ judge() {
         may["cli"] = all " proto coordinator client cli"
         may["tests"] = may["bench"] = all " proto coordinator client cli tests bench"
 
-        pure = "^(client/local_sgd|coordinator/(aggregate|evaluate|hygiene|limit|refusals|round|roster|schedule|verdict))\\.[ch]$"
+        pure = "^(client/local_sgd|coordinator/(aggregate|evaluate|hygiene|limit|quarantine|refusals|round|roster|schedule|verdict))\\.[ch]$"
         world = "^(common/link/.*|common/base/(clock|file|log|pool)\\.h" \
             "|(dirent|fcntl|ifaddrs|netdb|poll|pthread|signal|threads|time|unistd)\\.h|(arpa|linux|net|netinet)/.*" \
             "|sys/(epoll|eventfd|file|ioctl|mman|random|select|sendfile|socket|stat|time|timerfd|times|uio|un|wait)\\.h)$"

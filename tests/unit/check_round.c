@@ -431,6 +431,25 @@ START_TEST(a_client_that_was_given_up_and_reports_all_the_same_counts) {
 }
 END_TEST
 
+/* A node was quarantined while the attempt was stored: who is out then is not waited for, whatever the deadline. */
+START_TEST(a_client_that_is_out_before_the_invitation_is_not_waited_for) {
+    struct rig *rig = rig_new(10);
+    rig->config.fraction = 1;
+    rig->config.min_reports = 0.8;
+    start(rig);
+    say(rig, FED_EVENT_TICK);
+    tell(rig, FED_EVENT_REFUSED, member(rig, 3));
+    say(rig, FED_EVENT_OPENED);
+    tell(rig, FED_EVENT_REFUSED, member(rig, 5));
+    ck_assert_str_eq(say(rig, FED_EVENT_SEALED), "INVITE 1/1");
+    ck_assert_uint_eq(fed_round_outstanding(rig->round), 8);
+    admit(rig, 6, 10);
+    admit(rig, 0, 3);
+    ck_assert_str_eq(tell(rig, FED_EVENT_ADMITTED, member(rig, 4)), "AGGREGATE 1/1");
+    rig_free(rig);
+}
+END_TEST
+
 START_TEST(an_absent_client_is_outstanding_for_rejoin_and_again_when_it_comes_back) {
     struct rig *rig = ten_of_ten();
     uint64_t begun = rig->now_ms;
@@ -1012,6 +1031,7 @@ static void add_way(Suite *suite) {
     tcase_add_test(tcase, with_the_quorum_and_nobody_outstanding_the_round_goes_on);
     tcase_add_test(tcase, a_quorum_out_of_reach_abandons_the_attempt_at_once);
     tcase_add_test(tcase, a_client_that_was_given_up_and_reports_all_the_same_counts);
+    tcase_add_test(tcase, a_client_that_is_out_before_the_invitation_is_not_waited_for);
     tcase_add_test(tcase, an_absent_client_is_outstanding_for_rejoin_and_again_when_it_comes_back);
     tcase_add_test(tcase, a_dead_client_costs_rejoin_and_not_the_deadline);
     tcase_add_test(tcase, three_dead_clients_cost_the_attempt_after_rejoin);
