@@ -115,10 +115,9 @@ static void answer_refused(struct fed_coordinator *c, const struct fed_route *ro
 
 static void refuse(struct fed_coordinator *c, const struct fed_route *route, const struct verdict *verdict,
                    const char *name) {
-    uint64_t left_out;
     if (verdict->genuine) {
         FED_WARN("enrol", "token refused", FED_STR("node", name), FED_STR("why", verdict->why));
-        (void)fed_refusals_count(c->refusals, FED_STRANGER, verdict->code, fed_clock_ms(), &left_out);
+        fed_refusals_count_said(c->refusals, FED_STRANGER, verdict->code);
     } else {
         fed_tally_refusal(c, FED_STRANGER, verdict->code, verdict->why);
     }

@@ -71,11 +71,19 @@ static uint64_t take_left_out(struct fed_refusals *refusals, struct kind *kind) 
     return n;
 }
 
-bool fed_refusals_count(struct fed_refusals *refusals, size_t node, enum fed_refusal reason, uint64_t now_ms,
-                        uint64_t *left_out) {
+static struct kind *kind_of(struct fed_refusals *refusals, size_t node, enum fed_refusal reason) {
     size_t row = node == FED_STRANGER ? 0 : node + 1;
     assert(row < refusals->n_rows && (unsigned)reason < FED_REFUSAL_COUNT);
-    struct kind *kind = &refusals->kinds[row * FED_REFUSAL_COUNT + (size_t)reason];
+    return &refusals->kinds[row * FED_REFUSAL_COUNT + (size_t)reason];
+}
+
+void fed_refusals_count_said(struct fed_refusals *refusals, size_t node, enum fed_refusal reason) {
+    kind_of(refusals, node, reason)->count++;
+}
+
+bool fed_refusals_count(struct fed_refusals *refusals, size_t node, enum fed_refusal reason, uint64_t now_ms,
+                        uint64_t *left_out) {
+    struct kind *kind = kind_of(refusals, node, reason);
     kind->count++;
     if (!may_say(refusals, kind, now_ms)) {
         refusals->n_silent += kind->left_out++ == 0;

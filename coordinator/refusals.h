@@ -26,6 +26,8 @@ int fed_refusals_grow(struct fed_refusals *refusals, size_t n_nodes) FED_MUST_CH
 /* Counts one. True: it deserves its line, which also says that *left_out of this kind had none. */
 bool fed_refusals_count(struct fed_refusals *refusals, size_t node, enum fed_refusal reason, uint64_t now_ms,
                         uint64_t *left_out);
+/* Counts one that has a line of its own elsewhere. */
+void fed_refusals_count_said(struct fed_refusals *refusals, size_t node, enum fed_refusal reason);
 /* One kind that had no line for long enough, to be said now; false: none. Call until then. */
 bool fed_refusals_left_out(struct fed_refusals *refusals, uint64_t now_ms, size_t *node, enum fed_refusal *reason,
                            uint64_t *left_out);

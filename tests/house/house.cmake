@@ -76,4 +76,6 @@ endif()
 
 # A bad network, packet by packet.
 add_executable(link ${CMAKE_CURRENT_SOURCE_DIR}/faults/link.c)
+fed_house(enrol)
+fed_house(kept_secret)
 fed_house(networks FEDAVG_LINK=$<TARGET_FILE:link>)
