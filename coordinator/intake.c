@@ -384,7 +384,9 @@ static void fill_slots(struct fed_intake *intake) {
         int rc = offer != NULL ? fill_slot(intake, slot, offer) : FED_OK;
         if (rc != FED_OK) {
             refuse_slot(intake, slot, rc == FED_ESEAL ? FED_REFUSAL_SEAL : FED_REFUSAL_BUSY,
-                        rc == FED_ESEAL ? "a key of low order" : "no room to receive it");
+                        rc == FED_ESEAL ? "a key of low order"
+                        : rc == FED_EIO ? "no room on the disk of the run directory to receive it"
+                                        : "no room to receive it");
         }
     }
 }

@@ -85,6 +85,17 @@ static void invite(struct fed_coordinator *c) {
     fed_say_rounds(c);
 }
 
+/* As soon as it is known: waiting for more would be waiting for nothing. */
+static bool is_spoilt(struct fed_coordinator *c) {
+    if (!fed_intake_spoilt(c->intake)) {
+        return false;
+    }
+    FED_ERROR("intake", "spool file damaged", FED_STR("dir", c->options.run_dir),
+              FED_STR("next", "the attempt is abandoned; check the disk"));
+    fed_loop_post_kind(c, FED_EVENT_SPOILT);
+    return true;
+}
+
 static void aggregate(struct fed_coordinator *c) {
     c->collecting = false;
     fed_schedule_end(c->schedule);
@@ -93,9 +104,7 @@ static void aggregate(struct fed_coordinator *c) {
     if (c->aggregate_waits) {
         return;
     }
-    if (fed_intake_spoilt(c->intake)) {
-        FED_ERROR("intake", "spool file damaged", FED_STR("next", "the attempt is abandoned; check the disk"));
-        fed_loop_post_kind(c, FED_EVENT_NOT_FINITE);
+    if (is_spoilt(c)) {
         return;
     }
     start(c, fed_work_mean(c), false);
@@ -278,6 +287,9 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     fed_intake_work(c->intake, now);
     if (c->quarantine_due) {
         fed_presence_quarantine(c, now);
+    }
+    if (c->collecting) {
+        (void)is_spoilt(c);
     }
     resume_waiting_actions(c);
     *serving = fed_bulk_serve(c);

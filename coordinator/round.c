@@ -25,16 +25,14 @@
  * What holds in each phase:
  *   IDLE       No attempt is open; attempt is the last one opened for this round (0 = none). A new cohort is taken by a
  *              TICK or JOINED only, so that the cohort an END speaks of is still there while that END is carried out.
- *   PICK       attempt and cohort will not change any more; nobody was told. Every member is outstanding, but for those whose
- *              node was quarantined since: they are out.
- *   BROADCAST  attempt and cohort are stored. Nobody was told.
- *   COLLECT    n_admitted < goal. Each member is in exactly one of: present, absent (for less than rejoin_ms), lost, out,
- *              counted; admitted + outstanding >= quorum, and outstanding = present + absent > 0.
- *   AGGREGATE  n_admitted >= quorum. A client that still comes in belongs to a partial sum that was added before: counted.
- *   COMMIT     The mean is taken and is kept until it is stored, however often the store fails.
- *   ROLLBACK   falls. No attempt is open. What was recorded for the round that the rollback becomes is void: which attempt
- *              was at hand is a matter of timing, and must not show in what follows.
- *   FINISHED, STOPPED  Every event is ignored.
+ *   PICK       attempt and cohort will not change any more; nobody was told. Every member is outstanding, but for those
+ * whose node was quarantined since: they are out. BROADCAST  attempt and cohort are stored. Nobody was told. COLLECT
+ * n_admitted < goal. Each member is in exactly one of: present, absent (for less than rejoin_ms), lost, out, counted;
+ * admitted + outstanding >= quorum, and outstanding = present + absent > 0. AGGREGATE  n_admitted >= quorum. A client that
+ * still comes in belongs to a partial sum that was added before: counted. COMMIT     The mean is taken and is kept until it
+ * is stored, however often the store fails. ROLLBACK   falls. No attempt is open. What was recorded for the round that the
+ * rollback becomes is void: which attempt was at hand is a matter of timing, and must not show in what follows. FINISHED,
+ * STOPPED  Every event is ignored.
  *
  * Between COMMITTED and the next COMMIT the evaluation of the committed model runs beside everything else. At most one
  * OPEN, COMMIT or ROLL_BACK is in flight (asked), and at most one EVALUATE.
@@ -614,6 +612,14 @@ static void on_aggregate_answer(struct fed_round *round, enum fed_event_kind kin
     }
 }
 
+static void on_spoilt(struct fed_round *round, struct outbox *out) {
+    if (round->phase == FED_ROUND_COLLECT || (round->phase == FED_ROUND_AGGREGATE && !round->falls)) {
+        abandon(round, out, "an update was damaged on the coordinator's disk");
+    } else {
+        on_aggregate_answer(round, FED_EVENT_NOT_FINITE, out);
+    }
+}
+
 static void on_client(struct fed_round *round, const struct fed_round_event *event) {
     bool open = round->phase >= FED_ROUND_PICK && round->phase <= FED_ROUND_COLLECT;
     bool adding = event->kind == FED_EVENT_ADMITTED && round->phase == FED_ROUND_AGGREGATE;
@@ -670,6 +676,7 @@ size_t fed_round_handle(struct fed_round *round, const struct fed_round_event *e
     case FED_EVENT_EVALUATED: on_evaluated(round, event, &out); break;
     case FED_EVENT_STOP: on_stop(round, &out); return out.n;
     case FED_EVENT_FINISH: round->finishing = true; break;
+    case FED_EVENT_SPOILT: on_spoilt(round, &out); break;
     }
     advance(round, &out);
     return out.n;

@@ -60,6 +60,7 @@ enum fed_event_kind {
     FED_EVENT_EVALUATED,    /* of round `round`, with accuracy and falls (answers FED_ACTION_EVALUATE) */
     FED_EVENT_STOP,         /* stop at once */
     FED_EVENT_FINISH,       /* stop after the round at hand is committed */
+    FED_EVENT_SPOILT,       /* the sum of this attempt is damaged: the disk gave back other bytes than were written */
 };
 struct fed_round_event {
     enum fed_event_kind kind;

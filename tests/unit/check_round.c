@@ -549,6 +549,23 @@ START_TEST(a_mean_that_is_not_finite_is_another_attempt) {
 }
 END_TEST
 
+START_TEST(a_sum_that_is_damaged_is_another_attempt_at_once) {
+    struct rig *rig = ten_of_ten();
+    admit(rig, 0, 3);
+    ck_assert_str_eq(say(rig, FED_EVENT_SPOILT), "END_ABANDONED 1/1");
+    ck_assert_ptr_nonnull(strstr(rig->actions[0].why, "disk"));
+    ck_assert_str_eq(say(rig, FED_EVENT_SPOILT), "");
+    rig->now_ms += 250;
+    ck_assert_str_eq(say(rig, FED_EVENT_TICK), "OPEN 1/2");
+    ck_assert_str_eq(say(rig, FED_EVENT_SPOILT), "");
+    rig_free(rig);
+    rig = ten_of_ten();
+    admit(rig, 0, 10); /* AGGREGATE */
+    ck_assert_str_eq(say(rig, FED_EVENT_SPOILT), "END_ABANDONED 1/1");
+    rig_free(rig);
+}
+END_TEST
+
 START_TEST(attempts_that_failed_in_a_row_are_counted) {
     struct rig *rig = rig_new(2);
     start(rig);
@@ -1039,6 +1056,7 @@ static void add_way(Suite *suite) {
     tcase_add_test(tcase, the_update_that_completes_the_quorum_as_the_deadline_passes_counts);
     tcase_add_test(tcase, pauses_between_attempts_double_to_half_a_minute_and_a_commit_resets_them);
     tcase_add_test(tcase, a_mean_that_is_not_finite_is_another_attempt);
+    tcase_add_test(tcase, a_sum_that_is_damaged_is_another_attempt_at_once);
     tcase_add_test(tcase, attempts_that_failed_in_a_row_are_counted);
     tcase_add_test(tcase, a_store_that_fails_is_asked_again_and_nothing_is_lost);
     suite_add_tcase(suite, tcase);
