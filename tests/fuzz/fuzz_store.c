@@ -37,6 +37,32 @@ static void report(struct fed_store *store) {
     }
 }
 
+static void count_norm(void *context, const struct fed_store_norm *norm) { *(uint64_t *)context += norm->weight; }
+
+static void see_rollback(void *context, const struct fed_store_rollback *rollback) {
+    (void)context;
+    MUST(rollback->reason != NULL);
+}
+
+static void see_quarantine(void *context, const struct fed_store_quarantine *quarantine) {
+    (void)context;
+    MUST(quarantine->reason != NULL && memchr(quarantine->node, '\0', sizeof quarantine->node) != NULL);
+}
+
+/* What later rounds and nodes are judged by. */
+static void look_back(struct fed_store *store, uint64_t before) {
+    struct fed_store_setbacks setbacks;
+    struct fed_error err = {.text = ""};
+    uint64_t weight = 0, good;
+    double loss;
+    (void)must_answer(fed_store_norms(store, 0, count_norm, &weight, &err), &err);
+    (void)must_answer(fed_store_last_good(&good, store, before, &err), &err);
+    (void)must_answer(fed_store_reference(&loss, store, before, 5, &err), &err);
+    (void)must_answer(fed_store_rollbacks(store, 0, see_rollback, NULL, &err), &err);
+    (void)must_answer(fed_store_setbacks(&setbacks, store, &err), &err);
+    (void)must_answer(fed_store_quarantines(store, 0, see_quarantine, NULL, &err), &err);
+}
+
 static bool where(uint64_t *round, struct fed_store *store) {
     struct fed_store_state state;
     struct fed_error err = {.text = ""};
@@ -47,6 +73,21 @@ static bool where(uint64_t *round, struct fed_store *store) {
     MUST((state.cohort != NULL) == (state.has_model && state.attempt > 0) || state.n_cohort == 0);
     free(state.cohort);
     return true;
+}
+
+/* Back to the model before. */
+static void go_back(struct fed_store *store, uint64_t round) {
+    const struct fed_store_rollback rollback = {
+        .round = round, .to_round = round - 1, .reason = "loss", .loss = 9, .reference = 0.5};
+    const struct fed_store_commit commit = {.round = round,
+                                            .header = "header--",
+                                            .n_header = 8,
+                                            .params = "params--",
+                                            .n_params_bytes = 8,
+                                            .rollback = &rollback,
+                                            .keep_good = true};
+    struct fed_error err = {.text = ""};
+    (void)must_answer(fed_store_commit(store, &commit, 3, &err), &err);
 }
 
 /* The next round of the run. Returns whether it was said to be on disk. */
@@ -67,6 +108,9 @@ static bool go_on(struct fed_store *store, uint64_t round) {
     struct fed_error err = {.text = ""};
     (void)must_answer(fed_store_open_attempt(store, round, 3, cohort, 2, &err), &err);
     bool done = must_answer(fed_store_commit(store, &commit, 3, &err), &err);
+    const struct fed_store_quarantine quarantine = {
+        .node = "node", .since_ms = (int64_t)round, .until_ms = (int64_t)round + 1, .reason = "stale", .refusals = 3};
+    (void)must_answer(fed_store_quarantine(store, &quarantine, &err), &err);
     (void)must_answer(fed_store_evaluation(store, round, 0.5, 0.75, true, &err), &err);
     (void)must_answer(fed_store_finish(store, round, &err), &err);
     return done;
@@ -96,10 +140,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     }
     if (open_again(&store, terms != NULL ? terms : "{}")) {
         report(store);
+        look_back(store, UINT32_MAX);
         bool committed = where(&round, store) && round + 1 < ROUND_LAST && go_on(store, round + 1);
         fed_store_close(store);
         if (committed && open_again(&store, terms != NULL ? terms : "{}")) {
             MUST(!where(&again, store) || again == round + 1);
+            go_back(store, round + 2);
+            look_back(store, round + 3);
             fed_store_close(store);
         }
     }
