@@ -39,7 +39,7 @@ INLINE void largest(float *restrict y, const float *restrict x, const struct lin
         for (size_t j = 0; j < pixels.n; j++) {
             const float *a = x + i * at->line + (pixels.first + j) * at->pixel;
             for (size_t c = 0; c < width; c++) {
-                most[c] = (a[c] > most[c]) | (a[c] != a[c]) ? a[c] : most[c];
+                most[c] = ((a[c] > most[c]) | (a[c] != a[c])) ? a[c] : most[c];
             }
         }
     }
