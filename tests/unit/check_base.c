@@ -43,6 +43,25 @@ START_TEST(error_sentence_takes_a_prefix_and_never_overflows) {
 }
 END_TEST
 
+START_TEST(every_status_has_words_of_its_own) {
+    const char *seen[40];
+    int n = 0;
+    const char *unknown = fed_status_text(-12345);
+    for (int code = 0; code > -40; code--) {
+        const char *text = fed_status_text(code);
+        bool is_status = code >= FED_EGIVENUP || (code <= FED_ENOMEM && code >= FED_ENOTFOUND);
+        ck_assert_msg((strcmp(text, unknown) != 0) == is_status, "%d: %s", code, text);
+        for (int i = 0; is_status && i < n; i++) {
+            ck_assert_msg(strcmp(text, seen[i]) != 0, "%d: %s", code, text);
+        }
+        if (is_status) {
+            seen[n++] = text;
+        }
+    }
+    ck_assert_int_eq(n, 12 + 6);
+}
+END_TEST
+
 START_TEST(exit_codes_are_the_documented_ones) {
     ck_assert_int_eq(fed_status_exit_code(FED_OK), 0);
     ck_assert_int_eq(fed_status_exit_code(FED_EFAILED), 1);
@@ -397,6 +416,7 @@ int main(void) {
     Suite *suite = suite_create("base");
     TCase *t = tcase_create("status, clock, log");
     tcase_add_test(t, error_sentence_takes_a_prefix_and_never_overflows);
+    tcase_add_test(t, every_status_has_words_of_its_own);
     tcase_add_test(t, exit_codes_are_the_documented_ones);
     tcase_add_test(t, clocks_agree_and_do_not_run_back);
     tcase_add_test(t, text_line_is_level_room_event_and_pairs);
