@@ -3,7 +3,6 @@
 file(GLOB FED_SIMULATION CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c)
 add_executable(simulate ${FED_SIMULATION})
 target_link_libraries(simulate PRIVATE fed_coordinator fed_client)
-include(${CMAKE_CURRENT_LIST_DIR}/../faults/fail_alloc.cmake)
 fed_fail_alloc(simulate)
 foreach(function fed_random_bytes fed_roster_file_load fed_round_new
                  fed_round_handle fed_round_wakeup fed_aggregate_mean fed_session_hear_control)
