@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tests/simulation/base.h"
+#include "tests/simulation/versions.h"
 #include "tests/simulation/world.h"
 
 #define IN_FLIGHT_MOST 300 /* of one connection, one way: then its queue is full */
@@ -294,8 +295,18 @@ static void replay_old(struct connection *connection, enum way way) {
     }
 }
 
+/* In the version that its sender speaks. */
 static void send_packet(struct connection *connection, enum way way, const void *head, size_t n_head, const void *body,
                         size_t n_body) {
+    static const uint8_t unknown[] = {0x08, 0x01, 0xc2, 0x3e, 0x02, 0x08, 0x01}; /* a message of kind 1000 */
+    static uint8_t said[FED_CONTROL_MAX + 16];
+    if (connection->control) {
+        if (sim_version_adds_messages(connection->node, way == TO_NODE)) {
+            send_copy(connection, way, copy_of(unknown, sizeof unknown), copy_of(NULL, 0), true);
+        }
+        n_head = sim_version_said(said, connection->node, way == TO_NODE, head, n_head);
+        head = said;
+    }
     if (sim.trouble && connection->control && sim_chance(10)) {
         keep_old(connection, way, head, n_head);
     }

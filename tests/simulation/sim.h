@@ -5,6 +5,7 @@
  *     base.c     clock, threads, random bytes, log                           store.c   what would be on the disk
  *     evaluator.c  accuracy, reports                                          ledger.c  what must hold, and sums made anew
  *     people.c   the processes and what their owners do to them               lies.c    a node that lies
+ *     versions.c peers of other versions
  *     moves.c    which (phase, event) pairs of the round were seen            simulate.c  seeds, tasks, the end
  *
  * Each file defines functions of rooms by their own names, so that the linker takes them and not the rooms. */

@@ -16,6 +16,7 @@
 
 #include "common/seal/key_file.h"
 #include "tests/faults/fail_alloc.h"
+#include "tests/simulation/versions.h"
 #include "tests/simulation/world.h"
 
 #define CALM_EVERY 4
@@ -36,7 +37,7 @@ static struct {
     struct fed_client_config client;
     struct fed_identity identities[SIM_NODES], coordinator;
     uint64_t seeds, only;
-    bool calm, told, moves, no_memory, for_ever;
+    bool calm, told, moves, no_memory, for_ever, versions;
     uint64_t victim, fail;
     uint64_t attempts, rounds, simulated_us, refusals[FED_REFUSAL_COUNT];
 } all;
@@ -362,14 +363,78 @@ static void starve_everybody(void) {
     sim_disk_wipe();
 }
 
+/* -- other versions ------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *what;
+    enum sim_version version;
+    bool coordinator;
+    uint64_t lasts_s; /* then it is ours again */
+    enum fed_refusal counted;
+} conversations[] = {
+    {"a node of a later minor", SIM_VERSION_LATER, false, 1000, FED_REFUSAL_MALFORMED},
+    {"a coordinator of a later minor", SIM_VERSION_LATER, true, 1000, FED_REFUSAL_NONE},
+    {"a node of the first minor", SIM_VERSION_FIRST, false, 1000, FED_REFUSAL_NONE},
+    {"a coordinator of the first minor", SIM_VERSION_FIRST, true, 1000, FED_REFUSAL_NONE},
+    {"a node of another major, until it is upgraded", SIM_VERSION_OTHER_MAJOR, false, 30, FED_REFUSAL_PROTOCOL},
+    {"a coordinator of another major, until it is upgraded", SIM_VERSION_OTHER_MAJOR, true, 30, FED_REFUSAL_NONE},
+};
+
+static void is_upgraded(void *context, uint64_t number) {
+    (void)context;
+    (void)number;
+    sim_version_speak(SIM_VERSION_OURS, true);
+    for (size_t i = 0; i < sim.n_nodes; i++) { /* which takes a restart */
+        sim_link_cut(sim.nodes[i].process);
+    }
+}
+
+static uint64_t converse(size_t i, uint8_t model[32]) {
+    begin(1, false);
+    make_plain_task(256);
+    if (i < sizeof conversations / sizeof *conversations) {
+        sim.starved = conversations[i].what;
+        sim_version_speak(conversations[i].version, conversations[i].coordinator);
+        sim_after(conversations[i].lasts_s * SIM_S, is_upgraded, NULL, 0);
+    }
+    sim_people_arrive();
+    sim.quiet_us = sim_now_us();
+    sim_world_run(is_over);
+    end();
+    sim_version_speak(SIM_VERSION_OURS, true);
+    sim.starved = NULL;
+    memcpy(model, sim_disk.rounds[sim_disk.committed].digest, 32);
+    return i < sizeof conversations / sizeof *conversations ? sim_disk.n_refusals[conversations[i].counted] : 0;
+}
+
+/* Everybody is in every round, so that the model is the same whoever had to wait for whom. */
+static void converse_with_all(void) {
+    uint8_t expected[32], model[32];
+    converse(SIZE_MAX, expected);
+    for (size_t i = 0; i < sizeof conversations / sizeof *conversations; i++) {
+        uint64_t counted = converse(i, model);
+        sim_require(memcmp(model, expected, sizeof model) == 0, "%s: another model", conversations[i].what);
+        sim_require(conversations[i].counted == FED_REFUSAL_NONE || counted > 0, "%s: never counted as %s",
+                    conversations[i].what, fed_refusal_name(conversations[i].counted));
+        printf("%s: the same model\n", conversations[i].what);
+    }
+    sim_disk_wipe();
+}
+
 /* -- all seeds ------------------------------------------------------------------------------------------------------ */
 
 static int parse(int argc, char **argv) {
-    static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
-                                            {"calm", no_argument, NULL, 'c'},         {"trace", no_argument, NULL, 't'},
-                                            {"moves", no_argument, NULL, 'm'},        {"no-memory", no_argument, NULL, 'o'},
-                                            {"victim", required_argument, NULL, 'v'}, {"fail", required_argument, NULL, 'k'},
-                                            {"for-ever", no_argument, NULL, 'e'},     {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"calm", no_argument, NULL, 'c'},
+                                            {"trace", no_argument, NULL, 't'},
+                                            {"moves", no_argument, NULL, 'm'},
+                                            {"no-memory", no_argument, NULL, 'o'},
+                                            {"versions", no_argument, NULL, 'w'},
+                                            {"victim", required_argument, NULL, 'v'},
+                                            {"fail", required_argument, NULL, 'k'},
+                                            {"for-ever", no_argument, NULL, 'e'},
+                                            {NULL, 0, NULL, 0}};
     all.seeds = number_from("FEDAVG_SEEDS", 1000);
     all.only = number_from("FEDAVG_SEED", 0);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -380,6 +445,7 @@ static int parse(int argc, char **argv) {
         case 't': all.told = true; break;
         case 'm': all.moves = true; break;
         case 'o': all.no_memory = true; break;
+        case 'w': all.versions = true; break;
         case 'v': all.victim = strtoull(optarg, NULL, 10); break;
         case 'k': all.fail = strtoull(optarg, NULL, 10); break;
         case 'e': all.for_ever = true; break;
@@ -434,6 +500,8 @@ int main(int argc, char **argv) {
         starve(all.victim, all.fail, all.for_ever, 256);
     } else if (all.no_memory) {
         starve_everybody();
+    } else if (all.versions) {
+        converse_with_all();
     } else if (all.only > 0 && all.calm) {
         play_calmly(all.only);
     } else if (all.only > 0) {

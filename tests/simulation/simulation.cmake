@@ -15,6 +15,7 @@ if(NOT FEDAVG_SANITIZE MATCHES "thread")
   # Each allocation of a short run fails, once and for ever; by default every seventh.
   add_test(NAME simulation/no_memory COMMAND simulate --no-memory)
   set_tests_properties(simulation/no_memory PROPERTIES TIMEOUT 300)
+  add_test(NAME simulation/versions COMMAND simulate --versions)
   if(FEDAVG_SANITIZE)
     set_tests_properties(simulation/seeds PROPERTIES ENVIRONMENT FEDAVG_SEEDS=200)
   endif()
