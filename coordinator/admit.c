@@ -77,8 +77,9 @@ enum fed_refusal fed_admit_offer(struct fed_update_header *header, const struct 
     if (refusal != FED_REFUSAL_NONE) {
         return refusal;
     }
-    if (fed_update_header_decode(header, offer->header, offer->n_header) != FED_OK) {
-        return FED_REFUSAL_MALFORMED;
+    int rc = fed_update_header_decode(header, offer->header, offer->n_header);
+    if (rc != FED_OK) {
+        return rc == FED_ENOMEM ? FED_REFUSAL_BUSY : FED_REFUSAL_MALFORMED;
     }
     struct fed_assignment part;
     if (fed_schedule_part(&part, rules->schedule, node, offer->part) != FED_OK) {

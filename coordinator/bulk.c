@@ -177,6 +177,9 @@ static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
     if (!asked_for && !fed_meter_take(c, node, FED_LANE_BULK, bytes)) {
         return;
     }
+    if (rc == FED_ENOMEM) {
+        return; /* it is asked for again */
+    }
     if (rc != FED_OK) {
         fed_tally_refusal(c, node, FED_REFUSAL_MALFORMED, "not a message of the bulk lane");
     } else if (in->head.n > 0) {

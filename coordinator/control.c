@@ -108,6 +108,7 @@ static void hear_offer(struct fed_coordinator *c, size_t node, const char *user,
         return;
     } else {
         refused.code = fed_admit_offer(&header, &rules, node, offer);
+        refused.retry_after_ms = refused.code == FED_REFUSAL_BUSY ? 1000 : 0;
     }
     if (refused.code == FED_REFUSAL_NONE) {
         int rc = fed_intake_offer(c->intake, node, fed_nodes_seal_key(&c->nodes, node, user), offer);
@@ -218,6 +219,9 @@ static void hear(struct fed_coordinator *c, size_t node, const struct fed_incomi
         return; /* a probe: the route speaks for itself with its first message */
     }
     int rc = fed_message_decode(&message, in->head.bytes, in->head.n);
+    if (rc == FED_ENOMEM) {
+        return; /* our trouble, and nothing against the node: what matters is said again */
+    }
     if (rc != FED_OK) {
         enum fed_refusal refusal = rc == FED_EPEER ? FED_REFUSAL_PROTOCOL : FED_REFUSAL_MALFORMED;
         fed_tally_refusal(c, node, refusal, rc == FED_EPEER ? "it speaks another protocol version" : "not a message");

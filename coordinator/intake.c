@@ -622,6 +622,10 @@ static void slot_opened(struct fed_intake *intake, struct slot *slot) {
 static void chunk_opened(struct fed_intake *intake, struct intake_job *job) {
     struct slot *slot = job->slot;
     slot->n_in_flight--;
+    if (job->rc == FED_ENOMEM) { /* nobody's fault but ours */
+        refuse_slot(intake, slot, FED_REFUSAL_BUSY, "no room to open it");
+        return;
+    }
     if (job->rc != FED_OK) {
         if (++slot->tries[job->index] >= OPEN_TRIES) {
             refuse_slot(intake, slot, FED_REFUSAL_SEAL, "a chunk does not open under its key");
