@@ -99,7 +99,7 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
     char sandbox[FED_SANDBOX_PATH], own[4][FED_SANDBOX_PATH + 32];
     const char *names[] = {"control", "bulk", "roster", "coordinator.key"};
     const char *keys[] = {"server.control=ipc://", "server.bulk=ipc://", "server.roster=", "server.key="};
-    const char *arguments[2 * SETS_MAX + 32];
+    const char *arguments[2 * SETS_MAX + 48];
     size_t n = 0;
     int ends[2];
     arguments[n++] = "fedavg-coordinator";
@@ -137,6 +137,10 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
     if (!s->task.round.max_attempts_given) { /* nobody mends anything meanwhile */
         arguments[n++] = "--set";
         arguments[n++] = "round.max_attempts=10";
+    }
+    if (!s->task.hygiene.quarantine_after_given) { /* a task that does not work is to fail soon, and with its own reason */
+        arguments[n++] = "--set";
+        arguments[n++] = "hygiene.quarantine_after=0";
     }
     arguments[n] = NULL;
     if (pipe2(ends, O_CLOEXEC) != 0) {

@@ -26,13 +26,15 @@
  *   IDLE       No attempt is open; attempt is the last one opened for this round (0 = none). A new cohort is taken by a
  *              TICK or JOINED only, so that the cohort an END speaks of is still there while that END is carried out.
  *   PICK       attempt and cohort will not change any more; nobody was told. Every member is outstanding, but for those
- * whose node was quarantined since: they are out. BROADCAST  attempt and cohort are stored. Nobody was told. COLLECT
- * n_admitted < goal. Each member is in exactly one of: present, absent (for less than rejoin_ms), lost, out, counted;
- * admitted + outstanding >= quorum, and outstanding = present + absent > 0. AGGREGATE  n_admitted >= quorum. A client that
- * still comes in belongs to a partial sum that was added before: counted. COMMIT     The mean is taken and is kept until it
- * is stored, however often the store fails. ROLLBACK   falls. No attempt is open. What was recorded for the round that the
- * rollback becomes is void: which attempt was at hand is a matter of timing, and must not show in what follows. FINISHED,
- * STOPPED  Every event is ignored.
+ *              whose node was quarantined since: they are out.
+ *   BROADCAST  attempt and cohort are stored. Nobody was told.
+ *   COLLECT    n_admitted < goal. Each member is in exactly one of: present, absent (for less than rejoin_ms), lost, out,
+ *              counted; admitted + outstanding >= quorum, and outstanding = present + absent > 0.
+ *   AGGREGATE  n_admitted >= quorum. A client that still comes in belongs to a partial sum that was added before: counted.
+ *   COMMIT     The mean is taken and is kept until it is stored, however often the store fails.
+ *   ROLLBACK   falls. No attempt is open. What was recorded for the round that the rollback becomes is void: which attempt
+ *              was at hand is a matter of timing, and must not show in what follows.
+ *   FINISHED, STOPPED  Every event is ignored.
  *
  * Between COMMITTED and the next COMMIT the evaluation of the committed model runs beside everything else. At most one
  * OPEN, COMMIT or ROLL_BACK is in flight (asked), and at most one EVALUATE.

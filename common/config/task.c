@@ -196,6 +196,7 @@ static int read_task(struct draft *draft, const struct fed_settings_source *sour
         code = check_enrol(task, source, err);
     }
     task->round.min_reports_given = fed_settings_given(source, "round.min_reports");
+    task->hygiene.quarantine_after_given = fed_settings_given(source, "hygiene.quarantine_after");
     task->round.max_attempts_given = fed_settings_given(source, "round.max_attempts");
     return code;
 }

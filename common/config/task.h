@@ -53,6 +53,7 @@ struct fed_hygiene {
     double norm_factor;   /* times what norms of earlier rounds come to is the ceiling; 0 = none, else >= 1; default 10 */
     uint32_t norm_rounds; /* how many earlier rounds, 1..100, default 20 */
     uint64_t quarantine_after;    /* refusals that only a faulty or hostile node earns, default 3; 0 = no quarantine */
+    bool quarantine_after_given;  /* false: simulate, whose nodes are its own, has none */
     uint64_t quarantine_window_s; /* within so long, >= 1, default 3600 */
     uint64_t quarantine_s;        /* for so long at first, >= 1, default 600; doubles up to a day */
     double rollback_factor;       /* a loss this many times the reference is taken back; 0 = none is, else > 1; default 10 */

@@ -108,5 +108,17 @@ def a_kill_at_any_write_changes_nothing():
         house.check(points >= 5, f"only {points} kill points")
 
 
+def a_round_that_fails_again_and_again_ends_the_simulation():
+    with house.Scene(train=200, test=50) as scene:
+        task = scene.task(hidden=0, clients=2, algorithm={"learning_rate": 1e6, "fraction": 1.0}, round={"max_attempts": 3})
+        process = scene.simulate(task, "run")
+        process.wait_exit(11)
+        failed = [event for event in process.events() if event["event"] == "abandoned"]
+        house.check([event["attempt"] for event in failed] == [1, 2, 3], f"{process}")
+        house.check(process.said("3 attempts at round 1 failed one after the other"), f"{process}")
+        house.check(process.said("attempts fail one after the other"), f"no alarm: {process}")
+
+
 house.main(a_poisoned_round_is_taken_back_and_the_run_goes_on, the_last_round_is_taken_back_too,
+           a_round_that_fails_again_and_again_ends_the_simulation,
            *([a_kill_at_any_write_changes_nothing] if killer.available() else []))
