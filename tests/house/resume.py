@@ -1,7 +1,9 @@
 """A run that was stopped goes on with the same bits; one that cannot or must not go on is refused and left as it is."""
+import contextlib
 import json
 import resource
 import signal
+import sqlite3
 
 import house
 
@@ -108,6 +110,32 @@ def another_task_is_refused_by_name():
         house.check(snapshot(scene.dir / "run") == before, "a refusal changed the run")
 
 
+# What version 2 of run.db added (coordinator/schema.c), taken away again.
+TO_VERSION_1 = """
+    ALTER TABLE updates DROP COLUMN norm; ALTER TABLE rounds DROP COLUMN norm_ceiling; ALTER TABLE rounds DROP COLUMN clip;
+    ALTER TABLE rounds DROP COLUMN weight_cap; DROP TABLE rollbacks; DROP TABLE quarantines; PRAGMA user_version = 1;"""
+
+
+def a_run_of_the_older_format_goes_on_to_the_same_model():
+    with house.Scene(train=500, test=100) as scene:
+        task = scene.task(algorithm={"rounds": 6})
+        expected = scene.result(task, "untouched")
+        first = scene.simulate(task, "old", "--set", "algorithm.rounds=3")
+        first.wait_exit(0)
+        run = scene.dir / "old"
+        with contextlib.closing(sqlite3.connect(run / "run.db", isolation_level=None)) as db:
+            db.executescript(TO_VERSION_1)
+        status = json.loads(scene.command("status", "--json", run))
+        house.check(status["round"] == 3 and not (run / "run.db.v1").exists(), f"reading it: {status}")
+        rest = scene.simulate(task, "old", "--log-level", "info")
+        rest.wait_exit(0)
+        same_models(expected, first, rest)
+        house.check(rest.said("run.db brought to a newer format from=1 to=2"), f"it does not say so: {rest}")
+        with contextlib.closing(sqlite3.connect(f"file:{run / 'run.db.v1'}?mode=ro", uri=True)) as db:
+            kept = db.execute("SELECT (SELECT max(round) FROM rounds), user_version FROM pragma_user_version").fetchone()
+        house.check(kept == (3, 1), f"the copy is {kept}")
+
+
 def a_damaged_model_is_named_and_kept():
     with house.Scene(train=500, test=100) as scene:
         task = scene.task(algorithm={"rounds": 2})
@@ -182,5 +210,5 @@ def a_disk_that_is_full_from_the_start_is_exit_code_9():
 house.main(a_stop_in_the_middle_changes_nothing, the_first_interrupt_finishes_the_round,
            the_second_interrupt_does_not_wait,
            a_finished_run_says_its_result_again_and_goes_on_when_asked_for_more, another_task_is_refused_by_name,
-           a_damaged_model_is_named_and_kept, a_run_belongs_to_one_coordinator_at_a_time,
+           a_run_of_the_older_format_goes_on_to_the_same_model, a_damaged_model_is_named_and_kept, a_run_belongs_to_one_coordinator_at_a_time,
            a_full_disk_is_an_alarm_and_loses_nothing, a_disk_that_is_full_from_the_start_is_exit_code_9)
