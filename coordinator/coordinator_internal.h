@@ -181,6 +181,8 @@ bool fed_meter_connection(struct fed_coordinator *c, size_t node, enum fed_lane_
 bool fed_meter_handshake(struct fed_coordinator *c, enum fed_lane_kind lane);
 /* An answer to somebody who is over a limit, or is nobody. */
 bool fed_meter_answer(struct fed_coordinator *c, size_t node);
+/* A line in the log about what a node says. */
+bool fed_meter_line(struct fed_coordinator *c, size_t node);
 /* Until then the lane is not to be read. */
 uint64_t fed_meter_paused_until(const struct fed_coordinator *c, enum fed_lane_kind lane);
 

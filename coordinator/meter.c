@@ -82,6 +82,11 @@ bool fed_meter_answer(struct fed_coordinator *c, size_t node) {
     return fed_limit_take(&meter_of(c, node)->answers, &once_a_second, 1, fed_clock_ms());
 }
 
+bool fed_meter_line(struct fed_coordinator *c, size_t node) {
+    static const struct fed_rate rate = {1, 20};
+    return fed_limit_take(&meter_of(c, node)->lines, &rate, 1, fed_clock_ms());
+}
+
 uint64_t fed_meter_paused_until(const struct fed_coordinator *c, enum fed_lane_kind lane) {
     return c->floods[lane].paused_until_ms;
 }

@@ -25,6 +25,7 @@ enum fed_lane_kind { FED_LANE_CONTROL, FED_LANE_BULK, FED_LANES };
 struct fed_meter {
     struct fed_limit messages[FED_LANES], connections[FED_LANES], bytes;
     struct fed_limit answers; /* "busy", "not enrolled": told now and then */
+    struct fed_limit lines;   /* in the log, about what it says */
 };
 
 struct fed_node {

@@ -48,9 +48,14 @@ static void note_family(struct fed_coordinator *c, size_t node, const char *fami
         return;
     }
     snprintf(n->family, sizeof n->family, "%s", family);
-    if (*family != '\0' && strcmp(family, wanted) != 0) {
+    if (*family == '\0' || strcmp(family, wanted) == 0) {
+        return;
+    }
+    if (fed_meter_line(c, node)) {
         FED_WARN("control", "not reproducible", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_STR("family", family),
                  FED_STR("wanted", wanted));
+    }
+    if (!c->other_math) {
         c->other_math = true;
         fed_work_publish(c);
     }
@@ -155,7 +160,7 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
     bool same = n->workers == hello->workers && n->n_hosted == hello->n_hosted &&
                 memcmp(n->hosted, hello->hosted, hello->n_hosted * sizeof *hello->hosted) == 0;
     bool known = n->online && fed_route_equal(&n->control, route);
-    if (!known && !fed_meter_connection(c, node, FED_LANE_CONTROL)) {
+    if (!(same && known) && !fed_meter_connection(c, node, FED_LANE_CONTROL)) {
         fed_tally_refusal(c, node, FED_REFUSAL_RATE, "it connects again and again");
         fed_say_refused(c, route, &(struct fed_msg_refused){.code = FED_REFUSAL_BUSY, .retry_after_ms = JOIN_AGAIN_MS});
         return;

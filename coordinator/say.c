@@ -134,8 +134,8 @@ void fed_say_rounds_again(struct fed_coordinator *c) {
     uint64_t now = fed_clock_ms();
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
         struct fed_node *node = &c->nodes.nodes[i];
-        bool silent = node->missed || node->heard_ms < c->said_ms, reminded = now < node->told_ms + FED_REMIND_MS;
-        if (!node->online || !node->has_pass || (!silent && reminded)) {
+        bool silent = node->heard_ms < c->said_ms, reminded = now < node->told_ms + FED_REMIND_MS;
+        if (!node->online || !(node->missed || (node->has_pass && (silent || !reminded)))) {
             continue;
         }
         node->told_ms = now;

@@ -28,6 +28,7 @@ STRANGERS["strangers"] = [word for words in list(STRANGERS.values()) for word in
 # Of a node on the roster: the lie that it tells over and over.
 ENROLLED = ["flood_hello", "flood_status", "flood_offer", "flood_garbage", "flood_get", "flood_get_deaf", "flood_chunks"]
 NAMES = list(STRANGERS) + ENROLLED
+DAMAGED = ["cut_everywhere", "flip_everywhere"]  # messages cut at every byte, with every bit flipped; a volley a round
 
 
 def free_ports(n):
@@ -91,7 +92,7 @@ def run(scene, name, attack, rounds, clients=20, nodes=4, warm_up=4, hidden=200,
     ranges = [(i * share, share, 1) for i in range(nodes)] + [(clients, 1, 1)]
     daemons = TcpDaemons(scene, task, ranges, name=name)
     coordinator = daemons.coordinator(f"{name}-run")
-    liar = scene.start(LYING_NODE, daemons.dir / f"node-{nodes}.yaml", attack if attack in ENROLLED else "decline")
+    liar = scene.start(LYING_NODE, daemons.dir / f"node-{nodes}.yaml", attack if attack in ENROLLED + DAMAGED else "decline")
     liar.wait_log("welcomed")
     strangers = Attacker(daemons, STRANGERS[attack]) if attack in STRANGERS else None
     honest = [daemons.node(i) for i in range(nodes)]

@@ -47,4 +47,19 @@ def attacks_change_no_model_and_cost_bounded_memory():
             print(f"{name}: {sum(found.values())} refused, {lines} lines, {more:+.1f} MiB", flush=True)
 
 
-house.main(attacks_change_no_model_and_cost_bounded_memory)
+def a_damaged_message_costs_less_than_a_millisecond():
+    limits = {"messages_per_s": 1000000, "bytes_per_s": 1 << 30, "connections_per_10s": 1000}  # every one is to be judged
+    with house.Scene(train=2000, test=500) as scene:
+        truth = attack.run(scene, "truth", None, 12, limits=limits)
+        for name in attack.DAMAGED:
+            figures = attack.run(scene, name.replace("_", "-"), name, 12, limits=limits)
+            house.check(figures["result"].models == truth["result"].models, f"{name} changed a model: {figures['coordinator']}")
+            sent = [int(line.split()[1]) for line in figures["liar"].log if line.startswith("damaged ")]
+            each = (figures["cpu_ms"] - truth["cpu_ms"]) / (sent[-1] / len(sent))
+            house.check(each < 1, f"{name}: {each:.3f} ms a message")
+            refused = sum(counted(figures).values())
+            house.check(refused > sent[-1] / 3, f"{name}: {refused} of {sent[-1]} were refused by name")
+            print(f"{name}: {sent[-1]} sent, {1000 * each:.0f} us each, {refused} refused", flush=True)
+
+
+house.main(attacks_change_no_model_and_cost_bounded_memory, a_damaged_message_costs_less_than_a_millisecond)

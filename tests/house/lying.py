@@ -8,6 +8,7 @@ import house
 LYING_NODE = os.environ.get("FEDAVG_LYING_NODE", "lying_node")
 HONEST, LIARS = 4, 2  # clients; the liar hosts the last ones
 MAX_DELTA = 1 << 20  # no value of an update a million times too large is over it
+LIMITS = {"messages_per_s": 100000, "bytes_per_s": 1 << 30}  # every lie is to be judged for itself
 ROUND_RULES = {"min_reports": 0.5, "deadline_s": 600, "rejoin_s": 600, "evaluate_every": 1000}
 HYGIENE = {"quarantine_after": 0}  # it is to tell all of its lies
 
@@ -42,6 +43,11 @@ SINGLES = [
     ("partition", {"partition"}),
     ("protocol", {"protocol"}),
     ("impostor", {"malformed"}),
+    ("cut_everywhere", {"malformed"}),
+    ("flip_everywhere", {"malformed"}),
+    ("disorder", {"part"}),
+    ("other_task", {"seal"}),
+    ("other_run", {"seal"}),
     ("norm", {"norm"}),  # from the ninth round on there is a ceiling
     ("norm_left_out", {"norm"}),
 ]
@@ -63,7 +69,7 @@ OF_STRANGERS = {"oversize_control"}  # what is no message has no sender
 def run(scene, name, lies, sums=False):
     """A run of one round a lie beside an honest node. Returns the models by round, and the counted refusals by round."""
     task = scene.task(name, hidden=200, clients=HONEST + LIARS, algorithm={"rounds": len(lies), "fraction": 1.0, "max_delta": MAX_DELTA},
-                      round=ROUND_RULES, hygiene={"quarantine_after": 0})  # it is to tell all of its lies
+                      round=ROUND_RULES, limits=LIMITS, hygiene=HYGIENE)
     daemons = house.Daemons(scene, task, [(0, HONEST, 2), (HONEST, LIARS, 1)], sums=sums, name=name)
     coordinator = daemons.coordinator(f"{name}-run")
     liar = scene.start(LYING_NODE, daemons.dir / "node-1.yaml", ",".join(lies))

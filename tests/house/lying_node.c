@@ -21,7 +21,7 @@
 #include "common/seal/seal.h"
 
 #define BULK_FRAME_MAX (FED_CHUNK_BYTES + FED_TAG_BYTES + 256)
-#define PARTS_MAX 8
+#define PARTS_MAX 256
 #define LIES_MAX 64
 #define TICK_MS 1000
 
@@ -85,6 +85,7 @@ struct lie {
     bool (*chunk)(uint8_t *bytes, size_t *n, uint64_t i); /* on its way; false: it is not sent */
     void (*instead)(struct liar *liar);                   /* of any offer */
     bool (*flood)(struct liar *liar);                     /* over and over, while it lasts; false: no room */
+    bool other_task, other_run;                           /* sealed for terms that differ in this */
     bool deaf;                                            /* never reads what it asked for */
     bool gives_up;                                        /* nobody will say anything of it: declined when told */
     bool norm_left_out;                                   /* what is declined is, for its norm */
@@ -223,7 +224,10 @@ static void seal(struct update *update, struct fed_update_header *header, const 
     header->n_chunks = fed_chunk_count(header->n_bytes);
     update->client = header->clients[0];
     update->n_bytes = header->n_bytes;
-    fed_terms_digest(digest, &liar->terms);
+    struct fed_terms terms = liar->terms;
+    terms.task_digest[0] = (uint8_t)(terms.task_digest[0] ^ liar->lie->other_task);
+    terms.run_id[0] = (uint8_t)(terms.run_id[0] ^ liar->lie->other_run);
+    fed_terms_digest(digest, &terms);
     must(fed_seal_pair_new(&e), "key pair");
     must(fed_update_header_encode(update->header, &update->n_header, header), "header");
     must(fed_seal_update_key_node(&update->key, e, &liar->identity, liar->terms.r_pk, digest, update->header,
@@ -481,6 +485,87 @@ static void say_what_coordinators_say(struct liar *liar) {
 
 static void nothing(struct liar *liar) { (void)liar; }
 
+/* -- messages that are damaged, doubled and out of order: every one of them arrives --------------------------------------
+ */
+
+static void send_surely(struct liar *liar, const uint8_t *bytes, size_t n) {
+    while (fed_lane_send(liar->control, NULL, bytes, n, NULL, 0, 0) == FED_EAGAIN) {
+        must(fed_link_poll(liar->link, NULL, 0, 1), "poll");
+    }
+    liar->n_flooded++;
+}
+
+/* Of the kinds that a node says: HELLO, STATUS, DECLINE of a part that is not, and an honest OFFER. */
+static size_t encode_sample(uint8_t bytes[FED_CONTROL_MAX], struct liar *liar, unsigned which) {
+    static struct fed_message message;
+    struct part *part = &liar->parts[0];
+    memset(&message, 0, sizeof message);
+    if (which == 0) {
+        message = hello_of(liar);
+    } else if (which == 1) {
+        message.kind = FED_MSG_STATUS;
+        message.as.status.round = liar->terms.round;
+        message.as.status.attempt = liar->terms.attempt;
+        message.as.status.phase = FED_PHASE_TRAIN;
+    } else if (which == 2) {
+        message.kind = FED_MSG_DECLINE;
+        message.as.decline.round = liar->terms.round;
+        message.as.decline.attempt = liar->terms.attempt;
+        message.as.decline.part = part->id + 1000;
+        message.as.decline.reason = FED_DECLINE_FAILED;
+    } else {
+        message.kind = FED_MSG_OFFER;
+        message.as.offer.round = liar->terms.round;
+        message.as.offer.attempt = liar->terms.attempt;
+        message.as.offer.part = part->id;
+        if (part->update.key == NULL) {
+            make_update(liar, part);
+        }
+        memcpy(message.as.offer.e_pk, part->update.e_pk, sizeof part->update.e_pk);
+        message.as.offer.n_header = part->update.n_header;
+        memcpy(message.as.offer.header, part->update.header, part->update.n_header);
+    }
+    return encode(bytes, liar, &message);
+}
+
+#define SAMPLES 4
+
+static void cut_everywhere(struct liar *liar) {
+    static uint8_t bytes[FED_CONTROL_MAX];
+    for (unsigned which = 0; which < SAMPLES; which++) {
+        size_t n = encode_sample(bytes, liar, which);
+        for (size_t k = 1; k < n; k++) {
+            send_surely(liar, bytes, k);
+        }
+    }
+    fprintf(stderr, "damaged %llu\n", (unsigned long long)liar->n_flooded);
+}
+
+/* Some are as good as true, for example with a bit of their number flipped: so its chunks are kept back. */
+static void flip_everywhere(struct liar *liar) {
+    static uint8_t bytes[FED_CONTROL_MAX];
+    for (unsigned which = 0; which < SAMPLES; which++) {
+        size_t n = encode_sample(bytes, liar, which);
+        for (size_t bit = 0; bit < 8 * n; bit++) {
+            bytes[bit / 8] = (uint8_t)(bytes[bit / 8] ^ 1u << bit % 8);
+            send_surely(liar, bytes, n);
+            bytes[bit / 8] = (uint8_t)(bytes[bit / 8] ^ 1u << bit % 8);
+        }
+    }
+    fprintf(stderr, "damaged %llu\n", (unsigned long long)liar->n_flooded);
+}
+
+/* The part is declined before it is offered, everything is said twice, and HELLO comes last. */
+static void disorder(struct liar *liar) {
+    static uint8_t bytes[FED_CONTROL_MAX];
+    decline_all(liar);
+    for (unsigned i = 0; i < 2 * SAMPLES; i++) {
+        size_t n = encode_sample(bytes, liar, SAMPLES - 1 - i / 2);
+        send_surely(liar, bytes, n);
+        send_surely(liar, bytes, n);
+    }
+}
+
 /* -- floods: as fast as the line takes them -------------------------------------------------------------------------------
  */
 
@@ -602,6 +687,11 @@ static const struct lie lies[] = {
     {.name = "flood_get", .instead = nothing, .flood = more_gets, .gives_up = true},
     {.name = "flood_get_deaf", .instead = nothing, .flood = more_gets, .deaf = true, .gives_up = true},
     {.name = "flood_chunks", .instead = nothing, .flood = more_chunks, .gives_up = true},
+    {.name = "cut_everywhere", .instead = cut_everywhere, .chunk = never, .gives_up = true},
+    {.name = "flip_everywhere", .instead = flip_everywhere, .chunk = never, .gives_up = true},
+    {.name = "disorder", .instead = disorder, .chunk = never, .gives_up = true},
+    {.name = "other_task", .other_task = true},
+    {.name = "other_run", .other_run = true},
     {.name = "stall", .chunk = never},
     {.name = "impostor", .instead = say_what_coordinators_say, .gives_up = true},
 };
