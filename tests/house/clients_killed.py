@@ -2,7 +2,7 @@
 counts twice, and the models are what the admitted sets give. And a coordinator that sees nodes come and go for long: it does
 not grow.
 
-FEDAVG_LONG=1: more rounds, stops of ten seconds, and 1000 clients over 200 rounds."""
+FEDAVG_LONG=1: more rounds, stops of ten seconds, and 1000 clients over 100 rounds."""
 import os
 import pathlib
 import random
@@ -113,7 +113,7 @@ def memory_of(pid):
 
 def a_coordinator_does_not_grow_while_nodes_come_and_go():
     """Half of the nodes leave after each round, and the others come back: 1000 clients on 10 nodes."""
-    n, rounds = (10, 200) if house.LONG else (4, 6)
+    n, rounds = (10, 100) if house.LONG else (4, 6)
     with house.Scene(train=2000, test=50) as scene:
         task = scene.task(hidden=0, clients=100 * n, algorithm={"rounds": 1000000, "fraction": 0.02},
                           round={"min_reports": 0.2, "rejoin_s": 0, "evaluate_every": 1000000})
