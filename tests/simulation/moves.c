@@ -8,11 +8,12 @@
 
 #include "client/session_internal.h"
 #include "coordinator/aggregate.h"
+#include "coordinator/intake.h"
 #include "tests/simulation/sim.h"
 
 enum {
     PHASES = FED_ROUND_STOPPED + 1,
-    EVENTS = FED_EVENT_FINISH + 1,
+    EVENTS = FED_EVENT_SPOILT + 1,
     KINDS = FED_MSG_END + 1,
     STATES = FED_SESSION_READY + 1
 };
@@ -25,7 +26,7 @@ static const char *const event_names[EVENTS] = {
     [FED_EVENT_AGGREGATED] = "mean",     [FED_EVENT_NOT_FINITE] = "not finite",
     [FED_EVENT_COMMITTED] = "committed", [FED_EVENT_STORE_FAILED] = "disk fails",
     [FED_EVENT_EVALUATED] = "evaluated", [FED_EVENT_STOP] = "stop",
-    [FED_EVENT_FINISH] = "finish",
+    [FED_EVENT_FINISH] = "finish",       [FED_EVENT_SPOILT] = "spoilt",
 };
 static const char *const kind_names[KINDS] = {NULL,      "Hello", "Status",   "Decline", "Offer",
                                               "Welcome", "Round", "Admitted", "Refused", "End"};
@@ -120,6 +121,14 @@ size_t __wrap_fed_aggregate_mean(const struct fed_aggregate *aggregate, float *o
     return sim.trouble && sim_chance(sim.bad_means) ? 0 : n;
 }
 
+/* An update that lay in a file and came back from the disk as something else. */
+bool __real_fed_intake_spoilt(const struct fed_intake *intake);
+bool __wrap_fed_intake_spoilt(const struct fed_intake *intake);
+bool __wrap_fed_intake_spoilt(const struct fed_intake *intake) {
+    bool damaged = sim.trouble && sim.bad_means > 0 && sim_dice(500) == 0;
+    return damaged || __real_fed_intake_spoilt(intake);
+}
+
 /* -- tables --------------------------------------------------------------------------------------------------------- */
 
 static uint64_t moves_of(int before, int event) {
@@ -176,12 +185,12 @@ void sim_moves_print(void) {
  * answer comes in the phase that asked, or after the target was reached behind its back; nothing is handled once the round
  * has stopped. */
 static const char *const possible[PHASES] = {
-    /*                        tjgdarosmncdesf */
-    [FED_ROUND_IDLE] = "xxxrrr......xxx",      [FED_ROUND_PICK] = "xxx.rrx....xxxx",
-    [FED_ROUND_BROADCAST] = "xxx.rr.x....xxx", [FED_ROUND_COLLECT] = "xxxxxx......xxx",
-    [FED_ROUND_AGGREGATE] = "xxxrxr..xx..rxx", [FED_ROUND_COMMIT] = "xxx..r....xxxxx",
-    [FED_ROUND_ROLLBACK] = "xrr.rr....xx.rr",  [FED_ROUND_FINISHED] = "xxx.rrrrrr.r..r",
-    [FED_ROUND_STOPPED] = "...............",
+    /*                        tjgdarosmncdesfb */
+    [FED_ROUND_IDLE] = "xxxrrr......xxxr",      [FED_ROUND_PICK] = "xxx.rrx....xxxx.",
+    [FED_ROUND_BROADCAST] = "xxx.rr.x....xxx.", [FED_ROUND_COLLECT] = "xxxxxx......xxxx",
+    [FED_ROUND_AGGREGATE] = "xxxrxr..xx..rxxr", [FED_ROUND_COMMIT] = "xxx..r....xxxxx.",
+    [FED_ROUND_ROLLBACK] = "xrr.rr....xx.rr.",  [FED_ROUND_FINISHED] = "xxx.rrrrrr.r..rr",
+    [FED_ROUND_STOPPED] = "................",
 };
 
 static bool events_complete(void) {

@@ -5,7 +5,7 @@ add_executable(simulate ${FED_SIMULATION})
 target_link_libraries(simulate PRIVATE fed_coordinator fed_client)
 fed_fail_alloc(simulate)
 foreach(function fed_random_bytes fed_roster_file_load fed_round_new
-                 fed_round_handle fed_round_wakeup fed_aggregate_mean fed_session_hear_control)
+                 fed_round_handle fed_round_wakeup fed_aggregate_mean fed_intake_spoilt fed_session_hear_control)
   target_link_options(simulate PRIVATE -Wl,--wrap=${function})
 endforeach()
 # Coroutines are not ThreadSanitizer's; there is one thread anyway.
