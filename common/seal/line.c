@@ -44,7 +44,7 @@ static bool is_base64url(char c) {
 static int check_text(const char *line, size_t n_chars, const char *prefix, const char *what, struct fed_error *err) {
     size_t n_prefix = strlen(prefix);
     if (strncmp(line, prefix, n_prefix) != 0) {
-        return fed_error_set(err, FED_ECONFIG, "not a %s: it must start with %s", what, prefix);
+        return fed_error_set(err, FED_ECONFIG, "this is no %s: it must start with %s", what, prefix);
     }
     size_t n = strlen(line);
     if (n != n_prefix + n_chars) {

@@ -65,6 +65,30 @@ runs 0 'removed ward-7' roster remove ward-7
 runs 2 'no node ward-7' roster remove ward-7
 grep -q ward-7 roster && fail 'ward-7 is still there'
 runs 0 'ward-8' roster add ward-8 "$a" --clients 0-9 --partial-sums --file other
+runs 0 'ward-8' roster revoke ward-8 --file other
+runs 2 'is revoked already' roster revoke ward-8 --file other
+runs 0 'ward-8' roster readmit ward-8 --file other
+runs 2 'is not revoked' roster readmit ward-8 --file other
+
+# Signed entries and tokens.
+runs 0 'fedavg-sign1:' keygen authority --enrolment
+line=$(cat authority.pub)
+runs 7 '1 of 1 entries do not verify' roster verify "$line" --file other
+runs 2 'is there with another key' roster approve ward-8 "$b" --clients 0-9 --key authority.key --file other
+runs 0 'ward-8' roster approve ward-8 "$a" --clients 0-9 --key authority.key --file other
+runs 0 '1 entries verify' roster verify "$line" --file other
+runs 2 'this is no enrolment key line' roster verify "$a" --file other
+runs 2 '--valid: found "1w"' enroll issue ward-9 --clients 9 --key authority.key --valid 1w
+runs 2 'the entry would never hold' enroll issue ward-9 --clients 9 --key authority.key --not-after 2001-01-01
+runs 7 'is never overwritten' enroll issue ward-9 --clients 9 --key authority.key --out a.pub
+runs 0 'fedavg-token1:' enroll issue ward-9 --clients 9-11 --key authority.key
+cp -- out token
+runs 7 'chmod 600 token' enroll show token
+chmod 600 token
+runs 0 'clients        9-11' enroll show token
+runs 2 'never an argument' enroll show "$(cat token)"
+grep -qF "$(cut -c40-80 token)" out err && fail 'the token was repeated'
+runs 2 'usage: fedavg enroll' enroll join --token token
 runs 0 '0-9' roster list --file other
 
 # A partition: 12 examples of labels 0 0 0 0 1 1 1 1 2 2 2 2 and one pixel, over three clients.

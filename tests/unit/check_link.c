@@ -487,6 +487,27 @@ START_TEST(a_known_key_and_a_known_capability_enter_under_their_names) {
 }
 END_TEST
 
+static bool anybody(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]) {
+    (void)context;
+    snprintf(user, FED_USER_MAX, "anybody-%c", key[0]);
+    return true;
+}
+
+/* A key that the gate's enrol lets in gets into its lane and into no other. */
+START_TEST(the_enrolment_lane_asks_a_judge_of_its_own) {
+    const struct fed_gate both = {.curve = GATE.curve, .plain = GATE.plain, .context = GATE.context, .enrol = anybody};
+    struct request enrol = CURVE_REQUEST;
+    char user[FED_USER_MAX] = "untouched";
+    enrol.frames[2] = (struct fed_zap_frame)F("enrol");
+    ck_assert_int_eq(decide(&enrol, &GATE, user), 400);
+    ck_assert_int_eq(decide(&enrol, &both, user), 200);
+    ck_assert_str_eq(user, "anybody-k");
+    const struct fed_gate enrol_alone = {.enrol = anybody};
+    ck_assert_int_eq(decide(&CURVE_REQUEST, &enrol_alone, user), 400);
+    ck_assert_int_eq(decide(&PLAIN_REQUEST, &enrol_alone, user), 400);
+}
+END_TEST
+
 START_TEST(an_empty_gate_refuses_everybody) {
     const struct fed_gate closed = {.context = NULL};
     char user[FED_USER_MAX] = "untouched";
@@ -628,7 +649,8 @@ int main(void) {
     ADD(suite, "events", down_is_said_once_until_up, two_broken_handshakes_in_a_row_are_a_wrong_peer,
         one_broken_handshake_between_others_is_only_down, a_peer_that_never_answers_is_not_a_wrong_peer,
         a_refused_socket_says_nothing_more, a_peer_of_another_protocol_is_wrong_at_once);
-    ADD(suite, "who is let in", a_known_key_and_a_known_capability_enter_under_their_names, an_empty_gate_refuses_everybody,
+    ADD(suite, "who is let in", a_known_key_and_a_known_capability_enter_under_their_names,
+        the_enrolment_lane_asks_a_judge_of_its_own, an_empty_gate_refuses_everybody,
         what_is_not_exactly_a_request_of_its_lane_is_refused, a_request_with_a_frame_too_few_or_too_many_is_refused,
         no_mutated_request_enters);
     SRunner *runner = srunner_create(suite);

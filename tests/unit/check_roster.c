@@ -65,6 +65,34 @@ START_TEST(a_key_finds_its_node_while_the_entry_is_valid) {
 }
 END_TEST
 
+START_TEST(an_entry_that_does_not_hold_says_why) {
+    static const struct {
+        int64_t revoked, wall_s;
+        bool refused;
+        const char *why;
+    } rows[] = {{0, 1500, false, ""},
+                {0, 999, false, "its entry does not hold before 1970-01-01T00:16:40Z"},
+                {0, 2001, false, "its entry ended on 1970-01-01T00:33:20Z"},
+                {86400, 1500, false, "its entry was revoked on 1970-01-02"},
+                {0, 1500, true, "its entry does not verify under server.enrolment_key"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fed_roster *roster = make(three, 3);
+        struct fed_roster_entry *mill = (struct fed_roster_entry *)(uintptr_t)fed_roster_entry(roster, 2);
+        char why[FED_ROSTER_WHY_MAX];
+        size_t node = 99, any = 99;
+        mill->revoked = rows[i].revoked;
+        mill->refused = rows[i].refused;
+        fed_roster_why(why, roster, 2, rows[i].wall_s);
+        ck_assert_str_eq(why, rows[i].why);
+        ck_assert_int_eq(fed_roster_valid(roster, 2, rows[i].wall_s), rows[i].why[0] == '\0');
+        ck_assert_int_eq(fed_roster_find_curve(&node, roster, mill->keys.curve, rows[i].wall_s, &any),
+                         rows[i].why[0] == '\0' ? 0 : FED_ENOTFOUND);
+        ck_assert_uint_eq(rows[i].why[0] == '\0' ? node : any, 2);
+        fed_roster_free(roster);
+    }
+}
+END_TEST
+
 START_TEST(a_key_that_differs_in_any_one_bit_finds_nobody) {
     struct fed_roster *roster = make(three, 1);
     for (unsigned bit = 0; bit < 8 * FED_KEY_BYTES; bit++) {
@@ -159,6 +187,7 @@ int main(void) {
     TCase *tcase = tcase_create("roster");
     tcase_add_test(tcase, a_key_finds_its_node_while_the_entry_is_valid);
     tcase_add_test(tcase, a_key_that_differs_in_any_one_bit_finds_nobody);
+    tcase_add_test(tcase, an_entry_that_does_not_hold_says_why);
     tcase_add_test(tcase, a_name_finds_its_node_in_file_order);
     tcase_add_test(tcase, an_empty_roster_knows_nobody);
     tcase_add_test(tcase, a_node_hosts_exactly_its_range);
