@@ -1,9 +1,11 @@
 """Tokens: who holds one enrols himself, once; a coordinator cannot make one; what is refused is said to the operator alone."""
 import json
+import os
 import signal
 import sys
 import time
 
+import house
 import wards
 from house import LONG, ROOT, check, main
 
@@ -113,6 +115,25 @@ def a_token_is_good_once_and_for_what_it_says():
         scene.refused(coordinator, token, "ward-7.key", "its certificate is spent")
 
 
+def a_genuine_token_that_is_presented_dishonestly_enrols_nobody():
+    with Scene() as scene:
+        for name, client in (("ward-7", 7), ("other", 9)):
+            scene.add_stranger(name, client)
+        coordinator = scene.coordinator()
+        wards.wait_said(coordinator, "enrol listening")
+        token = scene.issue("ward-7", 7)
+        for how, code, why in (("seal", 8, "does not hold its seal secret"), ("curve", 8, "is not that of its connection"),
+                               ("coordinator", 8, "does not hold the token, or meant another coordinator"),
+                               ("proof", 8, "does not hold the token, or meant another coordinator"),
+                               ("certificate", 8, "its certificate is forged or damaged"), ("honest", 0, "enrolled node=ward-7")):
+            since = wards.mark(coordinator)
+            joiner = house.Process([os.environ["FEDAVG_LYING_JOINER"], how, f"tcp://127.0.0.1:{scene.enrol_port}",
+                                    scene.public["coordinator"], token, scene.dir / "ward-7.key", scene.dir / "other.key"])
+            scene.processes.append(joiner)
+            joiner.wait_exit(code)
+            wards.wait_said(coordinator, why, since)
+
+
 def what_is_not_signed_is_refused_by_name_and_can_be_signed():
     with Scene() as scene:
         scene.add_stranger("ward-0", 0)
@@ -218,6 +239,7 @@ def strangers_that_knock_and_knock_hold_nobody_up():
 
 
 main(who_holds_a_token_enrols_himself_and_trains, a_token_is_good_once_and_for_what_it_says,
+     a_genuine_token_that_is_presented_dishonestly_enrols_nobody,
      what_is_not_signed_is_refused_by_name_and_can_be_signed, a_node_is_revoked_and_readmitted_without_a_signal,
      a_key_of_a_signed_entry_is_changed_with_the_enrolment_key_alone,
      a_roster_that_cannot_be_written_is_an_alarm_and_enrolment_waits, strangers_that_knock_and_knock_hold_nobody_up)

@@ -76,6 +76,8 @@ endif()
 
 # A bad network, packet by packet.
 add_executable(link ${CMAKE_CURRENT_SOURCE_DIR}/faults/link.c)
-fed_house(enrol)
+add_executable(lying_joiner ${FED_HOUSE_DIR}/lying_joiner.c)
+target_link_libraries(lying_joiner PRIVATE fed_proto fed_link)
+fed_house(enrol FEDAVG_LYING_JOINER=$<TARGET_FILE:lying_joiner>)
 fed_house(kept_secret)
 fed_house(networks FEDAVG_LINK=$<TARGET_FILE:link>)
