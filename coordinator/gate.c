@@ -72,6 +72,9 @@ bool fed_gate_plain(void *context, const char *handle, const char *capability, c
 static void shut_doors(struct fed_coordinator *c, const struct fed_descriptors *now) {
     fed_lane_shut(c->control);
     fed_lane_shut(c->bulk);
+    if (c->enrol.lane != NULL) {
+        fed_lane_shut(c->enrol.lane);
+    }
     snprintf(c->doors_alarm, sizeof c->doors_alarm,
              "%llu of %llu descriptors are in use: nobody new is let in until some are free", (unsigned long long)now->used,
              (unsigned long long)now->limit);
@@ -83,6 +86,9 @@ static void shut_doors(struct fed_coordinator *c, const struct fed_descriptors *
 static void open_doors(struct fed_coordinator *c, const struct fed_descriptors *now) {
     fed_lane_reopen(c->control);
     fed_lane_reopen(c->bulk);
+    if (c->enrol.lane != NULL) {
+        fed_lane_reopen(c->enrol.lane);
+    }
     c->doors_alarm[0] = '\0';
     FED_WARN("gate", "the doors are open again", FED_U64("used", now->used), FED_U64("limit", now->limit));
 }
