@@ -13,11 +13,22 @@
 
 /* -- From a run directory -- */
 
+/* A database that was damaged may hold any bytes; what is told is printable. Cuts what is too long. */
+static void take_text(char *out, size_t n, const char *text) {
+    size_t i = 0;
+    for (; i + 1 < n && text[i] != '\0'; i++) {
+        out[i] = (char)(text[i] >= 0x20 && text[i] <= 0x7e ? text[i] : '?');
+    }
+    out[i] = '\0';
+}
+
 /* Counts by reason what the store counts by node and reason. */
 static void add_refusal(void *context, const struct fed_store_refusal *refusal) {
     struct fed_status_report *report = context;
+    char reason[sizeof report->refusals[0].reason];
     size_t i = 0;
-    while (i < report->n_refusals && strcmp(report->refusals[i].reason, refusal->reason) != 0) {
+    take_text(reason, sizeof reason, refusal->reason);
+    while (i < report->n_refusals && strcmp(report->refusals[i].reason, reason) != 0) {
         i++;
     }
     if (i == FED_STATUS_REFUSALS) {
@@ -25,7 +36,7 @@ static void add_refusal(void *context, const struct fed_store_refusal *refusal) 
     }
     if (i == report->n_refusals) {
         report->n_refusals++;
-        snprintf(report->refusals[i].reason, sizeof report->refusals[i].reason, "%s", refusal->reason);
+        strcpy(report->refusals[i].reason, reason);
     }
     report->refusals[i].count += refusal->count;
 }
@@ -45,7 +56,7 @@ static void read_task(struct fed_status_report *report, const struct fed_store *
     const char *name = json_string_value(json_object_get(terms, "name"));
     const char *math = json_string_value(json_object_get(json_object_get(terms, "algorithm"), "math"));
     json_int_t rounds = json_integer_value(json_object_get(rest, "rounds"));
-    snprintf(report->name, sizeof report->name, "%s", name != NULL ? name : "");
+    take_text(report->name, sizeof report->name, name != NULL ? name : "");
     report->rounds = rounds > 0 ? (uint64_t)rounds : 0;
     report->reproducible = math == NULL || strcmp(math, "exact") == 0;
     json_decref(terms);
@@ -72,7 +83,7 @@ static int read_setbacks(struct fed_status_report *report, struct fed_store *sto
         report->last_rollback.to_round = setbacks.last.to_round;
         report->last_rollback.loss = setbacks.last.loss;
         report->last_rollback.reference = setbacks.last.reference;
-        snprintf(report->last_rollback.reason, sizeof report->last_rollback.reason, "%s", setbacks.reason);
+        take_text(report->last_rollback.reason, sizeof report->last_rollback.reason, setbacks.reason);
     }
     return code;
 }
@@ -81,8 +92,8 @@ static void add_quarantine(void *context, const struct fed_store_quarantine *qua
     struct fed_status_report *report = context;
     if (report->n_quarantined < FED_STATUS_QUARANTINED) {
         struct fed_status_quarantine *row = &report->quarantined[report->n_quarantined++];
-        snprintf(row->node, sizeof row->node, "%s", quarantine->node);
-        snprintf(row->reason, sizeof row->reason, "%s", quarantine->reason);
+        take_text(row->node, sizeof row->node, quarantine->node);
+        take_text(row->reason, sizeof row->reason, quarantine->reason);
         row->until_ms = quarantine->until_ms;
     }
 }

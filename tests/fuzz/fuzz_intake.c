@@ -16,7 +16,7 @@ enum { NODES = 3, PARTS = 2, WEIGHT_MOST = 600, STALL_MS = 1000, ASKS_MOST = FED
 enum flavour { HONEST, NOT_FINITE, BEYOND_CAP, LOW_ORDER_KEY, N_FLAVOURS };
 
 struct update {
-    bool held, counted; /* the intake has it; it is in the sum of this attempt */
+    bool held, claimed, counted; /* the intake has it; is adding it; it is in the sum of this attempt */
     enum flavour flavour;
     struct fed_update_header header;
     struct fed_seal_key *key;
@@ -85,6 +85,7 @@ static enum fed_refusal claim(void *context, size_t node, uint32_t part, const s
     if (claims_refused) {
         return FED_REFUSAL_LATE;
     }
+    updates[node][part].claimed = !updates[node][part].counted;
     return updates[node][part].counted ? FED_REFUSAL_COUNTED : FED_REFUSAL_NONE;
 }
 
@@ -94,7 +95,7 @@ static void admitted(void *context, size_t node, uint32_t part, const struct fed
     must_be_of(update, header);
     MUST(update->flavour == HONEST && !update->counted);
     update->counted = true;
-    update->held = false;
+    update->held = update->claimed = false;
     for (int r = 0; r < REGIONS; r++) {
         expected[r] += update->terms[r];
     }
@@ -156,7 +157,7 @@ static void offer(size_t node, uint32_t part, const uint8_t knobs[3]) {
     if (fresh.flavour == LOW_ORDER_KEY) {
         memset(message.e_pk, 0, sizeof message.e_pk);
     }
-    if (update->held) { /* the same part again changes nothing */
+    if (update->claimed) { /* what is being added stays; what was sealed anew takes the place of what was not */
         fed_seal_key_free(fresh.key);
     } else {
         fed_seal_key_free(update->key);
