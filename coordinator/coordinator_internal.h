@@ -208,6 +208,8 @@ void fed_say_end(struct fed_coordinator *c, bool committed, bool finished);
 void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
                          const struct fed_msg_hello *hello);
 void fed_presence_lost(struct fed_coordinator *c, size_t node, const char *why);
+/* What was said to it did not find its connection any more. */
+void fed_presence_unreachable(struct fed_coordinator *c, size_t node);
 void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms);
 /* Quarantine for those that are due, at a time when nobody is in the middle of their work; and its end. */
 void fed_presence_quarantine(struct fed_coordinator *c, uint64_t now_ms);

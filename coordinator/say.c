@@ -24,7 +24,7 @@ static int send_to(struct fed_coordinator *c, const struct fed_route *route, str
 static bool send_to_node(struct fed_coordinator *c, size_t node, struct fed_message *message) {
     int rc = c->nodes.nodes[node].online ? send_to(c, &c->nodes.nodes[node].control, message) : FED_OK;
     if (rc == FED_EGONE) {
-        fed_presence_lost(c, node, "its connection is gone");
+        fed_presence_unreachable(c, node);
     }
     return rc != FED_EAGAIN;
 }

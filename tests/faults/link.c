@@ -16,6 +16,8 @@
  *
  *     heal NODE DIRECTION
  *
+ *     mark-after NODE DIRECTION BYTES    when so many more bytes have passed: says "passed NODE MICROSECONDS"
+ *
  *     forget NODE                        a router lost its table: connections of before are answered with resets
  *
  *     address HOST A.B.C.D               the host has this address, and the old one no longer
@@ -53,6 +55,7 @@ struct pipe {            /* one direction of one node's link */
     uint64_t random;                     /* state of its stream */
     uint64_t busy_until_us, last_due_us; /* the last bit of what was let in leaves, and arrives */
     uint64_t cut_after;                  /* bytes still to pass before everything is cut; 0 = never */
+    uint64_t mark_after;                 /* the count at which to say so; 0 = never */
     uint64_t n_packets, n_bytes, n_lost, n_full, n_cut;
 };
 
@@ -278,6 +281,10 @@ static void hand_out(struct packet *packet) {
     }
     pipe->n_packets++;
     pipe->n_bytes += packet->n;
+    if (pipe->mark_after > 0 && pipe->n_bytes >= pipe->mark_after) {
+        pipe->mark_after = 0;
+        printf("passed %zu %llu\n", packet->node, (unsigned long long)now_us());
+    }
     if (pipe->cut_after > 0 && pipe->n_bytes >= pipe->cut_after) {
         pipe->cut_after = 0;
         node->pipes[UP].cut = node->pipes[DOWN].cut = true;
@@ -350,10 +357,11 @@ static const char *command_cut(size_t node, unsigned directions, uint64_t ms) {
     return NULL;
 }
 
-static const char *command_cut_after(size_t node, unsigned directions, uint64_t bytes) {
+static const char *command_after(size_t node, unsigned directions, uint64_t bytes, bool cut) {
     for (int d = UP; d <= DOWN; d++) {
+        struct pipe *pipe = &hosts[node].pipes[d];
         if (directions & 1u << d) {
-            hosts[node].pipes[d].cut_after = hosts[node].pipes[d].n_bytes + bytes;
+            *(cut ? &pipe->cut_after : &pipe->mark_after) = pipe->n_bytes + bytes;
         }
     }
     return NULL;
@@ -427,8 +435,8 @@ static const char *obey(char **words, size_t n) {
     if (strcmp(words[0], "cut") == 0) {
         return command_cut(host, directions, number);
     }
-    if (strcmp(words[0], "cut-after") == 0 && number > 0) {
-        return command_cut_after(host, directions, number);
+    if ((strcmp(words[0], "cut-after") == 0 || strcmp(words[0], "mark-after") == 0) && number > 0) {
+        return command_after(host, directions, number, words[0][0] == 'c');
     }
     if (strcmp(words[0], "heal") == 0) {
         heal(host, directions);

@@ -38,7 +38,7 @@ class Network:
         for line in self.child.stdout:
             words = line.split()
             with self.changed:
-                (self.said if words[0] in ("cut", "healed") else self.answers).append(words)
+                (self.said if words[0] in ("cut", "healed", "passed") else self.answers).append(words)
                 self.changed.notify_all()
 
     def _wait(self, holds, what):
@@ -80,6 +80,12 @@ class Network:
 
     def wait_said(self, what, node, count=1):
         self._wait(lambda: self.said.count([what, str(node)]) >= count, f"{what} {node}")
+
+    def time_passed(self, node, direction, n_bytes):
+        """Seconds on the link's clock when so many more bytes have arrived."""
+        self.tell("mark-after", node, direction, n_bytes)
+        self._wait(lambda: self.said and self.said[-1][0] == "passed", f"{n_bytes} bytes {direction}")
+        return int(self.said.pop()[2]) / 1e6
 
     def carried(self, node):
         """Bytes that have arrived at the other end, by direction."""
