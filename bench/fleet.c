@@ -15,6 +15,7 @@
 #include "common/seal/key_file.h"
 
 #define DELTA 1e-3f
+#define HOLD_US 10000
 #define LARGE 1048576 /* of limits that shall not matter here */
 
 struct fleet_node {
@@ -35,7 +36,11 @@ void fleet_fail(const struct fleet *f, const char *what, const char *why) {
 
 static int answer(void *context, float *delta, struct fed_sgd_report *report, const float *params, size_t n_params,
                   uint64_t client, const atomic_bool *cancel) {
-    (void)context, (void)params, (void)client, (void)cancel;
+    const struct fleet *f = context;
+    (void)params, (void)client;
+    while (f->hold != NULL && atomic_load(f->hold) && !atomic_load(cancel)) {
+        usleep(HOLD_US);
+    }
     for (size_t i = 0; i < n_params; i++) {
         delta[i] = DELTA;
     }
@@ -45,7 +50,7 @@ static int answer(void *context, float *delta, struct fed_sgd_report *report, co
 
 static void *run_node(void *arg) {
     struct fleet_node *node = arg;
-    const struct fed_host_hook hook = {.train = answer};
+    const struct fed_host_hook hook = {.context = node->fleet, .train = answer};
     const struct fed_session_options options = {.stop_fd = node->fleet->stop_fd};
     struct fed_host *host = NULL;
     struct fed_session *session = NULL;
@@ -64,10 +69,18 @@ static void *run_node(void *arg) {
     return NULL;
 }
 
+static bool is_here(const struct fleet *f, unsigned long node) { return f->absent == NULL || !f->absent[node]; }
+
+const struct fed_identity *fleet_identity(const struct fleet *f, unsigned long node) { return &f->nodes[node].identity; }
+
 /* A node has two lanes, and a worker's descriptor besides; a link reserves for one lane a peer and little more. */
 void fleet_start_nodes(struct fleet *f) {
     struct fed_error err;
-    if (fed_link_new(&f->link, (int)f->io_threads, (int)(4 * f->n_nodes), NULL, &err) != FED_OK) {
+    unsigned long n_present = 0;
+    for (unsigned long i = 0; i < f->n_nodes; i++) {
+        n_present += is_here(f, i);
+    }
+    if (fed_link_new(&f->link, (int)f->io_threads, (int)(4 * n_present), NULL, &err) != FED_OK) {
         fleet_fail(f, "link", err.text);
     }
     f->stop_fd = eventfd(0, EFD_NONBLOCK);
@@ -84,7 +97,7 @@ void fleet_start_nodes(struct fleet *f) {
             .n_clients = 1,
             .workers = 1,
             .limits = {.max_model_mb = LARGE, .max_epochs = 1, .max_train_s = 3600, .memory_mb = LARGE}};
-        if (pthread_create(&node->thread, NULL, run_node, node) != 0) {
+        if (is_here(f, i) && pthread_create(&node->thread, NULL, run_node, node) != 0) {
             fleet_fail(f, "a node's thread", strerror(errno));
         }
     }
@@ -96,7 +109,9 @@ void fleet_stop_nodes(struct fleet *f) {
         fleet_fail(f, "stop", strerror(errno));
     }
     for (unsigned long i = 0; i < f->n_nodes; i++) {
-        pthread_join(f->nodes[i].thread, NULL);
+        if (is_here(f, i)) {
+            pthread_join(f->nodes[i].thread, NULL);
+        }
         fed_identity_fini(&f->nodes[i].identity);
     }
     fed_link_free(f->link);

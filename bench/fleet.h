@@ -5,6 +5,7 @@
 #define FED_BENCH_FLEET_H
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -21,6 +22,8 @@ struct fleet {
     bool ipc;
     double fraction; /* of the nodes, in a round */
     struct fed_model_spec model;
+    const bool *absent;      /* (n_nodes) nodes that are on the roster and not started here; NULL: none */
+    const atomic_bool *hold; /* while it is set nobody answers a model; NULL: never */
     /* the fleet's: */
     char program[PATH_MAX], dir[64], control[128], bulk[128];
     unsigned control_port;
@@ -42,6 +45,7 @@ void fleet_prepare(struct fleet *f);
 /* log: lines are what it writes to standard error; else its events. */
 void fleet_start_coordinator(struct fleet *f, bool log);
 void fleet_start_nodes(struct fleet *f);
+const struct fed_identity *fleet_identity(const struct fleet *f, unsigned long node);
 void fleet_stop_nodes(struct fleet *f);
 void fleet_remove(struct fleet *f);
 

@@ -69,6 +69,7 @@ static void hear_welcome(struct fed_session *s, const struct fed_msg_welcome *we
     memcpy(s->run_id, welcome->run_id, sizeof s->run_id);
     memcpy(s->task_digest, welcome->task_digest, sizeof s->task_digest);
     s->ping_ms = welcome->ping_ms;
+    s->idle_ms = welcome->idle_ms > 0 ? welcome->idle_ms : welcome->ping_ms;
     name_bulk_endpoint(s, welcome->bulk);
     if (!same) {
         fed_session_end_attempt(s, false);

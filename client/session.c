@@ -115,7 +115,7 @@ static void keep_talking(struct fed_session *s, uint64_t now) {
     if (s->working && s->bulk == NULL && s->capability[0] != '\0') {
         fed_session_open_bulk(s);
     }
-    if (now >= s->said_ms + s->ping_ms / 2) {
+    if (now >= s->said_ms + (s->working ? s->ping_ms : s->idle_ms) / 2) {
         fed_session_say_status(s);
     }
 }
@@ -183,7 +183,7 @@ int fed_session_new(struct fed_session **out, struct fed_link *link, struct fed_
     s->options = *options;
     s->sent_log = -1;
     s->backoff_ms = FED_BACKOFF_FIRST_MS;
-    s->ping_ms = 5000;
+    s->ping_ms = s->idle_ms = 5000;
     fed_random_bytes(&s->instance, sizeof s->instance);
     s->instance |= 1; /* 0 would say nothing */
     int rc = config->state_dir != NULL ? fed_sent_log_open(&s->sent_log, config->state_dir, err) : FED_OK;

@@ -37,7 +37,7 @@ struct fed_session {
     /* from WELCOME */
     uint8_t run_id[16], task_digest[32];
     char bulk_endpoint[512];
-    uint32_t ping_ms;
+    uint32_t ping_ms, idle_ms;
     struct fed_fixed fixed;
     struct fed_task_terms task;
     bool has_task;

@@ -81,12 +81,13 @@ static bool serve_node(struct fed_coordinator *c, struct fed_node *node) {
 
 bool fed_bulk_serve(struct fed_coordinator *c) {
     bool waiting = false;
-    for (size_t i = 0; c->collecting && i < c->nodes.n_nodes; i++) {
+    for (size_t i = 0; c->bulk_waits && c->collecting && i < c->nodes.n_nodes; i++) {
         struct fed_node *node = &c->nodes.nodes[i];
         if (node->online && node->has_bulk && node->down_next < node->down_end) {
             waiting = serve_node(c, node) || waiting;
         }
     }
+    c->bulk_waits = waiting;
     return waiting;
 }
 
@@ -112,7 +113,7 @@ static void hear_get(struct fed_coordinator *c, size_t index, const struct fed_b
         node->down_next = head->first;
         node->down_end = end;
     }
-    serve_node(c, node);
+    c->bulk_waits = serve_node(c, node) || c->bulk_waits;
 }
 
 /* A connection that was opened later than the one known. What still comes by the old one changes nothing. */
@@ -166,7 +167,7 @@ static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
     size_t node;
     struct fed_bulk_head head;
     size_t bytes = in->head.n + in->body.n;
-    if (fed_nodes_find_handle(&node, &c->nodes, in->user) != FED_OK ||
+    if (fed_nodes_find_pass_user(&node, &c->nodes, in->user) != FED_OK ||
         !fed_roster_valid(c->nodes.roster, node, fed_clock_wall_ms() / 1000)) {
         (void)fed_meter_take(c, FED_STRANGER, FED_LANE_BULK, bytes); /* its pass was taken back: it goes nowhere */
         return;

@@ -95,6 +95,7 @@ struct fed_coordinator {
     bool other_math;              /* some node trains in other arithmetic than the task asks for */
     bool collecting;              /* INVITE was performed and the attempt has not ended */
     bool handing_out;
+    bool bulk_waits; /* some node has asked for model chunks that its connection had no room for */
     struct fed_aggregate aggregate;
     struct fed_intake *intake;
     struct fed_attempt attempt;
@@ -208,6 +209,8 @@ void fed_say_end(struct fed_coordinator *c, bool committed, bool finished);
 void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
                          const struct fed_msg_hello *hello);
 void fed_presence_lost(struct fed_coordinator *c, size_t node, const char *why);
+/* How far apart a node without work may be heard of: the more nodes there are, the further. */
+uint32_t fed_presence_idle_ms(const struct fed_coordinator *c);
 /* What was said to it did not find its connection any more. */
 void fed_presence_unreachable(struct fed_coordinator *c, size_t node);
 void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms);
@@ -231,7 +234,7 @@ void fed_control_refused(void *context, size_t node, uint32_t part, enum fed_ref
 
 /* bulk.c */
 void fed_bulk_receive(struct fed_coordinator *c);
-/* Hands waiting model chunks to the lane; true when some still wait. */
+/* Hands waiting model chunks to the lane, where there are any; true when some still wait. */
 bool fed_bulk_serve(struct fed_coordinator *c);
 int fed_bulk_get(void *context, size_t node, uint32_t part, uint64_t first, uint32_t count);
 void fed_bulk_broken(void *context, size_t node, uint32_t part);

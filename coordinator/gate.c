@@ -63,7 +63,7 @@ bool fed_gate_plain(void *context, const char *handle, const char *capability, c
         c->nodes.nodes[node].missed = true; /* ROUND brings another pass, with the next repetition */
         return false;
     }
-    snprintf(user, FED_USER_MAX, "%s", handle);
+    fed_nodes_pass_user(user, node, handle);
     return true;
 }
 

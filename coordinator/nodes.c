@@ -174,7 +174,25 @@ static bool equal_constant_time(const char *a, const char *b, size_t n) {
     return difference == 0;
 }
 
-int fed_nodes_find_handle(size_t *node, const struct fed_nodes *nodes, const char *handle) {
+void fed_nodes_pass_user(char user[FED_USER_MAX], size_t node, const char *handle) {
+    snprintf(user, FED_USER_MAX, "%zu.%s", node, handle);
+}
+
+int fed_nodes_find_pass_user(size_t *node, const struct fed_nodes *nodes, const char *user) {
+    char *handle, expect[33];
+    size_t i = strtoul(user, &handle, 10);
+    if (i >= nodes->n_nodes || !nodes->nodes[i].has_pass || *handle != '.') {
+        return FED_ENOTFOUND;
+    }
+    fed_hex(expect, nodes->nodes[i].pass.handle, 16);
+    if (strcmp(expect, handle + 1) != 0) {
+        return FED_ENOTFOUND;
+    }
+    *node = i;
+    return FED_OK;
+}
+
+static int find_handle(size_t *node, const struct fed_nodes *nodes, const char *handle) {
     for (size_t i = 0; i < nodes->n_nodes; i++) {
         char expect[33];
         if (nodes->nodes[i].has_pass) {
@@ -191,7 +209,7 @@ int fed_nodes_find_handle(size_t *node, const struct fed_nodes *nodes, const cha
 int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle, const char *capability) {
     char expect[33];
     size_t i;
-    if (strlen(capability) != 32 || fed_nodes_find_handle(&i, nodes, handle) != FED_OK) {
+    if (strlen(capability) != 32 || find_handle(&i, nodes, handle) != FED_OK) {
         return FED_ENOTFOUND;
     }
     fed_hex(expect, nodes->nodes[i].pass.capability, 16);

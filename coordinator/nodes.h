@@ -43,6 +43,7 @@ struct fed_node {
     struct fed_id_range hosted[FED_RANGES_MAX];
     struct fed_pass pass;
     bool has_pass;
+    uint64_t busy_ms;             /* since when it has work in this attempt, if it was asked at all */
     uint64_t told_ms;             /* when a ROUND was last said to it */
     bool missed;                  /* what it was told of this attempt did not reach it, or is forgotten */
     uint64_t down_next, down_end; /* chunks of the model asked for and not yet handed to the socket */
@@ -88,9 +89,11 @@ int fed_nodes_find_user(size_t *node, const struct fed_nodes *nodes, const char 
 void fed_nodes_why_not(char out[FED_NODES_WHY_MAX], const struct fed_nodes *nodes, const char *user, int64_t wall_s);
 /* The seal key that belongs to the key behind this name: while a key is being changed a node has two of each. */
 const uint8_t *fed_nodes_seal_key(const struct fed_nodes *nodes, size_t node, const char *user);
-/* The name under which messages of the bulk lane arrive: the pass's handle as hex. A pass that was taken back makes the name
- * unknown from the next message on, whatever connection stands. */
-int fed_nodes_find_handle(size_t *node, const struct fed_nodes *nodes, const char *handle) FED_MUST_CHECK;
+/* The name under which messages of the bulk lane arrive: the node's index and the handle of its pass as hex, so that the
+ * node is found without a search. A pass that was taken back makes the name unknown from the next message on, whatever
+ * connection stands. */
+void fed_nodes_pass_user(char user[FED_USER_MAX], size_t node, const char *handle);
+int fed_nodes_find_pass_user(size_t *node, const struct fed_nodes *nodes, const char *user) FED_MUST_CHECK;
 /* The node that holds this pass (hex, as it travels). The capability is compared in constant time. */
 int fed_nodes_find_pass(size_t *node, const struct fed_nodes *nodes, const char *handle,
                         const char *capability) FED_MUST_CHECK;

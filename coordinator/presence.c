@@ -8,7 +8,9 @@
 #include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"
 
-#define RETURN_MS 5000      /* a node whose connection broke is usually back on another by then */
+#define RETURN_MS 5000 /* a node whose connection broke is usually back on another by then */
+#define IDLE_MOST_MS 60000u
+#define IDLE_MS_PER_NODE 6u /* so that all together are heard of 333 times a second at most */
 #define JOIN_AGAIN_MS 10000 /* said to a node that connects again and again: each time its work is handed out anew */
 
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
@@ -189,16 +191,30 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
     }
 }
 
-/* Silence of a node whose update has begun to arrive is the intake's to judge: it may be slow, or cut off for a while. */
-static bool silent(const struct fed_coordinator *c, size_t node, uint64_t for_ms, uint64_t now_ms) {
+uint32_t fed_presence_idle_ms(const struct fed_coordinator *c) {
+    size_t n = c->nodes.n_nodes < IDLE_MOST_MS / IDLE_MS_PER_NODE ? c->nodes.n_nodes : IDLE_MOST_MS / IDLE_MS_PER_NODE;
+    uint32_t idle_ms = (uint32_t)n * IDLE_MS_PER_NODE;
+    return idle_ms > FED_PING_MS ? idle_ms : FED_PING_MS;
+}
+
+static uint64_t heard_ms(const struct fed_node *node) {
+    return node->heard_ms > node->bulk_heard_ms ? node->heard_ms : node->bulk_heard_ms;
+}
+
+/* Work brings a node to speak more often than one that has none. Silence of a node whose update has begun to arrive is the
+ * intake's to judge: it may be slow, or cut off for a while. */
+static bool silent(const struct fed_coordinator *c, size_t node, uint64_t now_ms) {
     const struct fed_node *n = &c->nodes.nodes[node];
-    uint64_t heard_ms = n->heard_ms > n->bulk_heard_ms ? n->heard_ms : n->bulk_heard_ms;
-    return now_ms > heard_ms + for_ms && !fed_intake_holds(c->intake, node);
+    bool busy = c->collecting && n->asked > 0;
+    uint64_t since_ms = busy && n->busy_ms > heard_ms(n) ? n->busy_ms : heard_ms(n);
+    uint64_t patience_ms = busy ? FED_SILENCE_MS : 3 * (uint64_t)fed_presence_idle_ms(c);
+    return now_ms > since_ms + patience_ms && !fed_intake_holds(c->intake, node);
 }
 
 void fed_presence_unreachable(struct fed_coordinator *c, size_t node) {
     struct fed_node *n = &c->nodes.nodes[node];
-    if (n->instance == 0 || silent(c, node, RETURN_MS, fed_clock_ms())) {
+    bool recent = fed_clock_ms() <= heard_ms(n) + RETURN_MS || fed_intake_holds(c->intake, node);
+    if (n->instance == 0 || !recent) {
         fed_presence_lost(c, node, "its connection is gone");
     } else {
         n->missed = true; /* it may still be heard on the other lane, and is told again when it is back */
@@ -232,7 +248,7 @@ void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms) {
     warn_of_ends(c, now_s);
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
         struct fed_node *node = &c->nodes.nodes[i];
-        if (node->online && silent(c, i, FED_SILENCE_MS, now_ms)) {
+        if (node->online && silent(c, i, now_ms)) {
             fed_presence_lost(c, i, "it was silent for too long");
         } else if (node->online && !fed_roster_valid(c->nodes.roster, i, now_s)) {
             fed_presence_lost(c, i, "its roster entry is not valid any more");

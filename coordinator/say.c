@@ -60,6 +60,7 @@ void fed_say_welcome(struct fed_coordinator *c, size_t node, bool kept) {
     snprintf(welcome->bulk, sizeof welcome->bulk, "%s", fed_lane_endpoint(c->bulk));
     welcome->ping_ms = FED_PING_MS;
     welcome->kept = kept;
+    welcome->idle_ms = fed_presence_idle_ms(c);
     send_to_node(c, node, &message);
 }
 
@@ -98,6 +99,7 @@ static void say_round(struct fed_coordinator *c, const struct fed_assignment *pa
     round->limits = c->attempt.limits;
     round->deadline_ms = c->attempt_end_ms > now ? c->attempt_end_ms - now : 1;
     round->n_clients = (uint32_t)part->n_clients;
+    node->busy_ms = node->asked == 0 ? now : node->busy_ms;
     fed_meter_asked(c, part->node, part->part, part->n_clients);
     memcpy(round->clients, part->clients, part->n_clients * sizeof *part->clients);
     if (!send_to_node(c, part->node, &message)) {
@@ -156,7 +158,7 @@ void fed_say_end(struct fed_coordinator *c, bool committed, bool finished) {
     message.as.end.finished = finished;
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
         struct fed_node *node = &c->nodes.nodes[i];
-        if (node->online && (node->has_pass || finished)) {
+        if (node->online && (node->asked > 0 || finished)) { /* of the others nobody was told of this attempt */
             send_to_node(c, i, &message);
         }
         node->missed = false;

@@ -286,12 +286,14 @@ static void give_welcome(Fedavg__Welcome *out, const struct fed_msg_welcome *in)
     out->bulk = give_text(in->bulk);
     out->ping_ms = in->ping_ms;
     out->kept = in->kept;
+    out->idle_ms = in->idle_ms;
 }
 
 static bool take_welcome(struct fed_msg_welcome *out, const Fedavg__Welcome *in) {
     out->protocol_minor = in->protocol_minor;
     out->ping_ms = in->ping_ms;
     out->kept = in->kept;
+    out->idle_ms = in->idle_ms;
     return take(out->run_id, sizeof out->run_id, &in->run_id) &&
            take(out->task_digest, sizeof out->task_digest, &in->task_digest) &&
            take_up_to(out->task, &out->n_task, sizeof out->task, &in->task) &&

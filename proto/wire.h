@@ -118,6 +118,7 @@ struct fed_msg_welcome {
     char task[FED_TASK_MAX]; /* canonical JSON, see common/config/task.h; not zero-terminated */
     char bulk[256];          /* endpoint; a host of * means that of the control lane */
     uint32_t ping_ms;        /* the node says STATUS at least this often */
+    uint32_t idle_ms;        /* the same for a node without work; 0 = ping_ms */
     bool kept;               /* this instance is still known: its parts hold, and transfers go on */
 };
 

@@ -38,14 +38,16 @@ static int set_options(void *socket, const struct option *options, size_t n) {
     set_options((socket), (const struct option[]){__VA_ARGS__},                                                             \
                 sizeof((const struct option[]){__VA_ARGS__}) / sizeof(struct option))
 
-/* A lane that is not heard of is given up: control by heartbeats, bulk by the kernel, which sees bytes. ZeroMQ counts whole
- * messages, and on a slow line a chunk may take longer than any heartbeat can be waited for. */
-static int set_pulse(void *socket, bool bulk) {
+/* A lane that is not heard of is given up: control by heartbeats of the node, which say how long to wait for the next, so
+ * that one of ten thousand costs little; bulk by the kernel, which sees bytes. ZeroMQ counts whole messages, and on a slow
+ * line a chunk may take longer than any heartbeat can be waited for. */
+static int set_pulse(void *socket, bool beats) {
     int status = SET(socket, {ZMQ_TCP_KEEPALIVE, 1}, {ZMQ_TCP_KEEPALIVE_IDLE, 15}, {ZMQ_TCP_KEEPALIVE_INTVL, 5},
                      {ZMQ_TCP_KEEPALIVE_CNT, 3}, {ZMQ_TCP_MAXRT, 30000});
-    return status != 0 || bulk
-               ? status
-               : SET(socket, {ZMQ_HEARTBEAT_IVL, 10000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000}, {ZMQ_HEARTBEAT_TTL, 30000});
+    if (status != 0 || !beats) {
+        return status;
+    }
+    return SET(socket, {ZMQ_HEARTBEAT_IVL, 20000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000}, {ZMQ_HEARTBEAT_TTL, 60000});
 }
 
 static int set_limits(struct fed_lane *lane, int hwm) {
@@ -57,7 +59,7 @@ static int set_limits(struct fed_lane *lane, int hwm) {
     int handshake_ms = lane->bound ? lane->link->handshake_ms + lane->link->handshake_ms / 4 : lane->link->handshake_ms;
     int status = SET(lane->socket, {ZMQ_SNDHWM, hwm}, {ZMQ_RCVHWM, hwm}, {ZMQ_LINGER, 0}, {ZMQ_IPV6, 1},
                      {ZMQ_HANDSHAKE_IVL, handshake_ms});
-    return status != 0 ? status : set_pulse(lane->socket, hwm == BULK_HWM);
+    return status != 0 ? status : set_pulse(lane->socket, hwm != BULK_HWM && !lane->bound);
 }
 
 static int lane_new(struct fed_lane **out, struct fed_link *link, bool bound, int hwm, size_t max_frame,

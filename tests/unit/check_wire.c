@@ -183,6 +183,7 @@ static void random_message(struct fed_message *m, enum fed_message_kind kind, ui
         random_text(m->as.welcome.bulk, most < 64 ? 20 : sizeof m->as.welcome.bulk, 1);
         m->as.welcome.ping_ms = 1 + random_u32() / 2;
         m->as.welcome.kept = fed_rng_below(&rng, 2);
+        m->as.welcome.idle_ms = random_u32();
         break;
     case FED_MSG_ROUND: random_round(&m->as.round, most); break;
     case FED_MSG_ADMITTED:
@@ -317,6 +318,7 @@ static void same_welcome(const struct fed_msg_welcome *a, const struct fed_msg_w
     ck_assert_str_eq(a->bulk, b->bulk);
     SAME(ping_ms);
     SAME(kept);
+    SAME(idle_ms);
 }
 
 static void same_message(const struct fed_message *a, const struct fed_message *b) {
