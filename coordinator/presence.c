@@ -9,9 +9,9 @@
 #include "coordinator/coordinator_internal.h"
 
 #define RETURN_MS 5000 /* a node whose connection broke is usually back on another by then */
-#define IDLE_MOST_MS 60000u
-#define IDLE_MS_PER_NODE 6u /* so that all together are heard of 333 times a second at most */
-#define JOIN_AGAIN_MS 10000 /* said to a node that connects again and again: each time its work is handed out anew */
+#define IDLE_MOST_MS 120000u
+#define IDLE_MS_PER_NODE 12u /* so that all together are heard of 167 times a second at most */
+#define JOIN_AGAIN_MS 10000  /* said to a node that connects again and again: each time its work is handed out anew */
 
 static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
 

@@ -41,13 +41,13 @@ static int set_options(void *socket, const struct option *options, size_t n) {
 /* A lane that is not heard of is given up: control by heartbeats of the node, which say how long to wait for the next, so
  * that one of ten thousand costs little; bulk by the kernel, which sees bytes. ZeroMQ counts whole messages, and on a slow
  * line a chunk may take longer than any heartbeat can be waited for. */
-static int set_pulse(void *socket, bool beats) {
-    int status = SET(socket, {ZMQ_TCP_KEEPALIVE, 1}, {ZMQ_TCP_KEEPALIVE_IDLE, 15}, {ZMQ_TCP_KEEPALIVE_INTVL, 5},
+static int set_pulse(void *socket, bool bulk, bool beats) {
+    int status = SET(socket, {ZMQ_TCP_KEEPALIVE, 1}, {ZMQ_TCP_KEEPALIVE_IDLE, bulk ? 15 : 60}, {ZMQ_TCP_KEEPALIVE_INTVL, 5},
                      {ZMQ_TCP_KEEPALIVE_CNT, 3}, {ZMQ_TCP_MAXRT, 30000});
     if (status != 0 || !beats) {
         return status;
     }
-    return SET(socket, {ZMQ_HEARTBEAT_IVL, 20000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000}, {ZMQ_HEARTBEAT_TTL, 60000});
+    return SET(socket, {ZMQ_HEARTBEAT_IVL, 45000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000}, {ZMQ_HEARTBEAT_TTL, 120000});
 }
 
 static int set_limits(struct fed_lane *lane, int hwm) {
@@ -59,7 +59,7 @@ static int set_limits(struct fed_lane *lane, int hwm) {
     int handshake_ms = lane->bound ? lane->link->handshake_ms + lane->link->handshake_ms / 4 : lane->link->handshake_ms;
     int status = SET(lane->socket, {ZMQ_SNDHWM, hwm}, {ZMQ_RCVHWM, hwm}, {ZMQ_LINGER, 0}, {ZMQ_IPV6, 1},
                      {ZMQ_HANDSHAKE_IVL, handshake_ms});
-    return status != 0 ? status : set_pulse(lane->socket, hwm != BULK_HWM && !lane->bound);
+    return status != 0 ? status : set_pulse(lane->socket, hwm == BULK_HWM, hwm != BULK_HWM && !lane->bound);
 }
 
 static int lane_new(struct fed_lane **out, struct fed_link *link, bool bound, int hwm, size_t max_frame,

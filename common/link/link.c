@@ -44,7 +44,7 @@ static int check_library(struct fed_error *err) {
  * and refuse to start when it is not enough. */
 static int reserve_descriptors(int max_peers, struct fed_error *err) {
     rlim_t want = (rlim_t)max_peers * DESCRIPTORS_A_PEER + DESCRIPTORS_KEPT;
-    rlim_t need = (rlim_t)max_peers * 2 + DESCRIPTORS_KEPT;
+    rlim_t need = (rlim_t)max_peers + DESCRIPTORS_KEPT; /* bulk lanes come and go; who serves them looks at the limit */
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) {
         return 0;

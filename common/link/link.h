@@ -2,10 +2,10 @@
  * (CURVE, for nodes that are not known yet; they connect to it as to a control lane).
  *
  * Set on every socket: ZMQ_MAXMSGSIZE, LINGER 0, handshake interval 8 s (10 s where it binds), on
- * control heartbeats (interval 10 s, timeout 30 s, TTL 30 s), TCP keep-alive, IPv6, small high-water marks, MANDATORY on the
- * ROUTER, ZMQ_IMMEDIATE on the DEALER, ZAP domain and ZMQ_ZAP_ENFORCE_DOMAIN (option 93) where it binds. No routing ids are
- * ever set: the ROUTER draws them, and a route is only what an authenticated message came in by. All calls are non-blocking;
- * one thread uses one lane. */
+ * a connected control lane heartbeats (interval 45 s, timeout 30 s, TTL 120 s), TCP keep-alive, IPv6, small high-water
+ * marks, MANDATORY on the ROUTER, ZMQ_IMMEDIATE on the DEALER, ZAP domain and ZMQ_ZAP_ENFORCE_DOMAIN (option 93) where it
+ * binds. No routing ids are ever set: the ROUTER draws them, and a route is only what an authenticated message came in by.
+ * All calls are non-blocking; one thread uses one lane. */
 #ifndef FED_COMMON_LINK_LINK_H
 #define FED_COMMON_LINK_LINK_H
 
