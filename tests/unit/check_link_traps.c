@@ -914,10 +914,10 @@ START_TEST(more_peers_than_open_files_is_refused_at_the_start) {
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     struct fed_link *link = NULL;
     struct fed_error sentence = {""};
-    ck_assert_int_eq(fed_link_new(&link, 1, 100, NULL, &sentence), FED_EFAILED);
+    ck_assert_int_eq(fed_link_new(&link, 1, 200, NULL, &sentence), FED_EFAILED);
     ck_assert_ptr_null(link);
-    ck_assert_ptr_nonnull(strstr(sentence.text, "100 peers need 328 open files and the system allows 300"));
-    OK(fed_link_new(&link, 1, 80, NULL, err));
+    ck_assert_ptr_nonnull(strstr(sentence.text, "200 peers need 328 open files and the system allows 300"));
+    OK(fed_link_new(&link, 1, 160, NULL, err));
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     ck_assert_uint_eq(limit.rlim_cur, 300);
     fed_link_free(link);

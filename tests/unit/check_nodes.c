@@ -148,6 +148,29 @@ START_TEST(pass_lets_in_its_holder_and_nobody_else) {
 }
 END_TEST
 
+START_TEST(connection_of_a_pass_names_its_node_until_the_pass_is_taken_back) {
+    struct fed_nodes nodes = nodes_of(three, 3);
+    char user[FED_USER_MAX], other[FED_USER_MAX];
+    size_t node = 99;
+    issue(&nodes, 1, 0x50);
+    issue(&nodes, 2, 0x60);
+    fed_nodes_pass_user(user, 1, "50505050505050505050505050505050");
+    ck_assert_int_eq(fed_nodes_find_pass_user(&node, &nodes, user), FED_OK);
+    ck_assert_uint_eq(node, 1);
+    node = 99;
+    for (size_t i = 0; i < 4; i++) { /* another node's, nobody's */
+        fed_nodes_pass_user(other, i, i == 1 ? "60606060606060606060606060606060" : "50505050505050505050505050505050");
+        ck_assert_int_eq(fed_nodes_find_pass_user(&node, &nodes, other), FED_ENOTFOUND);
+    }
+    ck_assert_int_eq(fed_nodes_find_pass_user(&node, &nodes, ""), FED_ENOTFOUND);
+    ck_assert_int_eq(fed_nodes_find_pass_user(&node, &nodes, "1"), FED_ENOTFOUND);
+    fed_nodes_take_pass(&nodes, 1);
+    ck_assert_int_eq(fed_nodes_find_pass_user(&node, &nodes, user), FED_ENOTFOUND);
+    ck_assert_uint_eq(node, 99);
+    fed_nodes_fini(&nodes);
+}
+END_TEST
+
 START_TEST(pass_that_was_never_issued_is_no_pass) {
     struct fed_nodes nodes = nodes_of(three, 3);
     size_t node = 99;
@@ -361,6 +384,7 @@ int main(void) {
     tcase_add_test(tcase, name_is_known_while_its_key_is_on_the_roster);
     tcase_add_test(tcase, seal_key_is_that_of_the_pair_a_node_came_by);
     tcase_add_test(tcase, pass_lets_in_its_holder_and_nobody_else);
+    tcase_add_test(tcase, connection_of_a_pass_names_its_node_until_the_pass_is_taken_back);
     tcase_add_test(tcase, pass_that_was_never_issued_is_no_pass);
     tcase_add_test(tcase, claim_is_allowed_within_the_entry_only);
     tcase_add_test(tcase, client_is_hosted_by_word_and_by_roster);
