@@ -4,7 +4,7 @@ A round waits for every picked client, so the undisturbed model is that of the t
 is never given up. FEDAVG_LONG=1 tries the whole matrix of loss, delay and rate, and cuts of 30 s."""
 import house
 import lab
-from house import check, main
+from house import LONG, check, main
 
 PATIENT = {"min_reports": 1.0, "deadline_s": 3600, "rejoin_s": 3600}
 GIVEN_UP = ("it was silent for too long", "its transfer stalled", "connected anew", "connection is gone")
