@@ -194,12 +194,8 @@ static json_t *recents_json(const struct fed_status_report *report) {
 /* Paths in it are the operator's, and may hold what is not printable. */
 static json_t *alarm_json(const char *alarm) {
     char text[sizeof((struct fed_status_report *)0)->alarm];
-    size_t n = 0;
-    for (; alarm[n] != '\0' && n + 1 < sizeof text; n++) {
-        text[n] = alarm[n] < 0x20 || alarm[n] > 0x7e ? '?' : alarm[n];
-    }
-    text[n] = '\0';
-    return n > 0 ? json_string(text) : json_null();
+    take_text(text, sizeof text, alarm);
+    return text[0] != '\0' ? json_string(text) : json_null();
 }
 
 static json_t *rollbacks_json(const struct fed_status_report *r) {
