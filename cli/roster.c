@@ -63,6 +63,11 @@ static int append(struct fed_roster_file *roster, const struct fed_roster_entry 
     return fed_roster_file_add(roster, entry) == 0 ? 0 : fed_error_set(err, FED_ENOMEM, "out of memory");
 }
 
+static int put(struct fed_roster_file *roster, struct fed_roster_entry *old, const struct fed_roster_entry *entry,
+               struct fed_error *err) {
+    return fed_roster_file_replace(roster, old, entry) == 0 ? 0 : fed_error_set(err, FED_ENOMEM, "out of memory");
+}
+
 static int add(struct fed_roster_file *roster, const struct request *request, struct fed_error *err) {
     struct fed_roster_entry entry;
     int code = describe(&entry, request, err);
@@ -95,11 +100,10 @@ static int approve(struct fed_roster_file *roster, const struct request *request
     if (code == 0 && entry.has_next) {
         code = sign(&entry, true, request, err);
     }
-    if (code == 0 && old != NULL) {
-        *old = entry;
-        return 0;
+    if (code != 0) {
+        return code;
     }
-    return code == 0 ? append(roster, &entry, err) : code;
+    return old != NULL ? put(roster, old, &entry, err) : append(roster, &entry, err);
 }
 
 static int drop(struct fed_roster_file *roster, const struct request *request, struct fed_error *err) {
@@ -135,13 +139,15 @@ static int readmit_node(struct fed_roster_file *roster, const struct request *re
     return code;
 }
 
-static void finish_rotation(struct fed_roster_entry *entry) {
-    entry->keys = entry->next;
-    entry->enrolment = entry->next_enrolment;
-    entry->has_enrolment = entry->has_next_enrolment;
-    entry->next = (struct fed_public_keys){0};
-    entry->next_enrolment = (struct fed_enrolment){0};
-    entry->has_next = entry->has_next_enrolment = false;
+static int finish_rotation(struct fed_roster_file *roster, struct fed_roster_entry *old, struct fed_error *err) {
+    struct fed_roster_entry entry = *old;
+    entry.keys = old->next;
+    entry.enrolment = old->next_enrolment;
+    entry.has_enrolment = old->has_next_enrolment;
+    entry.next = (struct fed_public_keys){0};
+    entry.next_enrolment = (struct fed_enrolment){0};
+    entry.has_next = entry.has_next_enrolment = false;
+    return put(roster, old, &entry, err);
 }
 
 static int rotate(struct fed_roster_file *roster, const struct request *request, struct fed_error *err) {
@@ -157,8 +163,7 @@ static int rotate(struct fed_roster_file *roster, const struct request *request,
                                  : "a second key already; drop the old one first: fedavg roster rotate NAME --finish");
     }
     if (request->finish) {
-        finish_rotation(entry);
-        return 0;
+        return finish_rotation(roster, entry, err);
     }
     if (entry->has_enrolment && request->key == NULL) {
         return fed_error_set(err, FED_ECONFIG, "node %s has a signed entry: sign the new key too, with --key ENROLMENT.key",

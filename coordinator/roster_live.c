@@ -28,6 +28,7 @@ struct job {
     int rc;
     struct fed_error err;
     struct fed_roster_file file;
+    struct seen seen; /* adds: how the file looked that holds what file holds */
 };
 
 struct fed_roster_live {
@@ -132,6 +133,7 @@ static bool is_there(const struct fed_roster_file *file, const struct fed_roster
 
 static int add_locked(struct job *job) {
     struct fed_roster_live *live = job->live;
+    (void)look(&job->seen, live->path);
     int rc = load(&job->file, live, &job->err);
     if (rc != 0 || is_there(&job->file, &job->entry)) {
         return rc == FED_ECONFIG ? FED_EIO : rc; /* a roster that is out of order is no fault of who joins */
@@ -140,7 +142,11 @@ static int add_locked(struct job *job) {
     if (rc != 0) {
         return fed_error_set(&job->err, rc, "%s: not enough memory", live->path);
     }
-    return fed_roster_file_save(&job->file, live->path, &job->err);
+    rc = fed_roster_file_save(&job->file, live->path, &job->err);
+    if (rc == 0) {
+        (void)look(&job->seen, live->path); /* while the lock is held: later it may be the change of somebody else */
+    }
+    return rc;
 }
 
 static void run(struct fed_job *generic) {
@@ -252,7 +258,7 @@ bool fed_roster_live_finished(struct fed_roster_live_result *out, struct fed_ros
     *out = (struct fed_roster_live_result){.added = job->adds, .rc = job->rc, .err = job->err, .file = job->file};
     live->at_hand = NULL;
     if (job->adds && job->rc == 0) {
-        (void)look(&live->seen, live->path); /* what we wrote ourselves is at hand */
+        live->seen = job->seen; /* what we wrote ourselves is at hand */
     }
     free(job);
     if (live->again) {

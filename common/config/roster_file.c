@@ -223,7 +223,7 @@ static int check_ranges(const struct rules *rules, struct claim *claims) {
     return 0;
 }
 
-/* What was removed stays removed, whoever still holds its certificate. */
+/* What was removed or exchanged stays so, whoever still holds its certificate. */
 static int check_nonces(const struct rules *rules, size_t i) {
     const struct fed_roster_entry *entry = &rules->roster->entries[i];
     struct fed_certificate read;
@@ -231,7 +231,7 @@ static int check_nonces(const struct rules *rules, size_t i) {
                  fed_roster_file_is_spent(rules->roster, read.nonce);
     spent = spent || (entry->has_next_enrolment && fed_certificate_read(&read, entry->next_enrolment.certificate) == 0 &&
                       fed_roster_file_is_spent(rules->roster, read.nonce));
-    return spent ? refuse(rules, i, "its certificate is spent: it is that of an entry that was removed") : 0;
+    return spent ? refuse(rules, i, "its certificate is spent: its entry was removed or signed anew") : 0;
 }
 
 static int check_entry(const struct rules *rules, size_t i) {
@@ -563,17 +563,43 @@ static void spend(struct fed_roster_file *roster, const struct fed_enrolment *en
     }
 }
 
-int fed_roster_file_remove(struct fed_roster_file *roster, struct fed_roster_entry *entry) {
+static bool bears(const struct fed_roster_entry *entry, const struct fed_enrolment *enrolment) {
+    const uint8_t *wanted = enrolment->certificate;
+    return (entry->has_enrolment && memcmp(entry->enrolment.certificate, wanted, FED_CERTIFICATE_BYTES) == 0) ||
+           (entry->has_next_enrolment && memcmp(entry->next_enrolment.certificate, wanted, FED_CERTIFICATE_BYTES) == 0);
+}
+
+/* The certificates that the entry bears and the one in its place does not. */
+static int spend_dropped(struct fed_roster_file *roster, const struct fed_roster_entry *entry,
+                         const struct fed_roster_entry *by) {
     void *grown = reallocarray(roster->spent, roster->n_spent + 2, sizeof *roster->spent);
     if (grown == NULL) {
         return FED_ENOMEM;
     }
     roster->spent = grown;
-    if (entry->has_enrolment) {
+    if (entry->has_enrolment && !bears(by, &entry->enrolment)) {
         spend(roster, &entry->enrolment);
     }
-    if (entry->has_next_enrolment) {
+    if (entry->has_next_enrolment && !bears(by, &entry->next_enrolment)) {
         spend(roster, &entry->next_enrolment);
+    }
+    return 0;
+}
+
+int fed_roster_file_replace(struct fed_roster_file *roster, struct fed_roster_entry *entry,
+                            const struct fed_roster_entry *by) {
+    int code = spend_dropped(roster, entry, by);
+    if (code == 0) {
+        *entry = *by;
+    }
+    return code;
+}
+
+int fed_roster_file_remove(struct fed_roster_file *roster, struct fed_roster_entry *entry) {
+    static const struct fed_roster_entry nothing;
+    int code = spend_dropped(roster, entry, &nothing);
+    if (code != 0) {
+        return code;
     }
     roster->n_entries--;
     memmove(entry, entry + 1, (roster->n_entries - (size_t)(entry - roster->entries)) * sizeof *entry);

@@ -9,9 +9,10 @@
  *
  * While a key is being changed an entry also has next_key. A signed entry has certificate and proof (roster_signed.h), one
  * of each for either key. A revoked entry has the date in `revoked` and keeps its name, keys and client ids from others.
- * `spent` lists the nonces of certificates whose entries were removed: they are good for nothing any more. Dates are UTC,
- * with a time if need be (2026-01-01T12:00:00Z). Client ids are assigned once and never reused; ranges of different nodes
- * may overlap only where both say partial_sums: yes (the nodes of one operator, as in a simulation). */
+ * `spent` lists the nonces of certificates whose entries were removed, or have another one now: they are good for nothing
+ * any more. Dates are UTC, with a time if need be (2026-01-01T12:00:00Z). Client ids are assigned once and never reused;
+ * ranges of different nodes may overlap only where both say partial_sums: yes (the nodes of one operator, as in a
+ * simulation). */
 #ifndef FED_COMMON_CONFIG_ROSTER_FILE_H
 #define FED_COMMON_CONFIG_ROSTER_FILE_H
 
@@ -59,6 +60,10 @@ int fed_roster_file_lock(int *fd, const char *path, struct fed_error *err) FED_M
 struct fed_roster_entry *fed_roster_file_find(const struct fed_roster_file *roster, const char *name);
 /* Adds a copy at the end; the rules are checked when it is saved. FED_ENOMEM. */
 int fed_roster_file_add(struct fed_roster_file *roster, const struct fed_roster_entry *entry) FED_MUST_CHECK;
+/* Puts a copy of *by in the entry's place; certificates that only the old one bore are spent: the way to change keys and
+ * certificates. FED_ENOMEM: nothing has changed. */
+int fed_roster_file_replace(struct fed_roster_file *roster, struct fed_roster_entry *entry,
+                            const struct fed_roster_entry *by) FED_MUST_CHECK;
 /* Takes the entry out and remembers the nonces of its certificates as spent. FED_ENOMEM. */
 int fed_roster_file_remove(struct fed_roster_file *roster, struct fed_roster_entry *entry) FED_MUST_CHECK;
 bool fed_roster_file_is_spent(const struct fed_roster_file *roster, const uint8_t nonce[FED_NONCE_BYTES]);

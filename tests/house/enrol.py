@@ -115,6 +115,25 @@ def a_token_is_good_once_and_for_what_it_says():
         scene.refused(coordinator, token, "ward-7.key", "its certificate is spent")
 
 
+def a_token_stays_spent_when_the_key_it_enrolled_is_exchanged():
+    with Scene() as scene:
+        for name, client in (("signed-anew", 7), ("rotated", 8)):
+            scene.add_stranger(name, client)
+        coordinator = scene.coordinator()
+        wards.wait_said(coordinator, "enrol listening")
+        tokens = {name: scene.issue(name, client) for name, client in (("signed-anew", 7), ("rotated", 8))}
+        for name, token in tokens.items():
+            scene.join(token, f"{name}.key").wait_exit(0)
+        scene.edit_roster("approve", "signed-anew", scene.public["signed-anew"], "--clients", 7, "--key", scene.authority)
+        scene.edit_roster("rotate", "rotated", scene.keygen("rotated-next"), "--key", scene.authority)
+        scene.edit_roster("rotate", "rotated", "--finish")
+        for name in tokens:
+            scene.edit_roster("remove", name)
+        wards.wait_said(coordinator, "roster reloaded nodes=2 clients=0")
+        for name, token in tokens.items():
+            scene.refused(coordinator, token, f"{name}.key", "its certificate is spent")
+
+
 def a_genuine_token_that_is_presented_dishonestly_enrols_nobody():
     with Scene() as scene:
         for name, client in (("ward-7", 7), ("other", 9)):
@@ -239,6 +258,7 @@ def strangers_that_knock_and_knock_hold_nobody_up():
 
 
 main(who_holds_a_token_enrols_himself_and_trains, a_token_is_good_once_and_for_what_it_says,
+     a_token_stays_spent_when_the_key_it_enrolled_is_exchanged,
      a_genuine_token_that_is_presented_dishonestly_enrols_nobody,
      what_is_not_signed_is_refused_by_name_and_can_be_signed, a_node_is_revoked_and_readmitted_without_a_signal,
      a_key_of_a_signed_entry_is_changed_with_the_enrolment_key_alone,

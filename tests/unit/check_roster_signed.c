@@ -138,6 +138,34 @@ START_TEST(removed_entry_cannot_be_put_back) {
 }
 END_TEST
 
+START_TEST(certificate_that_was_exchanged_is_spent_and_the_one_that_stays_is_not) {
+    struct fed_roster_entry first = approved("ward-7", 7), both = first, last;
+    struct fed_roster_file roster = {0};
+    struct fed_certificate read;
+    struct fed_error err = {""};
+    both.has_next = true;
+    both.next = next.public_keys;
+    ck_assert_int_eq(fed_roster_entry_approve(&both, true, &issuer, NOW), 0);
+    last = both;
+    last.keys = both.next;
+    last.enrolment = both.next_enrolment;
+    last.has_next = last.has_next_enrolment = false;
+    ck_assert_int_eq(fed_roster_file_add(&roster, &first), 0);
+    ck_assert_int_eq(fed_roster_file_replace(&roster, &roster.entries[0], &both), 0);
+    ck_assert_uint_eq(roster.n_spent, 0); /* it only got a second one */
+    ck_assert_int_eq(fed_roster_file_replace(&roster, &roster.entries[0], &last), 0);
+    ck_assert_int_eq(fed_certificate_read(&read, first.enrolment.certificate), 0);
+    ck_assert(roster.n_spent == 1 && fed_roster_file_is_spent(&roster, read.nonce));
+    ck_assert_int_eq(fed_roster_file_save(&roster, path, &err), 0);
+    ck_assert_int_eq(fed_roster_file_remove(&roster, &roster.entries[0]), 0);
+    ck_assert_uint_eq(roster.n_spent, 2);
+    ck_assert_int_eq(fed_roster_file_add(&roster, &first), 0);
+    ck_assert_int_eq(fed_roster_file_save(&roster, path, &err), FED_ECONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "node ward-7: its certificate is spent"));
+    fed_roster_file_fini(&roster);
+}
+END_TEST
+
 /* -- live -------------------------------------------------------------------------------------------------------------- */
 
 static void save(const struct fed_roster_entry *entries, size_t n) {
@@ -199,6 +227,32 @@ START_TEST(changed_file_is_taken_up_once) {
 }
 END_TEST
 
+START_TEST(change_that_was_saved_right_after_a_join_is_taken_up) {
+    struct fed_roster_entry entries[2] = {approved("a", 7), approved("b", 70)};
+    struct fed_roster_file file;
+    struct fed_roster_live_result *result;
+    entries[1].keys = next.public_keys;
+    ck_assert_int_eq(fed_roster_entry_approve(&entries[1], false, &issuer, NOW), 0);
+    save(entries, 1);
+    struct fed_roster_live *live = live_of(&file);
+    fed_roster_file_fini(&file);
+    ck_assert_int_eq(fed_roster_live_add(live, &entries[1]), 0);
+    struct pollfd item = {.fd = fed_roster_live_fd(live), .events = POLLIN};
+    ck_assert_int_eq(poll(&item, 1, PATIENCE_MS), 1);
+    entries[0].revoked = NOW; /* by another hand, before the loop hears that the job is done */
+    save(entries, 2);
+    result = finished(live);
+    ck_assert(result->rc == 0 && result->added && result->file.entries[0].revoked == 0);
+    fed_roster_file_fini(&result->file);
+    fed_roster_live_watch(live);
+    result = finished(live);
+    ck_assert(result->rc == 0 && !result->added && result->file.n_entries == 2);
+    ck_assert_int_eq(result->file.entries[0].revoked, NOW);
+    fed_roster_file_fini(&result->file);
+    fed_roster_live_free(live);
+}
+END_TEST
+
 START_TEST(joined_entry_is_in_the_file_and_at_hand_and_twice_is_once) {
     struct fed_roster_entry entries[1] = {approved("a", 7)}, joiner = approved("b", 70), rival = approved("c", 70);
     struct fed_roster_file file;
@@ -240,8 +294,10 @@ int main(void) {
     tcase_add_test(tcase, second_key_needs_a_signature_of_its_own);
     tcase_add_test(tcase, entry_comes_back_from_its_certificate);
     tcase_add_test(tcase, removed_entry_cannot_be_put_back);
+    tcase_add_test(tcase, certificate_that_was_exchanged_is_spent_and_the_one_that_stays_is_not);
     tcase_add_test(tcase, unsigned_entry_is_refused_and_the_others_hold);
     tcase_add_test(tcase, changed_file_is_taken_up_once);
+    tcase_add_test(tcase, change_that_was_saved_right_after_a_join_is_taken_up);
     tcase_add_test(tcase, joined_entry_is_in_the_file_and_at_hand_and_twice_is_once);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
