@@ -12,6 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "common/seal/key_file.h"
 #include "common/seal/locked.h"
 
 enum { CTRL_C = 0x03, CTRL_D = 0x04, BACKSPACE = 0x08, CTRL_U = 0x15, DELETE = 0x7f };
@@ -75,10 +76,11 @@ static int open_file(int *fd, const char *file, struct fed_error *err) {
         }
         return fed_error_set(err, FED_ECONFIG, "--passphrase-file %s: %s", file, strerror(why));
     }
-    if (S_ISREG(st.st_mode) && (st.st_mode & 027) != 0) { /* a service manager may show a group it lets read */
+    /* a pipe, as <(command) gives one, is nobody's file */
+    int rc = S_ISFIFO(st.st_mode) ? 0 : fed_secret_file_check(opened, file, "passphrase file", err);
+    if (rc != 0) {
         close(opened);
-        return fed_error_set(err, FED_ECONFIG, "--passphrase-file %s: others may use it (mode %04o): chmod 600 %s", file,
-                             (unsigned)(st.st_mode & 07777), file);
+        return rc;
     }
     *fd = opened;
     return 0;

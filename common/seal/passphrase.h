@@ -17,8 +17,9 @@ struct fed_passphrase {
 void fed_passphrase_free(struct fed_passphrase *passphrase); /* wipes; NULL is allowed */
 
 /* whose: the key file it belongs to, for prompt and sentences. file: its first line is the passphrase; "-" is standard
- * input; NULL asks on the terminal, twice when it is new. FED_ECONFIG: nowhere to ask, empty, too long, the two differ, a
- * file that others may read; FED_EINTERRUPTED: given up at the prompt; FED_EIO; FED_ENOMEM. */
+ * input; NULL asks on the terminal, twice when it is new. FED_ECONFIG: nowhere to ask, empty, too long, the two differ, no
+ * such file; FED_EKEY: a file that is not ours or that others may use, as key_file.h checks it (a pipe is neither);
+ * FED_EINTERRUPTED: given up at the prompt; FED_EIO; FED_ENOMEM. */
 int fed_passphrase_get(struct fed_passphrase **out, const char *file, const char *whose, bool is_new,
                        struct fed_error *err) FED_MUST_CHECK;
 

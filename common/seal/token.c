@@ -113,7 +113,7 @@ static int open_token(int *fd, const char *file, struct fed_error *err) {
     if (strncmp(file, FED_TOKEN_PREFIX, strlen(FED_TOKEN_PREFIX)) == 0) {
         return fed_error_set(err, FED_ECONFIG,
                              "a token is a secret and never an argument, which every user of this machine can read: put it "
-                             "into a file, or give - and type it");
+                             "into a file that nobody else may read, or give - and a pipe");
     }
     int opened = open(file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (opened < 0) {

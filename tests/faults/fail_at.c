@@ -9,7 +9,6 @@
  *                             fills up
  *     FED_FAIL_LOG=PATH       gets a byte for each failure
  *     FED_FAIL_PROGRAM=name   only this program (default fedavg-coordinator) */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,25 +21,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/faults/preload.h"
+
 static bool active;
 static char dir[PATH_MAX];
 static long fail_at, fail_count;
 static int fail_error;
 static atomic_long calls;
-
-static const char *value_of(const char *name, const char *fallback) {
-    const char *value = getenv(name);
-    return value != NULL ? value : fallback;
-}
-
-static void *real(const char *name) {
-    void *found = dlsym(RTLD_NEXT, name);
-    if (found == NULL) {
-        abort();
-    }
-    return found;
-}
-#define REAL(name) ((__typeof__(&name))real(#name))
 
 static int error_number(const char *name) {
     static const struct {
@@ -63,11 +50,6 @@ __attribute__((constructor)) static void read_environment(void) {
     fail_error = error_number(value_of("FED_FAIL_ERROR", "EIO"));
 }
 
-static bool inside(const char *path) {
-    size_t n = strlen(dir);
-    return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
 static bool is_inside(int fd) {
     char link[64], path[PATH_MAX];
     struct stat st;
@@ -77,7 +59,7 @@ static bool is_inside(int fd) {
     }
     ssize_t n = readlink(link, path, sizeof path - 1);
     path[n > 0 ? n : 0] = '\0';
-    return inside(path);
+    return is_under(dir, path);
 }
 
 /* Not only by its text: a path may lead through the working directory or a link. */
@@ -88,7 +70,7 @@ static bool name_is_inside(int at, const char *path) {
     }
     const char *slash = strrchr(path, '/');
     snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1, slash == NULL ? "." : path);
-    return realpath(folder, resolved) != NULL && inside(resolved);
+    return realpath(folder, resolved) != NULL && is_under(dir, resolved);
 }
 
 static bool is_counted(const char *class) {

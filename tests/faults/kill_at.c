@@ -6,14 +6,15 @@
  *                    net      sends
  *                    recv     receipts
  *                    crypto   what is sealed and opened, the streams that shuffle an epoch, digests: so the phases of a
- * round and the steps of a training in which nothing is written or sent FED_KILL_LOG=PATH       gets a byte for each kill
+ *                             round and the steps of a training in which nothing is written or sent
+ *
+ *     FED_KILL_LOG=PATH       gets a byte for each kill
  *     FED_KILL_WHERE=PATH     gets the name of the call
  *     FED_KILL_TIMES=n        how many kills there are at most, one process after the other (default 1)
  *     FED_KILL_TORN=1         a write is half done before the kill; other calls are as without
  *     FED_KILL_PROGRAM=name   only this program (default fedavg-coordinator)
  *
  * Between two calls nothing on the disk changes, so that killing before the k-th is killing after the k-1st. */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -29,6 +30,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "tests/faults/preload.h"
+
 enum call_class { CLASS_NONE, CLASS_DISK, CLASS_NET, CLASS_RECV, CLASS_CRYPTO };
 
 /* Set before there are threads; `counted` once more by the one that dies. */
@@ -36,11 +39,6 @@ static _Atomic enum call_class counted;
 static bool torn;
 static long kill_at;
 static atomic_long calls;
-
-static const char *value_of(const char *name, const char *fallback) {
-    const char *value = getenv(name);
-    return value != NULL ? value : fallback;
-}
 
 /* How many processes were killed already. */
 static long kills(void) {
@@ -60,15 +58,6 @@ __attribute__((constructor)) static void read_environment(void) {
               : strcmp(class, "recv") == 0   ? CLASS_RECV
               : strcmp(class, "crypto") == 0 ? CLASS_CRYPTO
                                              : CLASS_DISK;
-}
-
-/* The real function behind the one that is defined here. */
-static void *real(const char *name) {
-    void *found = dlsym(RTLD_NEXT, name);
-    if (found == NULL) {
-        abort();
-    }
-    return found;
 }
 
 static bool now(enum call_class class) { return class == counted && atomic_fetch_add(&calls, 1) + 1 == kill_at; }

@@ -19,7 +19,6 @@
  *
  * SQLite's shared memory (*-shm) survives as garbage: nothing ever promises anything about it. */
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -33,6 +32,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/faults/preload.h"
 
 #define SECTOR 512
 
@@ -72,20 +73,6 @@ static struct change *first_change, **last_change = &first_change;
 static unsigned long n_calls, n_syncs, n_changes;
 static unsigned int dice;
 
-static const char *value_of(const char *name, const char *fallback) {
-    const char *value = getenv(name);
-    return value != NULL ? value : fallback;
-}
-
-static void *real(const char *name) {
-    void *found = dlsym(RTLD_NEXT, name);
-    if (found == NULL) {
-        abort();
-    }
-    return found;
-}
-#define REAL(name) ((__typeof__(&name))real(#name))
-
 static void give_up(int line) {
     char text[96];
     int n = snprintf(text, sizeof text, "lost_writes.c:%d: a call of its own failed: %s\n", line, strerror(errno));
@@ -112,11 +99,6 @@ static enum mode mode(void) {
 /* -- which files ----------------------------------------------------------------------------------------------------------
  */
 
-static bool inside(const char *path) {
-    size_t n = strlen(dir);
-    return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
 static bool ends_with(const char *path, const char *end) {
     size_t n = strlen(path), m = strlen(end);
     return n >= m && strcmp(path + n - m, end) == 0;
@@ -127,7 +109,7 @@ static bool path_of(char out[PATH_MAX], int fd) {
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, out, PATH_MAX - 1);
     out[n > 0 ? n : 0] = '\0';
-    return n > 0 && inside(out);
+    return n > 0 && is_under(dir, out);
 }
 
 /* The path with its directory resolved; the last name need not exist. */
@@ -147,7 +129,7 @@ static bool absolute(char out[PATH_MAX], int at, const char *path) {
         return false;
     }
     must((size_t)snprintf(out, PATH_MAX, "%s/%s", resolved, name) < PATH_MAX);
-    return inside(out);
+    return is_under(dir, out);
 }
 
 /* Regular files of the directory that have a name; NULL: not ours to look at. */

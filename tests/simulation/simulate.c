@@ -1,5 +1,6 @@
 /* Runs seeds. simulate [--seeds N] [--seed S] [--calm] [--trace] [--moves]
  *          simulate --no-memory [--victim N --fail K [--for-ever]] [--trace]
+ *          simulate --versions
  *
  * Each seed is a task, nodes and faults, played through to the end of the run; every fourth is also played calmly, with and
  * without faults, to the same models. FEDAVG_SEEDS and FEDAVG_SEED say the same as the options. */
@@ -484,7 +485,9 @@ static int summary(void) {
 
 int main(int argc, char **argv) {
     if (parse(argc, argv) != 0) {
-        fprintf(stderr, "usage: simulate [--seeds N] [--seed S] [--calm] [--trace] [--moves]\n");
+        fprintf(stderr, "usage: simulate [--seeds N] [--seed S] [--calm] [--trace] [--moves]\n"
+                        "       simulate --no-memory [--victim N --fail K [--for-ever]] [--trace]\n"
+                        "       simulate --versions\n");
         return 2;
     }
     sigset_t set;

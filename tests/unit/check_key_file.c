@@ -124,10 +124,32 @@ START_TEST(passphrase_that_cannot_be_had_is_said_in_one_sentence) {
     must_not_open(words(longest, 0600), FED_ECONFIG, "longer than 1023 bytes");
     longest[FED_PASSPHRASE_MAX - 1] = '\0';
     must_not_open(words(longest, 0600), FED_EKEY, "not its passphrase");
-    static const mode_t open_to_others[] = {0644, 0620, 0604, 0602, 0601};
+    static const mode_t open_to_others[] = {0644, 0640, 0620, 0604, 0602, 0601};
     for (size_t i = 0; i < sizeof open_to_others / sizeof *open_to_others; i++) {
-        must_not_open(words("correct horse", open_to_others[i]), FED_ECONFIG, "others may use it");
+        must_not_open(words("correct horse", open_to_others[i]), FED_EKEY, "others may use this passphrase file");
     }
+    const char *file = words("correct horse", 0600);
+    if (geteuid() == 0) { /* nobody else can give a file away */
+        ck_assert_int_eq(chown(file, 1, (gid_t)-1), 0);
+        must_not_open(file, FED_EKEY, "the passphrase file belongs to user 1");
+    }
+    must_not_open("/dev/null", FED_EKEY, "is not a regular file");
+}
+END_TEST
+
+START_TEST(passphrase_may_come_through_a_pipe) {
+    struct fed_passphrase *out;
+    struct fed_error err;
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(write(ends[1], "correct horse\n", 14), 14);
+    close(ends[1]);
+    char path[32];
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    ck_assert_msg(fed_passphrase_get(&out, path, "key", false, &err) == 0, "%s", err.text);
+    ck_assert_str_eq(out->text, "correct horse");
+    fed_passphrase_free(out);
+    close(ends[0]);
 }
 END_TEST
 
@@ -159,6 +181,7 @@ int main(void) {
     tcase_add_test(tcase, known_boxed_file_opens_as_the_known_identity);
     tcase_add_test(tcase, boxed_file_with_any_character_changed_does_not_open);
     tcase_add_test(tcase, passphrase_that_cannot_be_had_is_said_in_one_sentence);
+    tcase_add_test(tcase, passphrase_may_come_through_a_pipe);
     tcase_add_test(tcase, boxed_file_that_asks_for_absurd_costs_is_not_a_key_file);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -98,7 +98,7 @@ judge() {
         for (header in door)
             if ($4 ~ "^(" header ")$") {
                 is_door = 1
-                if ($1 ~ /\.h$/ && $4 != "check.h") violation("third-party headers are never included in a header: " $4)
+                if ($1 ~ /\.h$/ && $4 != "check.h" && $1 != "tests/faults/preload.h") violation("third-party headers are never included in a header: " $4)
                 else if (room != "tests" && $1 !~ "^" door[header] "$") violation("not behind its door: " $4)
             }
         if (is_door) next
