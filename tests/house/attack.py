@@ -5,11 +5,11 @@ An attack is by strangers (tests/faults/attacker.c) or by an enrolled node (lyin
 without it or with it. FEDAVG_ATTACKER and FEDAVG_LYING_NODE name the programs."""
 import json
 import os
-import socket
 import subprocess
 import time
 
 import house
+from house import free_ports
 
 ATTACKER = os.environ.get("FEDAVG_ATTACKER", "attacker")
 LYING_NODE = os.environ.get("FEDAVG_LYING_NODE", "lying_node")
@@ -29,16 +29,6 @@ STRANGERS["strangers"] = [word for words in list(STRANGERS.values()) for word in
 ENROLLED = ["flood_hello", "flood_status", "flood_offer", "flood_garbage", "flood_get", "flood_get_deaf", "flood_chunks"]
 NAMES = list(STRANGERS) + ENROLLED
 DAMAGED = ["cut_everywhere", "flip_everywhere"]  # messages cut at every byte, with every bit flipped; a volley a round
-
-
-def free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class TcpDaemons(house.Daemons):

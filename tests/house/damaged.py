@@ -76,7 +76,8 @@ def a_damaged_run_directory_is_refused_by_name_or_goes_on_the_same():
         for part in (1, 2, 3):
             case(f"db-cut-{part}", lambda run, n=part: os.truncate(run / "run.db", db * n // 4), "run.db", must="refused")
         for offset in [18, 24, 100] + [dice.randrange(db) for _ in range(200 if house.LONG else 8)]:
-            case(f"db-flip-{offset}", lambda run, at=offset: flip(run / "run.db", at, dice.randrange(8)), "run.db", scene.dir)
+            case(f"db-flip-{offset}", lambda run, at=offset: flip(run / "run.db", at, dice.randrange(8)),
+                 *(f"db-flip-{offset}{what}" for what in ("/run.db", "/model-", " holds a run of another task")))
         case("wal-garbage", lambda run: (run / "run.db-wal").write_bytes(dice.randbytes(9000)), must="went on")
         case("shm-garbage", lambda run: (run / "run.db-shm").write_bytes(dice.randbytes(32768)), must="went on")
         case("journal-garbage", lambda run: (run / "run.db-journal").write_bytes(dice.randbytes(9000)), "run.db")

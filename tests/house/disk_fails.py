@@ -95,7 +95,7 @@ def a_coordinator_goes_on_when_its_disk_is_mended():
 
 def the_status_of_a_live_coordinator_says_what_is_to_be_mended():
     with house.Scene(train=200, test=50) as scene:
-        folder, mended, url = scene.dir / "run", scene.dir / "mended", f"127.0.0.1:{wards.free_port()}"
+        folder, mended, url = scene.dir / "run", scene.dir / "mended", f"127.0.0.1:{house.free_port()}"
         folder.mkdir()
         daemons = house.Daemons(scene, scene.task(hidden=0, clients=4, server={"http": url}), [(0, 4, 1)])
         env = environment("fedavg-coordinator", folder, "sync", "EIO", 20, scene.dir / "log", until=mended)

@@ -29,7 +29,7 @@ class Scene(wards.Scene):
 
     def __init__(self, **rules):
         super().__init__(rounds=FOR_EVER, rejoin_s=1, **rules)
-        self.enrol_port, self.serial = wards.free_port(), 0
+        self.enrol_port, self.serial = house.free_port(), 0
         self.authority = self.secret("authority.key", "fedavg-secret-1:" + seal.base64url(ISSUER))
         self.task["server"].update(enrol=f"tcp://127.0.0.1:{self.enrol_port}", enrolment_key=sign_line(ISSUER))
         self.roster.write_text("schema: 1\nnodes: []\n")

@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -188,6 +189,22 @@ def children(pid, name):
             if pid in (None, int(fields[1])) and fields[0] != "Z" and name in (entry / "cmdline").read_text():
                 found.append(child)
     return found
+
+
+HELD = []  # bound, never listening: they keep these ports from everybody who asks for any
+
+
+def free_ports(n):
+    """Ports of 127.0.0.1 for programs of this test, which ask for them by number and with SO_REUSEADDR."""
+    for holder in [socket.socket() for _ in range(n)]:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        HELD.append(holder)
+    return [holder.getsockname()[1] for holder in HELD[-n:]]
+
+
+def free_port():
+    return free_ports(1)[0]
 
 
 # -- the scene ---------------------------------------------------------------------------------------------------------

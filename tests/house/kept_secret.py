@@ -78,7 +78,7 @@ def core_of(scene, process):
 def nothing_secret_is_seen_while_nodes_enrol_train_and_crash():
     search = Search()
     with wards.Scene(rounds=1000000000, rejoin_s=1) as scene:
-        port, http = wards.free_port(), wards.free_port()
+        port, http = house.free_port(), house.free_port()
         write_key(scene, "coordinator")
         key = sign.public(seal.subkey(SEEDS["authority"], 3))
         write_secret(scene.dir / "authority.key", "fedavg-secret-1:" + seal.base64url(SEEDS["authority"]))

@@ -3,6 +3,7 @@ import json
 import urllib.error
 import urllib.request
 
+import house
 import wards
 from house import check, main
 
@@ -14,7 +15,7 @@ class Watched(wards.Scene):
 
     def __init__(self):
         super().__init__(rounds=FOR_EVER, rejoin_s=1)
-        self.http = wards.free_port()
+        self.http = house.free_port()
         self.url = f"http://127.0.0.1:{self.http}"
         self.task["server"]["http"] = f"127.0.0.1:{self.http}"
         self.add_node("ward-0", 0, 50)
@@ -72,8 +73,8 @@ def the_door_opens_on_status_and_health_and_on_nothing_else():
 def a_port_that_is_taken_is_named():
     with Watched() as scene:
         wards.wait_said(scene.coordinator(), "info http listening")
-        second = scene.coordinator("--set", f"server.control=tcp://127.0.0.1:{wards.free_port()}", "--set",
-                                   f"server.bulk=tcp://127.0.0.1:{wards.free_port()}", run_dir=scene.dir / "second")
+        second = scene.coordinator("--set", f"server.control=tcp://127.0.0.1:{house.free_port()}", "--set",
+                                   f"server.bulk=tcp://127.0.0.1:{house.free_port()}", run_dir=scene.dir / "second")
         second.wait_exit(6)
         check(any(f"server.http: cannot listen on 127.0.0.1:{scene.http}: Address already in use" in line for line in second.log), f"the address is not named: {second}")
 

@@ -4,7 +4,6 @@ import gzip
 import json
 import re
 import signal
-import socket
 import struct
 
 import house
@@ -36,12 +35,6 @@ def labels_file(labels):
     return struct.pack(">II", 0x801, len(labels)) + labels
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 # -- what a process says -----------------------------------------------------------------------------------------------
 
 
@@ -69,7 +62,7 @@ class Scene(house.Scene):
 
     def __init__(self, preset="logistic", rounds=3, epochs=1, **rules):
         super().__init__(train=1, test=100)
-        self.control, self.bulk = free_port(), free_port()
+        self.control, self.bulk = house.free_port(), house.free_port()
         self.run_dir, self.roster, self.task_path = self.dir / "run", self.dir / "roster", self.dir / "task.yaml"
         self.public = {"coordinator": self.keygen("coordinator")}
         self.task = {
