@@ -73,6 +73,8 @@ struct liar {
     struct update old[PARTS_MAX]; /* of an earlier attempt */
     unsigned n_admitted;
     uint64_t n_flooded;
+    uint64_t n_malformed, n_foreign,
+        n_doubtful; /* damaged: no message, of another protocol; malformed if that is looked at */
 };
 
 /* What a lie does. All may be NULL. */
@@ -488,6 +490,24 @@ static void nothing(struct liar *liar) { (void)liar; }
 /* -- messages that are damaged, doubled and out of order: every one of them arrives --------------------------------------
  */
 
+/* What the coordinator must say of these bytes, whatever else it knows. */
+static void judge_damage(struct liar *liar, const uint8_t *bytes, size_t n) {
+    static struct fed_message message;
+    static struct fed_update_header header;
+    int rc = fed_message_decode(&message, bytes, n);
+    bool is_ours = message.kind == FED_MSG_HELLO || message.kind == FED_MSG_STATUS || message.kind == FED_MSG_DECLINE ||
+                   message.kind == FED_MSG_OFFER;
+    if (rc == FED_EPEER) {
+        liar->n_foreign++;
+    } else if (rc != FED_OK) {
+        liar->n_malformed++;
+    } else if (!is_ours ||
+               (message.kind == FED_MSG_OFFER &&
+                fed_update_header_decode(&header, message.as.offer.header, message.as.offer.n_header) != FED_OK)) {
+        liar->n_doubtful++;
+    }
+}
+
 static void send_surely(struct liar *liar, const uint8_t *bytes, size_t n) {
     while (fed_lane_send(liar->control, NULL, bytes, n, NULL, 0, 0) == FED_EAGAIN) {
         must(fed_link_poll(liar->link, NULL, 0, 1), "poll");
@@ -530,15 +550,22 @@ static size_t encode_sample(uint8_t bytes[FED_CONTROL_MAX], struct liar *liar, u
 
 #define SAMPLES 4
 
+static void say_damage(const struct liar *liar) {
+    fprintf(stderr, "damaged %llu malformed %llu protocol %llu doubtful %llu\n", (unsigned long long)liar->n_flooded,
+            (unsigned long long)liar->n_malformed, (unsigned long long)liar->n_foreign,
+            (unsigned long long)liar->n_doubtful);
+}
+
 static void cut_everywhere(struct liar *liar) {
     static uint8_t bytes[FED_CONTROL_MAX];
     for (unsigned which = 0; which < SAMPLES; which++) {
         size_t n = encode_sample(bytes, liar, which);
         for (size_t k = 1; k < n; k++) {
+            judge_damage(liar, bytes, k);
             send_surely(liar, bytes, k);
         }
     }
-    fprintf(stderr, "damaged %llu\n", (unsigned long long)liar->n_flooded);
+    say_damage(liar);
 }
 
 /* Some are as good as true, for example with a bit of their number flipped: so its chunks are kept back. */
@@ -548,11 +575,12 @@ static void flip_everywhere(struct liar *liar) {
         size_t n = encode_sample(bytes, liar, which);
         for (size_t bit = 0; bit < 8 * n; bit++) {
             bytes[bit / 8] = (uint8_t)(bytes[bit / 8] ^ 1u << bit % 8);
+            judge_damage(liar, bytes, n);
             send_surely(liar, bytes, n);
             bytes[bit / 8] = (uint8_t)(bytes[bit / 8] ^ 1u << bit % 8);
         }
     }
-    fprintf(stderr, "damaged %llu\n", (unsigned long long)liar->n_flooded);
+    say_damage(liar);
 }
 
 /* The part is declined before it is offered, everything is said twice, and HELLO comes last. */

@@ -192,7 +192,7 @@ def a_run_goes_on_with_the_same_models_after_a_power_cut():
 def what_a_node_sent_stays_on_record():
     with Disk() as disk, house.Scene(train=200, test=50) as scene:
         task = scene.task(hidden=0, clients=2, algorithm={"rounds": 4, "fraction": 1.0})
-        expected, at = scene.result(task, "untouched").done["model"], 1
+        expected, at, cuts = scene.result(task, "untouched").done["model"], 1, 0
         while True:
             disk.renew()
             daemons = house.Daemons(scene, task, [(0, 2, 1)], name=f"daemons-{at}")
@@ -212,14 +212,17 @@ def what_a_node_sent_stays_on_record():
             if not disk.cut():
                 break
             at += 1 if house.LONG else 6
-        print(f"power cuts in {at - 1} calls of a node")
+            cuts += 1
+        print(f"{cuts} power cuts in {at - 1} calls of a node")
+        house.check(cuts >= 3, f"only {cuts} power cuts")
 
 
 # -- what people write -------------------------------------------------------------------------------------------------
 
 
-def lives_of(disk, program, step, verify):
-    """step(env) is run with the power cut at each of its calls; verify(done) says what is wrong."""
+def lives_of(disk, program, step, verify, least=5):
+    """step(env) is run with the power cut at each of its calls, of which there are so many at least; verify(done) says what
+    is wrong."""
     at = 1
     while True:
         for mode in WAYS:
@@ -228,6 +231,7 @@ def lives_of(disk, program, step, verify):
             wrong = verify(done)
             house.check(wrong is None, f"power cut before call {at} ({mode}): {wrong}")
         if not disk.cut():
+            house.check(at > least, f"only {at - 1} calls: the library does not see them")
             return at - 1
         at += 1
 
