@@ -66,12 +66,26 @@ def write_key(scene, name):
     return line
 
 
+def must_leave_no_core(process):
+    """Whatever this system would do with a core file, and wherever: its size is nought."""
+    limits = pathlib.Path(f"/proc/{process.pid}/limits").read_text()
+    core = next(line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core file size"))
+    check(core == ["0", "0"], f"core files of {core} bytes are allowed: {process}")
+
+
+def crash(process):
+    """Returns the status with which the kernel ends it, which says whether it dumped the core, even into a pipe."""
+    process.signal(signal.SIGABRT)
+    status = os.waitpid(process.pid, 0)[1]
+    process.child.returncode = os.waitstatus_to_exitcode(status)
+    return status
+
+
 def core_of(scene, process):
     """What a crash leaves behind: nothing, although the test allowed it."""
-    process.signal(signal.SIGABRT)
-    process.child.wait(house.PATIENCE)
-    status = process.child.returncode
-    check(status == -signal.SIGABRT, f"it did not crash but ended with {status}: {process}")
+    status = crash(process)
+    check(os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGABRT, f"it did not crash: {status:#x}: {process}")
+    check(not os.WCOREDUMP(status), f"the kernel dumped its core: {process}")
     return [path for path in scene.dir.rglob("core*") if path.is_file()]
 
 
@@ -112,6 +126,8 @@ def nothing_secret_is_seen_while_nodes_enrol_train_and_crash():
         with urllib.request.urlopen(f"http://127.0.0.1:{http}/api/v1/status", timeout=house.PATIENCE) as page:
             search.must_be_clean("the page", page.read())
         search.must_be_clean("the status", scene.command("status", "--json", scene.run_dir).encode())
+        for process in (coordinator, node):
+            must_leave_no_core(process)
         cores = core_of(scene, node) + core_of(scene, coordinator)
         for path in cores:
             search.must_be_clean(f"the core file {path}", path.read_bytes())
@@ -127,14 +143,39 @@ def nothing_secret_is_seen_while_nodes_enrol_train_and_crash():
 
 
 def a_crash_of_an_unprotected_program_would_leave_a_core_file():
-    """Where this system writes core files at all into the working directory: the test above can fail."""
+    """The test above can fail: where core files go into the working directory there would be one, and elsewhere, unless
+    whoever is to take it does not, the kernel says that it dumped."""
     pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
     with wards.Scene() as scene:
+        process = house.Process(["sleep", str(house.PATIENCE)], limits=[UNLIMITED], cwd=scene.dir)
+        scene.processes.append(process)
+        scene.until(lambda: pathlib.Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+        dumped = os.WCOREDUMP(crash(process))
         if pattern.startswith("|") or "/" in pattern:
+            print(f"core files go to {pattern}: {'taken' if dumped else 'nobody took one, so that none is missed'}")
             return
-        crash = house.Process([sys.executable, "-c", "import os; os.abort()"], limits=[UNLIMITED], cwd=scene.dir)
-        check(crash.child.wait(house.PATIENCE) == -signal.SIGABRT, "it did not crash")
-        check(any(scene.dir.glob("core*")), "no core file, though nothing forbids it")
+        check(dumped and any(scene.dir.glob("core*")), "no core file, though nothing forbids it")
+
+
+def a_program_that_holds_secrets_cannot_be_dumped():
+    """The files of /proc of a process that is not dumpable are root's, whoever else it runs as. It waits for a passphrase."""
+    with wards.Scene() as scene:
+        words, keys = scene.dir / "words", scene.dir / "keys"
+        os.mkfifo(words, 0o600)
+        keys.mkdir()
+        before, owner = [], os.geteuid()
+        if owner == 0:
+            before, owner = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], 65534
+            scene.dir.chmod(0o711)
+            os.chown(words, owner, owner)
+            os.chown(keys, owner, owner)
+        process = scene.start("fedavg", "keygen", "ward", "--dir", keys, "--passphrase-file", words, before=before)
+        writer = os.open(words, os.O_WRONLY)  # until somebody reads: it is at work
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        check(status.partition("Uid:")[2].split()[0] == str(owner), f"it does not run as {owner}: {process}")
+        check(os.stat(f"/proc/{process.pid}/environ").st_uid == 0, f"it can be dumped: {process}")
+        os.close(writer)
+        process.wait_exit(None)
 
 
 # -- passphrases -------------------------------------------------------------------------------------------------------
@@ -199,4 +240,5 @@ def a_daemon_with_a_passphrase_and_nobody_to_ask_says_so():
 
 
 main(nothing_secret_is_seen_while_nodes_enrol_train_and_crash, a_crash_of_an_unprotected_program_would_leave_a_core_file,
+     a_program_that_holds_secrets_cannot_be_dumped,
      a_passphrase_is_asked_without_echo_or_read_from_a_file, a_daemon_with_a_passphrase_and_nobody_to_ask_says_so)
