@@ -30,6 +30,7 @@ struct offer {
     struct slot *kept; /* what came of it before it made room for another; owned, NULL = nothing */
     size_t node;
     uint32_t part;
+    uint64_t stalled_ms; /* for so long its node was asked before and nothing came */
     uint8_t e_pk[FED_KEY_BYTES], node_pk[FED_KEY_BYTES];
     size_t n_header;
     uint8_t header[]; /* as it travelled */
@@ -50,7 +51,8 @@ struct slot {
     float scale;             /* of a single update: 1, or less where it is clipped */
     uint64_t first_missing, n_in_flight, n_opened;
     unsigned n_jobs;   /* pool jobs that look at this slot */
-    uint64_t moved_ms; /* since when no chunk has come from its node */
+    uint64_t moved_ms; /* since when no chunk has come from its node; what its offer waited for a slot is no part of it */
+    uint64_t since_ms; /* since when it is here */
     uint64_t paced_ms; /* since when paced_bytes have come */
     uint64_t paced_bytes;
     bool reminded; /* since then it was asked again */
@@ -315,16 +317,21 @@ static void take_up(struct fed_intake *intake, struct slot *slot, struct offer *
     }
 }
 
+static void begin_clocks(struct slot *slot, uint64_t now_ms) {
+    slot->moved_ms = now_ms - slot->offer->stalled_ms;
+    slot->since_ms = slot->paced_ms = now_ms;
+    slot->paced_bytes = 0;
+}
+
 static int fill_slot(struct fed_intake *intake, struct slot *slot, struct offer *offer) {
     if (offer->kept != NULL) {
         take_up(intake, slot, offer);
-        slot->moved_ms = slot->paced_ms = intake->now_ms;
-        slot->paced_bytes = 0;
+        begin_clocks(slot, intake->now_ms);
         return FED_OK;
     }
     slot->offer = offer;
     slot->phase = SLOT_FETCHING;
-    slot->moved_ms = slot->paced_ms = intake->now_ms;
+    begin_clocks(slot, intake->now_ms);
     int rc = fed_update_header_decode(&slot->header, offer->header, offer->n_header);
     if (rc != FED_OK) { /* it was decoded when it was let in, but that took memory as well */
         return rc;
@@ -438,10 +445,22 @@ static struct slot *keep(struct fed_intake *intake, struct slot *slot) {
     return kept;
 }
 
+/* Nothing came from this node for so long, whichever of its updates it was asked for: it need not be waited for as long
+ * again for each of them. */
+static void node_stalled(struct fed_intake *intake, size_t node, uint64_t still_ms) {
+    for (struct offer *offer = intake->first_offer; offer != NULL; offer = offer->next) {
+        if (offer->node == node && offer->stalled_ms < still_ms) {
+            offer->stalled_ms = still_ms;
+        }
+    }
+}
+
 /* The offer goes behind those that wait. */
 static void give_way(struct fed_intake *intake, struct slot *slot) {
     struct offer *offer = slot->offer;
     assert(slot->n_jobs == 0);
+    offer->stalled_ms = intake->now_ms - slot->moved_ms;
+    node_stalled(intake, offer->node, offer->stalled_ms);
     offer->kept = keep(intake, slot);
     if (offer->kept == NULL) {
         slot->offer = NULL;
@@ -474,22 +493,6 @@ static void give_up_connection(struct fed_intake *intake, struct slot *slot) {
     intake->config.broken(intake->config.context, slot->offer->node, slot->offer->part);
 }
 
-/* A node from which nothing comes keeps its slot from the others only for a while, and the round for stall_ms. */
-static void look_after_stalled(struct fed_intake *intake, struct slot *slot) {
-    uint64_t still_ms = intake->now_ms - slot->moved_ms;
-    if (slot->phase != SLOT_FETCHING || slot->n_jobs > 0) {
-        return;
-    }
-    if (still_ms >= intake->config.stall_ms) {
-        refuse_slot(intake, slot, FED_REFUSAL_RATE, "its transfer stalled");
-    } else if (still_ms >= intake->config.stall_ms / YIELD_PART && intake->first_offer != NULL) {
-        give_way(intake, slot);
-    } else if (still_ms >= intake->config.stall_ms / REMIND_PART && !slot->reminded) {
-        slot->reminded = true;
-        forget_in_flight(slot);
-    }
-}
-
 /* Somebody else has an offer here that may take a slot. */
 static bool others_wait(const struct fed_intake *intake, const struct slot *slot) {
     unsigned most = most_of_node(intake, slots_now(intake));
@@ -499,6 +502,30 @@ static bool others_wait(const struct fed_intake *intake, const struct slot *slot
         }
     }
     return false;
+}
+
+/* Since when nothing has moved in this slot since it was filled. */
+static uint64_t quiet_since(const struct slot *slot) {
+    return slot->moved_ms > slot->since_ms ? slot->moved_ms : slot->since_ms;
+}
+
+/* A node from which nothing comes keeps its slot from the others only for a while, and the round for stall_ms, however often
+ * it gave way in between. */
+static void look_after_stalled(struct fed_intake *intake, struct slot *slot) {
+    uint64_t still_ms = intake->now_ms - slot->moved_ms, stall_ms = intake->config.stall_ms;
+    if (slot->phase != SLOT_FETCHING || slot->n_jobs > 0) {
+        return;
+    }
+    uint64_t quiet_ms = intake->now_ms - quiet_since(slot);
+    if (still_ms >= stall_ms) {
+        node_stalled(intake, slot->offer->node, still_ms);
+        refuse_slot(intake, slot, FED_REFUSAL_RATE, "its transfer stalled");
+    } else if (quiet_ms >= stall_ms / YIELD_PART && others_wait(intake, slot)) {
+        give_way(intake, slot);
+    } else if (quiet_ms >= stall_ms / REMIND_PART && !slot->reminded) {
+        slot->reminded = true;
+        forget_in_flight(slot);
+    }
 }
 
 /* An upload that moves is never given up, but one below the least rate does not keep its slot from others. */
@@ -529,16 +556,21 @@ void fed_intake_lane_anew(struct fed_intake *intake, size_t node) {
     }
 }
 
+/* While it is being fetched it must move; what is whole waits for us. */
+static bool may_go_on(const struct fed_intake *intake, const struct slot *slot) {
+    bool moves = slot->phase != SLOT_FETCHING || intake->now_ms - slot->moved_ms < intake->config.stall_ms;
+    return slot->n_opened > 0 && moves;
+}
+
 bool fed_intake_holds(const struct fed_intake *intake, size_t node) {
     for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
         const struct slot *slot = &intake->slots[i];
-        if (slot->offer != NULL && slot->phase != SLOT_DROPPED && slot->offer->node == node && slot->n_opened > 0) {
+        if (slot->offer != NULL && slot->phase != SLOT_DROPPED && slot->offer->node == node && may_go_on(intake, slot)) {
             return true;
         }
     }
     for (const struct offer *offer = intake->first_offer; offer != NULL; offer = offer->next) {
-        const struct slot *kept = offer->node == node ? offer->kept : NULL;
-        if (kept != NULL && kept->n_opened > 0 && intake->now_ms - kept->moved_ms < intake->config.stall_ms) {
+        if (offer->node == node && offer->kept != NULL && may_go_on(intake, offer->kept)) {
             return true;
         }
     }
@@ -552,6 +584,11 @@ static void node_moved(struct fed_intake *intake, size_t node, uint64_t now_ms) 
         if (slot->phase == SLOT_FETCHING && slot->offer->node == node) {
             slot->moved_ms = now_ms;
             slot->reminded = false;
+        }
+    }
+    for (struct offer *offer = intake->first_offer; offer != NULL; offer = offer->next) {
+        if (offer->node == node) {
+            offer->stalled_ms = 0;
         }
     }
 }
@@ -741,16 +778,25 @@ void fed_intake_work(struct fed_intake *intake, uint64_t now_ms) {
     }
 }
 
+static uint64_t slot_wakeup(const struct fed_intake *intake, const struct slot *slot) {
+    uint64_t stall_ms = intake->config.stall_ms, quiet_ms = quiet_since(slot), at = slot->moved_ms + stall_ms;
+    if (!slot->reminded && quiet_ms + stall_ms / REMIND_PART < at) {
+        at = quiet_ms + stall_ms / REMIND_PART;
+    }
+    if (!others_wait(intake, slot)) {
+        return at;
+    }
+    at = quiet_ms + stall_ms / YIELD_PART < at ? quiet_ms + stall_ms / YIELD_PART : at;
+    return slot->paced_ms + PACE_MS < at ? slot->paced_ms + PACE_MS : at;
+}
+
 uint64_t fed_intake_wakeup(const struct fed_intake *intake) {
-    uint64_t at = intake->retry_ms, stall_ms = intake->config.stall_ms;
+    uint64_t at = intake->retry_ms;
     for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
         const struct slot *slot = &intake->slots[i];
         if (slot->phase == SLOT_FETCHING && slot->n_jobs == 0) {
-            uint64_t still_ms = intake->first_offer != NULL ? stall_ms / YIELD_PART
-                                : slot->reminded            ? stall_ms
-                                                            : stall_ms / REMIND_PART;
-            at = slot->moved_ms + still_ms < at ? slot->moved_ms + still_ms : at;
-            at = intake->first_offer != NULL && slot->paced_ms + PACE_MS < at ? slot->paced_ms + PACE_MS : at;
+            uint64_t slot_at = slot_wakeup(intake, slot);
+            at = slot_at < at ? slot_at : at;
         }
     }
     return at;
@@ -801,6 +847,7 @@ int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_
         return FED_ENOMEM;
     }
     copy->kept = NULL;
+    copy->stalled_ms = 0;
     copy->node = node;
     copy->part = offer->part;
     memcpy(copy->e_pk, offer->e_pk, sizeof copy->e_pk);

@@ -369,6 +369,12 @@ static void serve_one(struct rig *rig, struct update *update, size_t n_outcomes)
     serve(rig, &update, 1, n_outcomes, NULL, NULL);
 }
 
+static void give_chunk(struct rig *rig, const struct update *update, uint64_t i) {
+    static struct sealed sealed;
+    seal_chunk(&sealed, update, i);
+    ck_assert_int_eq(give(rig, update, i, &sealed), FED_OK);
+}
+
 static void serve_all_but_last(struct rig *rig, const struct update *update) {
     static struct sealed sealed;
     for (uint64_t i = 0; i + 1 < update->header.n_chunks; i++) {
@@ -1078,18 +1084,64 @@ START_TEST(node_that_sends_nothing_does_not_keep_its_slot_from_others) {
 }
 END_TEST
 
+/* Several dead nodes with several updates each and a live one that offers again and again: there is always somebody who
+ * waits, and yet the dead are waited for no longer than stall_ms in a slot. */
+START_TEST(node_that_died_is_given_up_however_many_wait_and_however_often_it_gave_way) {
+    enum { DEAD = 2, PARTS = 3 };
+    stall_ms = 120000;
+    struct rig *rig = new_rig();
+    struct update *dead[DEAD * PARTS];
+    stall_ms = STALL_MS;
+    for (size_t i = 0; i < DEAD * PARTS; i++) {
+        dead[i] = single(rig, i / PARTS, (uint32_t)(i % PARTS), 4);
+        offer(rig, dead[i]);
+    }
+    give_chunk(rig, dead[0], 0);
+    wait_for_pool(rig);
+    ck_assert(fed_intake_holds(rig->intake, 0));
+    uint64_t began_ms = rig->now_ms;
+    for (int i = 0; i < 1000 && rig->n_outcomes < DEAD * PARTS; i++) {
+        uint64_t at = fed_intake_wakeup(rig->intake);
+        rig->now_ms = at > rig->now_ms ? at : rig->now_ms + 1;
+        rig->next_ask = rig->n_asks = 0; /* nobody answers */
+        work(rig);
+    }
+    ck_assert_uint_eq(rig->n_outcomes, DEAD * PARTS);
+    for (size_t i = 0; i < rig->n_outcomes; i++) {
+        ck_assert_int_eq(rig->outcomes[i].refusal, FED_REFUSAL_RATE);
+    }
+    ck_assert_uint_lt(rig->now_ms - began_ms, 3 * (uint64_t)120000);
+    ck_assert(!fed_intake_holds(rig->intake, 0));
+    for (size_t i = 0; i < DEAD * PARTS; i++) {
+        free_update(dead[i]);
+    }
+    free_rig(rig);
+}
+END_TEST
+
+START_TEST(own_updates_that_wait_take_no_slot_from_each_other) {
+    struct rig *rig = new_rig();
+    struct update *updates[SLOTS];
+    for (uint32_t i = 0; i < SLOTS; i++) { /* no node holds every slot: the last one waits */
+        updates[i] = single(rig, 0, i, 4);
+        offer(rig, updates[i]);
+    }
+    rig->now_ms += STALL_MS / 2 - 1;
+    work(rig);
+    ck_assert_uint_eq(rig->n_asks, (SLOTS - 1) * FLOATS); /* nothing is asked for a second time */
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        free_update(updates[i]);
+    }
+    free_rig(rig);
+}
+END_TEST
+
 static size_t asks_for(const struct rig *rig, size_t node, uint64_t chunk) {
     size_t n = 0;
     for (size_t i = 0; i < rig->n_asks; i++) {
         n += rig->asks[i].node == node && rig->asks[i].chunk == chunk;
     }
     return n;
-}
-
-static void give_chunk(struct rig *rig, const struct update *update, uint64_t i) {
-    static struct sealed sealed;
-    seal_chunk(&sealed, update, i);
-    ck_assert_int_eq(give(rig, update, i, &sealed), FED_OK);
 }
 
 /* memory: for how many updates beside those of the slots. Returns how often the first chunk of the first one was asked for.
@@ -1324,6 +1376,8 @@ int main(void) {
     tcase_add_test(tcase, node_without_a_lane_is_asked_when_it_has_one);
     tcase_add_test(tcase, slow_update_is_waited_for_while_it_moves_and_refused_when_it_does_not);
     tcase_add_test(tcase, node_that_sends_nothing_does_not_keep_its_slot_from_others);
+    tcase_add_test(tcase, node_that_died_is_given_up_however_many_wait_and_however_often_it_gave_way);
+    tcase_add_test(tcase, own_updates_that_wait_take_no_slot_from_each_other);
     tcase_add_test(tcase, slow_update_makes_room_for_another_and_goes_on_where_it_was);
     tcase_add_test(tcase, slow_update_makes_room_where_there_is_no_memory_to_keep_it_and_begins_anew);
     tcase_add_test(tcase, slow_update_that_nobody_waits_for_keeps_its_slot);
