@@ -45,7 +45,8 @@ struct fed_enrol {
     unsigned let_in; /* since it was opened, the first at since_ms */
     uint64_t since_ms;
     struct fed_limit handshakes, messages;
-    struct fed_route route; /* whose entry is being added, and what is added */
+    struct fed_limit said, alarms; /* lines of the log */
+    struct fed_route route;        /* whose entry is being added, and what is added */
     uint8_t digest[32];
     char name[FED_NAME_MAX];
 };

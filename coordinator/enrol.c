@@ -2,8 +2,8 @@
  * a time, hears few messages a second, checks signatures before anything else, and is closed and opened again once it has
  * let in as many as it has room for: a connection is needed for one question, and who was not answered asks again.
  *
- * A peer learns whether it is enrolled and nothing else. Why not is said in the log: always to who holds a genuine
- * certificate, at a bounded rate to all others. */
+ * A peer learns whether it is enrolled and nothing else. Why not is said in the log, at a bounded rate; certificates that
+ * are genuine have a larger share of their own, so that those who come with false ones cannot hide why a true one fails. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +21,10 @@
 #define BUSY_MS 500
 #define MESSAGES_A_TURN 8
 
+#define LINE 60 /* what a line of the log costs */
+
 static const struct fed_rate handshakes = {4, 16}, messages = {5, 20};
+static const struct fed_rate lines = {1, 20 * (uint64_t)LINE}; /* one a minute, twenty at once */
 
 struct verdict {
     enum fed_refusal code; /* NONE: it is to be added, unless it is there */
@@ -115,7 +118,7 @@ static void answer_refused(struct fed_coordinator *c, const struct fed_route *ro
 
 static void refuse(struct fed_coordinator *c, const struct fed_route *route, const struct verdict *verdict,
                    const char *name) {
-    if (verdict->genuine) {
+    if (verdict->genuine && fed_limit_take(&c->enrol.said, &lines, LINE, fed_clock_ms())) {
         FED_WARN("enrol", "token refused", FED_STR("node", name), FED_STR("why", verdict->why));
         fed_refusals_count_said(c->refusals, FED_STRANGER, verdict->code);
     } else {
@@ -291,8 +294,10 @@ void fed_enrol_added(struct fed_coordinator *c, int rc, const char *why) {
         snprintf(verdict.why, sizeof verdict.why, "%s", why);
         refuse(c, &enrol->route, &verdict, enrol->name);
     } else {
-        FED_ERROR("enrol", "the roster cannot be written, nobody can be enrolled", FED_STR("node", enrol->name),
-                  FED_STR("why", why));
+        if (fed_limit_take(&c->enrol.alarms, &lines, LINE, fed_clock_ms())) {
+            FED_ERROR("enrol", "the roster cannot be written, nobody can be enrolled", FED_STR("node", enrol->name),
+                      FED_STR("why", why));
+        }
         answer_refused(c, &enrol->route, FED_REFUSAL_BUSY);
     }
 }

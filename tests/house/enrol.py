@@ -134,6 +134,24 @@ def a_token_stays_spent_when_the_key_it_enrolled_is_exchanged():
             scene.refused(coordinator, token, f"{name}.key", "its certificate is spent")
 
 
+def a_spent_token_that_is_shown_again_and_again_does_not_fill_the_log():
+    at_once = 20
+    with Scene() as scene:
+        for name, client in (("ward-7", 7), ("other", 9)):
+            scene.add_stranger(name, client)
+        coordinator = scene.coordinator()
+        wards.wait_said(coordinator, "enrol listening")
+        token = scene.issue("ward-7", 7)
+        scene.join(token, "ward-7.key").wait_exit(0)
+        began = time.monotonic()
+        for join in [scene.join(token, "other.key") for _ in range(at_once + 6)]:
+            join.wait_exit(8)
+        wards.wait_said(coordinator, "refused node=stranger reason=token why=\"it is spent: it enrolled the key")
+        said = len([line for line in coordinator.log if "token refused" in line])
+        allowed = at_once + (time.monotonic() - began) / 60
+        check(at_once <= said <= allowed, f"{said} lines, not {at_once} to {allowed:.1f}")
+
+
 def a_genuine_token_that_is_presented_dishonestly_enrols_nobody():
     with Scene() as scene:
         for name, client in (("ward-7", 7), ("other", 9)):
@@ -259,6 +277,7 @@ def strangers_that_knock_and_knock_hold_nobody_up():
 
 main(who_holds_a_token_enrols_himself_and_trains, a_token_is_good_once_and_for_what_it_says,
      a_token_stays_spent_when_the_key_it_enrolled_is_exchanged,
+     a_spent_token_that_is_shown_again_and_again_does_not_fill_the_log,
      a_genuine_token_that_is_presented_dishonestly_enrols_nobody,
      what_is_not_signed_is_refused_by_name_and_can_be_signed, a_node_is_revoked_and_readmitted_without_a_signal,
      a_key_of_a_signed_entry_is_changed_with_the_enrolment_key_alone,
