@@ -252,6 +252,8 @@ START_TEST(issued_tokens_are_fresh_and_come_back_from_their_file) {
     ck_assert(vector_text(line, ANSWERS, "token"));
     ck_assert_int_eq(fed_token_load(&back, line, &err), FED_ECONFIG);
     ck_assert_ptr_nonnull(strstr(err.text, "never an argument"));
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "put it into a file that nobody else may read, or give - and a pipe")); /* no echo */
     ck_assert_ptr_null(strstr(err.text, line + 20));
     ck_assert_ptr_null(back);
     fed_token_free(a);
