@@ -182,7 +182,11 @@ static int spool_bytes(struct slot *slot, const char *dir, size_t n) {
     if (map == MAP_FAILED) {
         return FED_EIO;
     }
-    fed_mapped_watch(map, n, dir); /* of the spool file a failing disk takes pages, and it has no name of its own */
+    /* of the spool file a failing disk takes pages, and it has no name of its own */
+    if (fed_mapped_watch(map, n, dir) != 0) {
+        munmap(map, n);
+        return FED_ENOMEM;
+    }
     slot->bytes = map;
     slot->capacity = n;
     slot->spooled = true;

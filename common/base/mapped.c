@@ -116,7 +116,9 @@ int fed_mapped_check(const uint8_t *map, struct fed_error *err) {
         place->path);
 }
 
-void fed_mapped_watch(const void *map, size_t n_bytes, const char *path) { (void)enter(map, n_bytes, path, -1, NULL); }
+int fed_mapped_watch(const void *map, size_t n_bytes, const char *path) {
+    return enter(map, n_bytes, path, -1, NULL) != NULL ? 0 : FED_ENOMEM;
+}
 
 void fed_mapped_unwatch(const void *map) {
     if (map != NULL) {

@@ -19,9 +19,9 @@ void fed_mapped_close(const uint8_t *map, size_t n_bytes); /* NULL is allowed */
  * exchanged for another under the same name has not changed: the map shows the old one as long as it stands. FED_EDATA. */
 int fed_mapped_check(const uint8_t *map, struct fed_error *err) FED_MUST_CHECK;
 
-/* Memory over a file that somebody else has mapped, to be named by the guard until it is closed. Where there is no place
- * left it stays without a name. */
-void fed_mapped_watch(const void *map, size_t n_bytes, const char *path);
+/* Memory over a file that somebody else has mapped, to be named by the guard until it is unwatched. FED_ENOMEM: too many.
+ */
+int fed_mapped_watch(const void *map, size_t n_bytes, const char *path) FED_MUST_CHECK;
 void fed_mapped_unwatch(const void *map);
 
 /* From now on SIGBUS in a map names its file on standard error and ends the program with the exit status of FED_EDATA.

@@ -87,6 +87,7 @@ START_TEST(places_come_back_and_their_end_is_an_error) {
     }
     ck_assert_int_eq(fed_mapped_open(&none, &n, path, &err), FED_EIO);
     ck_assert_ptr_eq(none, map);
+    ck_assert_int_eq(fed_mapped_watch(path, sizeof path, "spool"), FED_ENOMEM);
     while (i-- > 0) {
         fed_mapped_close(maps[i], sizes[i]);
     }
@@ -138,7 +139,7 @@ START_TEST(memory_that_is_watched_is_named_too_and_other_memory_is_not_hidden) {
     ck_assert_int_eq(touch_after_cut(said, own), -SIGBUS);
     ck_assert_str_eq(said, "");
     put(path, "some data");
-    fed_mapped_watch(own, 9, "spool");
+    ck_assert_int_eq(fed_mapped_watch(own, 9, "spool"), 0);
     ck_assert_int_eq(fed_mapped_check(own, &err), 0); /* nothing is known of its file */
     ck_assert_int_eq(touch_after_cut(said, own), fed_status_exit_code(FED_EDATA));
     ck_assert_ptr_nonnull(strstr(said, ": spool: was cut short"));
