@@ -163,6 +163,12 @@ static void hear_message(struct fed_coordinator *c, size_t node, const struct fe
     }
 }
 
+/* Anybody who saw the pass on its way can have said it; another comes with the next repetition of ROUND. */
+static void connection_pays(struct fed_coordinator *c, size_t node) {
+    fed_nodes_take_pass(&c->nodes, node);
+    c->nodes.nodes[node].missed = true;
+}
+
 static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
     size_t node;
     struct fed_bulk_head head;
@@ -182,7 +188,8 @@ static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
         return; /* it is asked for again */
     }
     if (rc != FED_OK) {
-        fed_tally_refusal(c, node, FED_REFUSAL_MALFORMED, "not a message of the bulk lane");
+        fed_tally_note(c, node, FED_REFUSAL_MALFORMED, "not a message of the bulk lane");
+        connection_pays(c, node);
     } else if (in->head.n > 0) {
         hear_message(c, node, in, &head);
     } else { /* a probe: now the route is known, and what waited for it can go */

@@ -10,12 +10,13 @@ bool fed_quarantine_earned(enum fed_refusal refusal) {
     case FED_REFUSAL_LENGTH:
     case FED_REFUSAL_WEIGHT_ZERO:
     case FED_REFUSAL_WEIGHT_CAP:
-    case FED_REFUSAL_SEAL:
     case FED_REFUSAL_NOT_FINITE:
     case FED_REFUSAL_DELTA_CAP:
     case FED_REFUSAL_SUM_BOUND:
     case FED_REFUSAL_NORM: return true;
-    default: return false; /* slow, stale, too many, another version, other data: by no means hostile */
+    default:
+        return false; /* slow, stale, too many, another version, other data: by no means hostile; a seal that does not
+                         open: whoever can touch the line can bring it about */
     }
 }
 

@@ -61,5 +61,21 @@ def where_there_is_nobody_else_the_run_waits_says_so_and_goes_on():
         house.check(honest.said("welcomed"), f"{honest}")
 
 
+def what_others_could_do_on_its_line_does_not_put_a_node_into_quarantine():
+    with house.Scene(train=300, test=100) as scene:
+        lies = ["flipped_chunk"] * 4 + ["garbage_bulk"] * 4
+        task = scene.task(hidden=200, clients=HONEST + 1, algorithm={"rounds": len(lies), "fraction": 1.0}, round=ROUND_RULES)
+        daemons = house.Daemons(scene, task, [(0, HONEST, 2), (HONEST, 1, 1)], sums=False)
+        coordinator = daemons.coordinator("run")
+        liar = scene.start(LYING_NODE, daemons.dir / "node-1.yaml", ",".join(lies))
+        liar.wait_log("welcomed")
+        daemons.node(0)
+        coordinator.wait_exit(0)
+        house.check(liar.log.count("refused seal") == 4, f"{liar.log}")
+        house.check(liar.said(f"round {len(lies)} lie garbage_bulk"), f"it was given no more work: {liar.log}")
+        house.check(quarantines(scene, "run") == [], f"{quarantines(scene, 'run')}")
+
+
 house.main(a_liar_is_out_after_three_lies_and_the_others_go_on,
-           where_there_is_nobody_else_the_run_waits_says_so_and_goes_on)
+           where_there_is_nobody_else_the_run_waits_says_so_and_goes_on,
+           what_others_could_do_on_its_line_does_not_put_a_node_into_quarantine)
