@@ -99,7 +99,7 @@ static void hear_get(struct fed_coordinator *c, size_t index, const struct fed_b
     struct fed_node *node = &c->nodes.nodes[index];
     uint64_t n_chunks = fed_chunk_count(c->attempt.file_bytes);
     if (head->what.kind != FED_OBJECT_MODEL || head->first >= n_chunks) {
-        return;
+        return; /* not asked for, and metered as such */
     }
     uint64_t end = head->count < n_chunks - head->first ? head->first + head->count : n_chunks;
     node->down_asked += end - head->first;
@@ -141,7 +141,8 @@ static void hear_chunk(struct fed_coordinator *c, size_t node, const struct fed_
 /* Chunks that we asked for, whenever they come, and the model in good measure; hear_get judges the latter. */
 static bool was_asked_for(struct fed_coordinator *c, struct fed_node *node, const struct fed_bulk_head *head) {
     if (head->kind == FED_BULK_GET) {
-        return of_this_attempt(c, &head->what) && head->what.kind == FED_OBJECT_MODEL;
+        return of_this_attempt(c, &head->what) && head->what.kind == FED_OBJECT_MODEL &&
+               head->first < fed_chunk_count(c->attempt.file_bytes);
     }
     bool asked = node->owed > 0;
     node->owed -= asked;

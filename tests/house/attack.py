@@ -26,7 +26,8 @@ STRANGERS = {
 }
 STRANGERS["strangers"] = [word for words in list(STRANGERS.values()) for word in words]
 # Of a node on the roster: the lie that it tells over and over.
-ENROLLED = ["flood_hello", "flood_status", "flood_offer", "flood_garbage", "flood_get", "flood_get_deaf", "flood_chunks"]
+ENROLLED = ["flood_hello", "flood_status", "flood_offer", "flood_garbage", "flood_get", "flood_get_beyond", "flood_get_deaf",
+            "flood_chunks"]
 NAMES = list(STRANGERS) + ENROLLED
 DAMAGED = ["cut_everywhere", "flip_everywhere"]  # messages cut at every byte, with every bit flipped; a volley a round
 

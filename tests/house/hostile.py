@@ -8,7 +8,7 @@ import attack
 import house
 
 ROUNDS = 200 if house.LONG else 15
-SHORT = {"strangers", "flood_offer", "flood_chunks"}
+SHORT = {"strangers", "flood_offer", "flood_get_beyond", "flood_chunks"}
 LIMITS = {"handshakes_per_s": 5}  # a short run would not reach the default
 MORE_MEMORY_MB = 64
 MOST_LINES = 60  # of refusals, in a run of seconds; the attacks send tens of thousands

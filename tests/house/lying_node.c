@@ -640,14 +640,21 @@ static bool more_garbage(struct liar *liar) {
     return fed_lane_send(liar->control, NULL, bytes, sizeof bytes, NULL, 0, 0) == FED_OK;
 }
 
-static bool more_gets(struct liar *liar) {
-    struct fed_bulk_head head = {
-        .kind = FED_BULK_GET, .what = {FED_OBJECT_MODEL, liar->terms.round, liar->terms.attempt, 0}, .count = 8};
+static bool get_model(struct liar *liar, uint64_t first) {
+    struct fed_bulk_head head = {.kind = FED_BULK_GET,
+                                 .what = {FED_OBJECT_MODEL, liar->terms.round, liar->terms.attempt, 0},
+                                 .first = first,
+                                 .count = 8};
     uint8_t bytes[FED_BULK_HEAD_MAX];
     size_t n;
     must(fed_bulk_encode(bytes, &n, &head), "bulk head");
     return liar->bulk != NULL && fed_lane_send(liar->bulk, NULL, bytes, n, NULL, 0, 0) == FED_OK;
 }
+
+static bool more_gets(struct liar *liar) { return get_model(liar, 0); }
+
+/* Of chunks that the model does not have. */
+static bool more_gets_beyond(struct liar *liar) { return get_model(liar, 1000000); }
 
 /* Of this attempt and of another, which nobody asked for. */
 static bool more_chunks(struct liar *liar) {
@@ -713,6 +720,7 @@ static const struct lie lies[] = {
     {.name = "flood_offer", .instead = nothing, .flood = more_offers, .gives_up = true},
     {.name = "flood_garbage", .instead = nothing, .flood = more_garbage, .gives_up = true},
     {.name = "flood_get", .instead = nothing, .flood = more_gets, .gives_up = true},
+    {.name = "flood_get_beyond", .instead = nothing, .flood = more_gets_beyond, .gives_up = true},
     {.name = "flood_get_deaf", .instead = nothing, .flood = more_gets, .deaf = true, .gives_up = true},
     {.name = "flood_chunks", .instead = nothing, .flood = more_chunks, .gives_up = true},
     {.name = "cut_everywhere", .instead = cut_everywhere, .chunk = never, .gives_up = true},
