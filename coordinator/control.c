@@ -58,6 +58,7 @@ static void give_back(struct fed_coordinator *c, size_t node, uint64_t client, e
 static void give_part_back(struct fed_coordinator *c, size_t node, uint32_t number, enum fed_event_kind kind) {
     static uint64_t clients[FED_CLIENTS_MAX]; /* the part's own list changes while it is given back */
     struct fed_assignment part;
+    fed_intake_declined(c->intake, node, number, NULL, 0);
     if (fed_schedule_part(&part, c->schedule, node, number) != FED_OK) {
         return;
     }
@@ -87,6 +88,7 @@ static void hear_decline(struct fed_coordinator *c, size_t node, const struct fe
     for (uint32_t i = 0; i < decline->n_clients; i++) {
         give_back(c, node, decline->clients[i], FED_EVENT_DECLINED);
     }
+    fed_intake_declined(c->intake, node, decline->part, decline->clients, decline->n_clients);
     fed_say_rounds(c);
 }
 

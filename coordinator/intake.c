@@ -361,6 +361,14 @@ static void append_offer(struct fed_intake *intake, struct offer *offer) {
     intake->last_offer = &offer->next;
 }
 
+static void take_out(struct fed_intake *intake, struct offer **at) {
+    struct offer *offer = *at;
+    *at = offer->next;
+    if (offer->next == NULL) {
+        intake->last_offer = at;
+    }
+}
+
 static unsigned slots_of_node(const struct fed_intake *intake, size_t node) {
     unsigned n = 0;
     for (unsigned i = 0; i < FED_INTAKE_SLOTS; i++) {
@@ -379,10 +387,7 @@ static struct offer *take_offer(struct fed_intake *intake, unsigned n_slots) {
     }
     struct offer *offer = *at;
     if (offer != NULL) {
-        *at = offer->next;
-        if (offer->next == NULL) {
-            intake->last_offer = at;
-        }
+        take_out(intake, at);
     }
     return offer;
 }
@@ -831,10 +836,7 @@ static bool is_held(struct fed_intake *intake, size_t node, const struct fed_msg
         if (same_update(held, offer)) {
             return true;
         }
-        *at = held->next;
-        if (held->next == NULL) {
-            intake->last_offer = at;
-        }
+        take_out(intake, at);
         free_offer(intake, held);
         return false;
     }
@@ -860,6 +862,39 @@ int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_
     memcpy(copy->header, offer->header, offer->n_header);
     append_offer(intake, copy);
     return FED_OK;
+}
+
+static bool counts_any(const struct fed_update_header *header, const uint64_t *clients, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < header->n_clients; k++) {
+            if (header->clients[k] == clients[i]) {
+                return true;
+            }
+        }
+    }
+    return n == 0;
+}
+
+/* Without the memory to look it is fetched in vain: the claim is the last word. */
+static bool offer_counts_any(const struct offer *offer, const uint64_t *clients, size_t n) {
+    static struct fed_update_header header;
+    return n == 0 ||
+           (fed_update_header_decode(&header, offer->header, offer->n_header) == FED_OK && counts_any(&header, clients, n));
+}
+
+void fed_intake_declined(struct fed_intake *intake, size_t node, uint32_t part, const uint64_t *clients, size_t n) {
+    struct slot *slot = find_slot(intake, node, part);
+    if (slot != NULL && slot->phase != SLOT_ADDING && counts_any(&slot->header, clients, n)) {
+        drop_slot(slot);
+    }
+    for (struct offer **at = &intake->first_offer; *at != NULL; at = &(*at)->next) {
+        struct offer *offer = *at;
+        if (offer->node == node && offer->part == part && offer_counts_any(offer, clients, n)) {
+            take_out(intake, at);
+            free_offer(intake, offer);
+            return; /* there is one at most */
+        }
+    }
 }
 
 static void drop_offers(struct fed_intake *intake, size_t node, bool all) {

@@ -85,6 +85,9 @@ int fed_intake_chunk(struct fed_intake *intake, size_t node, uint32_t part, uint
 void fed_intake_lane_anew(struct fed_intake *intake, size_t node);
 /* Chunks of an update of this node have come, and it may go on: its transfer has not stalled. */
 bool fed_intake_holds(const struct fed_intake *intake, size_t node);
+/* The node does not stand by this part any more, or by these clients of it (n == 0: all of it): an update that counts any of
+ * them, and is not yet being added, is forgotten. */
+void fed_intake_declined(struct fed_intake *intake, size_t node, uint32_t part, const uint64_t *clients, size_t n);
 /* Whatever the node has offered and not delivered is forgotten. */
 void fed_intake_node_lost(struct fed_intake *intake, size_t node);
 

@@ -35,6 +35,7 @@ static const char *const state_names[STATES] = {"down", "greeting", "ready"};
 static uint64_t moves[PHASES][EVENTS][PHASES], heard[KINDS][PHASES], told[KINDS][STATES];
 static enum fed_round_phase phase_now;
 static bool held_back; /* calm: the round would look for a cohort, but not all are here */
+static bool damaged;   /* an update of the attempt at hand, on the disk: it stays so until the attempt is over */
 static struct fed_round_world world;
 
 static bool all_are_here(void) {
@@ -76,6 +77,7 @@ size_t __wrap_fed_round_handle(struct fed_round *round, const struct fed_round_e
     }
     size_t n = __real_fed_round_handle(round, event, now_ms, actions);
     phase_now = fed_round_phase(round);
+    damaged = damaged && (phase_now == FED_ROUND_COLLECT || phase_now == FED_ROUND_AGGREGATE);
     moves[before][event->kind][phase_now]++;
     if (event->kind != FED_EVENT_TICK || before != phase_now) {
         sim_note("round: %s, %s %" PRIu64 " -> %s", fed_round_phase_name(before), event_names[event->kind], event->client,
@@ -125,7 +127,7 @@ size_t __wrap_fed_aggregate_mean(const struct fed_aggregate *aggregate, float *o
 bool __real_fed_intake_spoilt(const struct fed_intake *intake);
 bool __wrap_fed_intake_spoilt(const struct fed_intake *intake);
 bool __wrap_fed_intake_spoilt(const struct fed_intake *intake) {
-    bool damaged = sim.trouble && sim.bad_means > 0 && sim_dice(500) == 0;
+    damaged = damaged || (sim.trouble && sim.bad_means > 0 && sim_dice(500) == 0);
     return damaged || __real_fed_intake_spoilt(intake);
 }
 

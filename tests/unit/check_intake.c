@@ -929,6 +929,42 @@ START_TEST(lost_node_leaves_nothing_behind) {
 }
 END_TEST
 
+/* In a slot, half fetched, and in the queue. */
+START_TEST(what_was_declined_holds_no_slot_and_is_not_fetched) {
+    struct rig *rig = new_rig();
+    struct update *parts[SLOTS], *other = single(rig, 1, 0, 5);
+    uint64_t nobodys = 77;
+    for (uint32_t part = 0; part < SLOTS; part++) { /* the last one waits for a slot */
+        parts[part] = single(rig, 0, part, 4);
+        offer(rig, parts[part]);
+    }
+    serve_all_but_last(rig, parts[0]);
+    fed_intake_declined(rig->intake, 0, 0, NULL, 0);
+    fed_intake_declined(rig->intake, 0, 1, &nobodys, 1); /* clients that its update does not count */
+    fed_intake_declined(rig->intake, 0, 2, parts[2]->header.clients, 1);
+    fed_intake_declined(rig->intake, 1, 1, NULL, 0); /* another node's part of that number */
+    while (!fed_intake_idle(rig->intake)) {
+        wait_for_pool(rig);
+    }
+    offer(rig, other);
+    ck_assert_uint_eq(rig->n_asks, SLOTS * FLOATS); /* parts 0 and 1 and the other's, of part 2 nothing */
+    rig->next_ask = FLOATS;
+    serve(rig, (struct update *[]){parts[1], other}, 2, 2, NULL, NULL);
+    expect(rig, parts[1]);
+    expect(rig, other);
+    check_sum(rig);
+    offer(rig, parts[2]); /* the list is as whole as before */
+    serve_one(rig, parts[2], 3);
+    expect(rig, parts[2]);
+    check_sum(rig);
+    for (uint32_t part = 0; part < SLOTS; part++) {
+        free_update(parts[part]);
+    }
+    free_update(other);
+    free_rig(rig);
+}
+END_TEST
+
 START_TEST(another_connection_is_asked_for_what_the_last_one_did_not_bring) {
     static struct sealed sealed;
     struct rig *rig = new_rig();
@@ -1370,6 +1406,7 @@ int main(void) {
     tcase_add_test(tcase, part_that_is_offered_again_is_fetched_once);
     tcase_add_test(tcase, part_that_was_sealed_anew_takes_the_place_of_the_old_one);
     tcase_add_test(tcase, lost_node_leaves_nothing_behind);
+    tcase_add_test(tcase, what_was_declined_holds_no_slot_and_is_not_fetched);
     tcase_add_test(tcase, another_connection_is_asked_for_what_the_last_one_did_not_bring);
     tcase_add_test(tcase, what_does_not_come_is_asked_for_once_more_on_the_same_connection);
     tcase_add_test(tcase, lane_that_is_full_is_tried_again);
