@@ -148,6 +148,31 @@ START_TEST(pass_lets_in_its_holder_and_nobody_else) {
 }
 END_TEST
 
+START_TEST(handle_is_32_lower_case_digits_that_are_all_right) {
+    struct fed_nodes nodes = nodes_of(three, 3);
+    const char *capability = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    const char *bad[] = {"BABABABABABABABABABABABABABABABA",  "babababababababababababababababab",
+                         "bababababababababababababababa",    "bababababababababababababababab/",
+                         "gababababababababababababababab0",  "babababababababababababababababab0",
+                         " abababababababababababababababa0", "babababababababababababababababb"};
+    size_t node = 99;
+    issue(&nodes, 1, 0xba);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_int_eq(fed_nodes_find_pass(&node, &nodes, bad[i], capability), FED_ENOTFOUND);
+    }
+    char handle[] = "babababababababababababababababa";
+    for (size_t i = 0; i < 32; i++) { /* any other digit anywhere */
+        handle[i] ^= 1;
+        ck_assert_int_eq(fed_nodes_find_pass(&node, &nodes, handle, capability), FED_ENOTFOUND);
+        handle[i] ^= 1;
+    }
+    ck_assert_uint_eq(node, 99);
+    ck_assert_int_eq(fed_nodes_find_pass(&node, &nodes, handle, capability), FED_OK);
+    ck_assert_uint_eq(node, 1);
+    fed_nodes_fini(&nodes);
+}
+END_TEST
+
 START_TEST(connection_of_a_pass_names_its_node_until_the_pass_is_taken_back) {
     struct fed_nodes nodes = nodes_of(three, 3);
     char user[FED_USER_MAX], other[FED_USER_MAX];
@@ -384,6 +409,7 @@ int main(void) {
     tcase_add_test(tcase, name_is_known_while_its_key_is_on_the_roster);
     tcase_add_test(tcase, seal_key_is_that_of_the_pair_a_node_came_by);
     tcase_add_test(tcase, pass_lets_in_its_holder_and_nobody_else);
+    tcase_add_test(tcase, handle_is_32_lower_case_digits_that_are_all_right);
     tcase_add_test(tcase, connection_of_a_pass_names_its_node_until_the_pass_is_taken_back);
     tcase_add_test(tcase, pass_that_was_never_issued_is_no_pass);
     tcase_add_test(tcase, claim_is_allowed_within_the_entry_only);
