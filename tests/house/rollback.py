@@ -1,6 +1,8 @@
 """A model that is no good is taken back: an enrolled node poisons one round within every cap, the loss explodes, the last good
 model becomes the next round, and the run goes on and learns. Which models a run goes through depends on nothing else: not on
-how many nodes there are, nor on where the coordinator is killed meanwhile."""
+how many nodes there are, nor on where the coordinator is killed meanwhile.
+
+FEDAVG_LONG=1 kills it at every call; otherwise at some."""
 import json
 import os
 import sqlite3
@@ -105,7 +107,7 @@ def killed_everywhere(kind, stride):
             points += killed
             if not killed:
                 break
-            k += 2 if house.LONG else stride
+            k += 1 if house.LONG else stride
         print(f"{points} kill points in {k - 1} {kind} calls, always the same models")
         house.check(points >= 3, f"only {points} kill points")
 
