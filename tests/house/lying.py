@@ -13,7 +13,7 @@ ROUND_RULES = {"min_reports": 0.5, "deadline_s": 600, "rejoin_s": 600, "evaluate
 HYGIENE = {"quarantine_after": 0}  # it is to tell all of its lies
 
 # The lie, and the names under which the store counts it (any of them). Nobody answers a chunk that does not fit or never
-# comes: it is asked for again, until the liar gives up; and what is cut off by the transport has no name.
+# comes: it is asked for again, until the liar gives up; who declines is not refused; and what is cut off by the transport has no name.
 SINGLES = [
     ("length", {"length"}),
     ("weight_zero", {"weight_zero"}),
@@ -37,7 +37,7 @@ SINGLES = [
     ("garbage", {"malformed"}),
     ("oversize_control", {"malformed"}),
     ("cut_control", None),
-    ("garbage_bulk", None),
+    ("garbage_bulk", {"malformed"}),
     ("oversize_bulk", None),
     ("hosted", {"hosted"}),
     ("partition", {"partition"}),
