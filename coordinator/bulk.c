@@ -116,7 +116,7 @@ static void hear_get(struct fed_coordinator *c, size_t index, const struct fed_b
     c->bulk_waits = serve_node(c, node) || c->bulk_waits;
 }
 
-/* A connection that was opened later than the one known. What still comes by the old one changes nothing. */
+/* A connection that was opened later than the one known. */
 static void take_route(struct fed_coordinator *c, size_t node, const struct fed_route *route) {
     struct fed_node *n = &c->nodes.nodes[node];
     if (!n->has_bulk || !fed_route_equal(&n->bulk, route)) {
@@ -157,6 +157,9 @@ static void hear_message(struct fed_coordinator *c, size_t node, const struct fe
     }
     n->bulk_heard_ms = fed_clock_ms();
     if (head->kind == FED_BULK_GET) {
+        if (n->has_bulk && !fed_route_equal(&n->bulk, &in->from)) {
+            return; /* late, by an old connection: a new one begins with a probe */
+        }
         take_route(c, node, &in->from);
         hear_get(c, node, head);
     } else {
