@@ -35,7 +35,8 @@ void fed_presence_lost(struct fed_coordinator *c, size_t node, const char *why) 
         return;
     }
     FED_INFO("control", "node left", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_STR("why", why));
-    n->online = n->has_bulk = n->has_pass = n->missed = false;
+    n->online = n->missed = false;
+    fed_nodes_take_pass(&c->nodes, node);
     fed_intake_node_lost(c->intake, node);
     fed_schedule_node_lost(c->schedule, node);
     post_presence(c, node, FED_EVENT_GONE);
@@ -87,8 +88,8 @@ static void node_works(struct fed_coordinator *c, size_t node) {
 /* What it had goes to others, and what is said to it is no more than to anybody who has no work. */
 static void node_rests(struct fed_coordinator *c, size_t node) {
     struct fed_node *n = &c->nodes.nodes[node];
-    n->has_bulk = n->has_pass = n->missed = false;
-    explicit_bzero(&n->pass, sizeof n->pass);
+    n->missed = false;
+    fed_nodes_take_pass(&c->nodes, node);
     fed_intake_node_lost(c->intake, node);
     fed_schedule_node_lost(c->schedule, node);
     post_presence(c, node, FED_EVENT_REFUSED); /* not GONE: nobody waits for it in this attempt */
@@ -292,7 +293,8 @@ void fed_presence_roster(struct fed_coordinator *c) {
     static struct fed_roster_live_result result;
     while (fed_roster_live_finished(&result, c->roster_live)) {
         if (result.rc == FED_OK && take_up(c, &result.file) != FED_OK) {
-            result.rc = fed_error_set(&result.err, FED_ENOMEM, "not enough memory");
+            result.rc = fed_error_set(&result.err, FED_ENOMEM, "not enough memory; it is tried again");
+            fed_roster_live_try_again(c->roster_live);
         }
         fed_roster_file_fini(&result.file);
         if (result.rc == FED_OK) {

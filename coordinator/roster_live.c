@@ -228,6 +228,8 @@ void fed_roster_live_reload(struct fed_roster_live *live) {
     live->again = live->at_hand != NULL || submit(live, NULL) != 0;
 }
 
+void fed_roster_live_try_again(struct fed_roster_live *live) { live->again = true; }
+
 void fed_roster_live_watch(struct fed_roster_live *live) {
     struct seen now;
     bool there = look(&now, live->path);

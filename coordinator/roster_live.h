@@ -28,6 +28,8 @@ int fed_roster_live_load(struct fed_roster_file *out, struct fed_roster_live *li
 void fed_roster_live_reload(struct fed_roster_live *live);
 /* The same where the file was replaced or written to since it was last looked at. For every tick. */
 void fed_roster_live_watch(struct fed_roster_live *live);
+/* What was read could not be taken up: once more, with the next watch. */
+void fed_roster_live_try_again(struct fed_roster_live *live);
 /* Puts an accepted entry into the file, under its lock; one that is there already is as good. FED_EAGAIN: busy. FED_ENOMEM.
  */
 int fed_roster_live_add(struct fed_roster_live *live, const struct fed_roster_entry *entry) FED_MUST_CHECK;
