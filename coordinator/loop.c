@@ -200,9 +200,9 @@ static void hear_signal(struct fed_coordinator *c) {
 static void say_what_it_waits_for(struct fed_coordinator *c) {
     char waits[sizeof c->waits_for] = "";
     const char *round_waits = fed_round_waits_for(c->round);
-    size_t quarantined = fed_presence_quarantined(c);
+    size_t quarantined = round_waits != NULL ? fed_presence_quarantined(c) : 0;
     uint64_t now = fed_clock_ms();
-    if (round_waits != NULL && quarantined > 0) {
+    if (quarantined > 0) {
         snprintf(waits, sizeof waits, "%s; %zu node%s in quarantine", round_waits, quarantined,
                  quarantined == 1 ? " is" : "s are");
     } else if (round_waits != NULL) {

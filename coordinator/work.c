@@ -445,6 +445,16 @@ static void take_digest(void *context, const struct fed_store_round *round) {
     }
 }
 
+static int copy_image(struct work *work, const struct fed_image *old) {
+    const struct fed_coordinator *c = work->c;
+    int rc = fed_image_new(&work->image, &c->model, c->run_id, work->round);
+    if (rc == FED_OK) {
+        memcpy(work->image->params, old->params, c->model.n_params * sizeof(float));
+        rc = fed_image_finish(work->image, &c->model, c->run_id);
+    }
+    return rc == FED_OK ? rc : fed_error_set(&work->err, rc, "the last good model is not copied: %s", fed_status_text(rc));
+}
+
 /* The model of the last good round, under the number of this one. */
 static int copy_good_model(struct work *work) {
     struct fed_coordinator *c = work->c;
@@ -462,9 +472,8 @@ static int copy_good_model(struct work *work) {
     if (rc == FED_OK) {
         rc = fed_image_read(&old, path, &c->model, good.found ? good.digest : NULL, &work->err);
     }
-    if (rc == FED_OK && (rc = fed_image_new(&work->image, &c->model, c->run_id, work->round)) == FED_OK) {
-        memcpy(work->image->params, old->params, c->model.n_params * sizeof(float));
-        rc = fed_image_finish(work->image, &c->model, c->run_id);
+    if (rc == FED_OK) {
+        rc = copy_image(work, old);
     }
     rollback->round = work->round;
     rollback->to_round = good.round;
