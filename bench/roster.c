@@ -106,6 +106,7 @@ int main(int argc, char **argv) {
     struct fed_roster_file file = {.entries = calloc(n + 1, sizeof *file.entries), .n_entries = n};
     if (n < 1 || file.entries == NULL || mkdtemp(dir) == NULL) {
         fprintf(stderr, "usage: bench_roster [ENTRIES]\n");
+        free(file.entries);
         return 2;
     }
     snprintf(path, sizeof path, "%s/roster", dir);

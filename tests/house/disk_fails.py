@@ -12,7 +12,6 @@ import subprocess
 
 import house
 import power_cut
-import wards
 
 LIBRARY = os.environ.get("FEDAVG_FAIL_AT")
 FAULTS = (("write", "ENOSPC"), ("write", "EIO"), ("sync", "EIO"), ("name", "ENOSPC"), ("read", "EIO"), ("write,sync,name", "EROFS"))
