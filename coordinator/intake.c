@@ -31,6 +31,7 @@ struct offer {
     size_t node;
     uint32_t part;
     uint64_t stalled_ms; /* for so long its node was asked before and nothing came */
+    bool began_anew;     /* it made room once, and there was no memory to keep what had come */
     uint8_t e_pk[FED_KEY_BYTES], node_pk[FED_KEY_BYTES];
     size_t n_header;
     uint8_t header[]; /* as it travelled */
@@ -440,11 +441,15 @@ static void ask_chunks(struct fed_intake *intake, struct slot *slot) {
     }
 }
 
-/* Moves what has come of an update out of its slot, if there is memory for one more than the slots need. */
-static struct slot *keep(struct fed_intake *intake, struct slot *slot) {
+/* There is memory for one more than the slots need. */
+static bool can_keep(const struct fed_intake *intake, const struct slot *slot) {
     uint64_t fit = intake->config.staging_bytes / largest_update(intake);
-    bool room = !slot->spooled && fit > (uint64_t)slots_now(intake) + intake->n_kept;
-    struct slot *kept = room ? malloc(sizeof *kept) : NULL;
+    return !slot->spooled && fit > (uint64_t)slots_now(intake) + intake->n_kept;
+}
+
+/* Moves what has come of an update out of its slot. */
+static struct slot *keep(struct fed_intake *intake, struct slot *slot) {
+    struct slot *kept = can_keep(intake, slot) ? malloc(sizeof *kept) : NULL;
     if (kept != NULL) {
         *kept = *slot;
         kept->offer = NULL;
@@ -474,6 +479,7 @@ static void give_way(struct fed_intake *intake, struct slot *slot) {
     if (offer->kept == NULL) {
         slot->offer = NULL;
         free_slot(slot);
+        offer->began_anew = true;
     }
     append_offer(intake, offer);
 }
@@ -537,7 +543,8 @@ static void look_after_stalled(struct fed_intake *intake, struct slot *slot) {
     }
 }
 
-/* An upload that moves is never given up, but one below the least rate does not keep its slot from others. */
+/* An upload that moves is never given up, but one below the least rate does not keep its slot from others. Where nothing can
+ * be kept of it, only once: else two that are slow would begin anew in turn, for ever. */
 static void look_after_slow(struct fed_intake *intake, struct slot *slot) {
     uint64_t passed_ms = intake->now_ms - slot->paced_ms;
     if (slot->phase != SLOT_FETCHING || slot->n_jobs > 0 || passed_ms < PACE_MS) {
@@ -546,7 +553,7 @@ static void look_after_slow(struct fed_intake *intake, struct slot *slot) {
     bool slow = slot->paced_bytes / (passed_ms / 1000) < intake->config.least_bytes_per_s;
     slot->paced_ms = intake->now_ms;
     slot->paced_bytes = 0;
-    if (slow && others_wait(intake, slot)) {
+    if (slow && others_wait(intake, slot) && (can_keep(intake, slot) || !slot->offer->began_anew)) {
         give_way(intake, slot);
     }
 }
@@ -854,6 +861,7 @@ int fed_intake_offer(struct fed_intake *intake, size_t node, const uint8_t node_
     }
     copy->kept = NULL;
     copy->stalled_ms = 0;
+    copy->began_anew = false;
     copy->node = node;
     copy->part = offer->part;
     memcpy(copy->e_pk, offer->e_pk, sizeof copy->e_pk);

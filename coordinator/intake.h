@@ -13,7 +13,8 @@
  *
  * A node holds uploads_per_node slots, and never all of several, so that none can keep the updates of the others out. An
  * upload that is slower than least_bytes_per_s makes room for one that waits and goes on later where it was, if
- * staging_bytes have room to keep it; in memory that means always, but for models that fill it.
+ * staging_bytes have room to keep it; in memory that means always, but for models that fill it. Where there is none it makes
+ * room once, begins anew, and then keeps its slot.
  *
  * Memory: n_slots updates, whatever the cohort; an update larger than staging_bytes lies in an unlinked file as ciphertext
  * and is opened twice (to check, to add). At most FED_INTAKE_WINDOW chunks are in flight in all. Slots add one after the

@@ -1245,6 +1245,46 @@ START_TEST(slow_update_makes_room_where_there_is_no_memory_to_keep_it_and_begins
 }
 END_TEST
 
+/* One chunk in 20 s from each node: the first one in flight. */
+static void trickle(struct rig *rig, struct update *const *updates, size_t n) {
+    static struct sealed sealed;
+    rig->now_ms += PACE_MS - 1;
+    for (size_t i = 0; i < n; i++) {
+        int rc = FED_EWIRE;
+        for (uint64_t chunk = 0; chunk < FLOATS && rc != FED_OK; chunk++) {
+            seal_chunk(&sealed, updates[i], chunk);
+            rc = give(rig, updates[i], chunk, &sealed);
+        }
+    }
+    while (!fed_intake_idle(rig->intake)) {
+        wait_for_pool(rig);
+    }
+    rig->now_ms += 1;
+    work(rig);
+}
+
+START_TEST(slow_updates_without_memory_to_keep_them_come_in_all_the_same) {
+    stall_ms = 120000;
+    struct rig *rig = rig_with(SLOTS * fed_sealed_bytes(PARAMS * sizeof(int64_t)), NULL);
+    struct update *slow[SLOTS + 1];
+    stall_ms = STALL_MS;
+    for (size_t i = 0; i < SLOTS + 1; i++) {
+        slow[i] = single(rig, i, 0, 4);
+        offer(rig, slow[i]);
+        expect(rig, slow[i]);
+    }
+    for (int i = 0; i < 40 && rig->n_outcomes < SLOTS + 1; i++) {
+        trickle(rig, slow, SLOTS + 1);
+    }
+    ck_assert_uint_eq(rig->n_outcomes, SLOTS + 1);
+    check_sum(rig);
+    for (size_t i = 0; i < SLOTS + 1; i++) {
+        free_update(slow[i]);
+    }
+    free_rig(rig);
+}
+END_TEST
+
 START_TEST(slow_update_that_nobody_waits_for_keeps_its_slot) {
     stall_ms = 120000;
     struct rig *rig = new_rig();
@@ -1417,6 +1457,7 @@ int main(void) {
     tcase_add_test(tcase, own_updates_that_wait_take_no_slot_from_each_other);
     tcase_add_test(tcase, slow_update_makes_room_for_another_and_goes_on_where_it_was);
     tcase_add_test(tcase, slow_update_makes_room_where_there_is_no_memory_to_keep_it_and_begins_anew);
+    tcase_add_test(tcase, slow_updates_without_memory_to_keep_them_come_in_all_the_same);
     tcase_add_test(tcase, slow_update_that_nobody_waits_for_keeps_its_slot);
     tcase_add_test(tcase, one_node_cannot_hold_every_slot);
     tcase_add_loop_test(tcase, end_finishes_what_is_being_added_and_drops_the_rest, 0, 2);
