@@ -178,7 +178,7 @@ static void hear(struct fed_coordinator *c, const struct fed_incoming *in) {
     struct fed_bulk_head head;
     size_t bytes = in->head.n + in->body.n;
     if (fed_nodes_find_pass_user(&node, &c->nodes, in->user) != FED_OK ||
-        !fed_roster_valid(c->nodes.roster, node, fed_clock_wall_ms() / 1000)) {
+        !fed_roster_valid(c->nodes.roster, node, fed_wall_seconds())) {
         (void)fed_meter_take(c, FED_STRANGER, FED_LANE_BULK, bytes); /* its pass was taken back: it goes nowhere */
         return;
     }

@@ -12,8 +12,6 @@
 #define BUSY_MS 1000
 #define QUARANTINE_ASK_MS 60000u /* a node in quarantine may ask again after so long at most */
 
-static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
-
 static void hear_hello(struct fed_coordinator *c, size_t node, const struct fed_route *route,
                        const struct fed_msg_hello *hello) {
     enum fed_refusal refusal = FED_REFUSAL_NONE;
@@ -123,12 +121,12 @@ static void hear_offer(struct fed_coordinator *c, size_t node, const char *user,
         return;
     } else {
         refused.code = fed_admit_offer(&header, &rules, node, offer);
-        refused.retry_after_ms = refused.code == FED_REFUSAL_BUSY ? 1000 : 0;
+        refused.retry_after_ms = refused.code == FED_REFUSAL_BUSY ? BUSY_MS : 0;
     }
     if (refused.code == FED_REFUSAL_NONE) {
         int rc = fed_intake_offer(c->intake, node, fed_nodes_seal_key(&c->nodes, node, user), offer);
         refused.code = rc == FED_OK ? FED_REFUSAL_NONE : FED_REFUSAL_BUSY;
-        refused.retry_after_ms = 1000;
+        refused.retry_after_ms = BUSY_MS;
     }
     if (refused.code != FED_REFUSAL_NONE) {
         struct fed_error why;
@@ -159,7 +157,7 @@ void fed_control_refused(void *context, size_t node, uint32_t part, enum fed_ref
         .code = refusal, .round = c->attempt.terms.round, .attempt = c->attempt.terms.attempt, .part = part};
     fed_tally_refusal(c, node, refusal, why);
     if (refusal == FED_REFUSAL_BUSY) {
-        refused.retry_after_ms = 1000;
+        refused.retry_after_ms = BUSY_MS;
     } else if (refusal == FED_REFUSAL_RATE) {
         refused.code = FED_REFUSAL_LATE; /* for the node it comes to that */
     }
@@ -284,7 +282,7 @@ static void hear_nobody(struct fed_coordinator *c, const struct fed_incoming *in
         return;
     }
     char why[FED_NODES_WHY_MAX];
-    fed_nodes_why_not(why, &c->nodes, in->user, wall_seconds());
+    fed_nodes_why_not(why, &c->nodes, in->user, fed_wall_seconds());
     fed_tally_refusal(c, FED_STRANGER, FED_REFUSAL_NOT_ENROLLED, why);
     fed_say_refused(c, &in->from, &(struct fed_msg_refused){.code = FED_REFUSAL_NOT_ENROLLED});
 }
@@ -304,7 +302,7 @@ void fed_control_receive(struct fed_coordinator *c) {
             continue;
         }
         size_t node;
-        if (fed_nodes_find_user(&node, &c->nodes, in.user, wall_seconds()) != FED_OK) {
+        if (fed_nodes_find_user(&node, &c->nodes, in.user, fed_wall_seconds()) != FED_OK) {
             hear_nobody(c, &in);
         } else {
             hear_within_limits(c, node, &in);

@@ -11,6 +11,7 @@
 #ifndef FED_COORDINATOR_COORDINATOR_INTERNAL_H
 #define FED_COORDINATOR_COORDINATOR_INTERNAL_H
 
+#include "common/base/clock.h"
 #include "common/base/pool.h"
 #include "common/data/dataset.h"
 #include "common/data/partition.h"
@@ -140,6 +141,9 @@ struct fed_coordinator {
     struct fed_error failure; /* why it stopped, if not by a signal */
     int failure_code;
 };
+
+/* By which roster entries are judged; since 1970. */
+static inline int64_t fed_wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
 
 /* loop.c */
 void fed_loop_post(struct fed_coordinator *c, const struct fed_round_event *event);

@@ -225,7 +225,7 @@ static void judge(struct verdict *verdict, struct fed_roster_entry *wanted, cons
         judge_name(verdict, c, wanted, node);
     }
     if (verdict->code == FED_REFUSAL_NONE && !verdict->there && fed_certificate_read(&read, enrol->certificate) == 0) {
-        judge_dates(verdict, wanted, read.expires, fed_clock_wall_ms() / 1000);
+        judge_dates(verdict, wanted, read.expires, fed_wall_seconds());
     }
 }
 

@@ -13,8 +13,6 @@
 #define IDLE_MS_PER_NODE 12u /* so that all together are heard of 167 times a second at most */
 #define JOIN_AGAIN_MS 10000  /* said to a node that connects again and again: each time its work is handed out anew */
 
-static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
-
 /* Tells the round about the cohort's members on this node: reachable again (JOINED), or by nobody any more. */
 static void post_presence(struct fed_coordinator *c, size_t node, enum fed_event_kind kind) {
     size_t n;
@@ -244,7 +242,7 @@ static void warn_of_ends(struct fed_coordinator *c, int64_t now_s) {
 }
 
 void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms) {
-    int64_t now_s = wall_seconds();
+    int64_t now_s = fed_wall_seconds();
     fed_roster_live_watch(c->roster_live);
     warn_of_ends(c, now_s);
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
