@@ -132,6 +132,9 @@ static void hear_end(struct fed_session *s, const struct fed_msg_end *end) {
     if (fed_session_same_attempt(s, end->round, end->attempt) || end->finished) {
         fed_session_end_attempt(s, !end->committed);
     }
+    if (end->finished) { /* the coordinator waits for it, and then leaves */
+        fed_session_say_status(s);
+    }
 }
 
 void fed_session_hear_control(struct fed_session *s, const struct fed_frame *frame) {

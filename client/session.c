@@ -57,6 +57,27 @@ static int open_control(struct fed_session *s, struct fed_error *err) {
                                     s->config->coordinator_key.curve, FED_CONTROL_MAX, err);
 }
 
+static void hear_lane(struct fed_session *s) {
+    for (struct fed_incoming in = {0}; s->control != NULL && fed_lane_recv(&in, s->control) == FED_OK;
+         memset(&in, 0, sizeof in)) {
+        fed_session_hear_control(s, &in.head);
+        fed_frame_release(&in.head);
+        fed_frame_release(&in.body);
+    }
+}
+
+/* What the coordinator said before it went is here already, though its end is what is heard of first: a run's END is often
+ * followed by just that. */
+static void hear_last_words(struct fed_session *s) {
+    hear_lane(s);
+    if (s->control == NULL) { /* it refused this node, which waits now */
+        return;
+    }
+    s->state = FED_SESSION_DOWN;
+    fed_session_hear_down(s);
+    s->down_since_ms = s->down_since_ms > 0 ? s->down_since_ms : fed_clock_ms();
+}
+
 static void hear_link(struct fed_session *s) {
     enum fed_link_event event;
     while (s->control != NULL && (event = fed_lane_event(s->control)) != FED_LINK_QUIET) {
@@ -66,11 +87,7 @@ static void hear_link(struct fed_session *s) {
             s->down_since_ms = 0;
             fed_session_say_hello(s);
             break;
-        case FED_LINK_DOWN:
-            s->state = FED_SESSION_DOWN;
-            fed_session_hear_down(s);
-            s->down_since_ms = s->down_since_ms > 0 ? s->down_since_ms : fed_clock_ms();
-            break;
+        case FED_LINK_DOWN: hear_last_words(s); break;
         case FED_LINK_REFUSED: fed_session_node_refused(s, FED_REFUSAL_NOT_ENROLLED); break;
         case FED_LINK_WRONG_PEER:
             s->refused = true;
@@ -117,15 +134,6 @@ static void keep_talking(struct fed_session *s, uint64_t now) {
     }
     if (now >= s->said_ms + (s->working ? s->ping_ms : s->idle_ms) / 2) {
         fed_session_say_status(s);
-    }
-}
-
-static void hear_lane(struct fed_session *s) {
-    for (struct fed_incoming in = {0}; s->control != NULL && fed_lane_recv(&in, s->control) == FED_OK;
-         memset(&in, 0, sizeof in)) {
-        fed_session_hear_control(s, &in.head);
-        fed_frame_release(&in.head);
-        fed_frame_release(&in.body);
     }
 }
 

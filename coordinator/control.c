@@ -37,6 +37,9 @@ static bool of_this_attempt(const struct fed_coordinator *c, uint64_t round, uin
 }
 
 static void hear_status(struct fed_coordinator *c, size_t node, const struct fed_msg_status *status) {
+    if (status->round == 0) {
+        c->nodes.nodes[node].parting = false;
+    }
     if (of_this_attempt(c, status->round, status->attempt)) {
         fed_schedule_progress(c->schedule, node, status->done);
         fed_say_rounds(c);

@@ -209,6 +209,8 @@ void fed_say_round_again(struct fed_coordinator *c, size_t node);
 /* The same to every node that was not heard of since, had no room for it, or speaks of another attempt. */
 void fed_say_rounds_again(struct fed_coordinator *c);
 void fed_say_end(struct fed_coordinator *c, bool committed, bool finished);
+/* The last END, to a node that comes when the others have heard it. */
+void fed_say_finished(struct fed_coordinator *c, size_t node);
 
 /* presence.c */
 void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,

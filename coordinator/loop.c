@@ -12,6 +12,7 @@
 
 #define TICK_MS 1000
 #define ATTEMPTS_ALARM 5 /* that failed one after the other */
+#define FAREWELL_MS 3000
 #define SERVE_AGAIN_MS 5 /* a node's connection had no room for a model chunk */
 
 void fed_loop_fail(struct fed_coordinator *c, const char *what) {
@@ -309,6 +310,31 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
     return FED_OK;
 }
 
+static bool anybody_parts(const struct fed_coordinator *c) {
+    for (size_t i = 0; i < c->nodes.n_nodes; i++) {
+        if (c->nodes.nodes[i].online && c->nodes.nodes[i].parting) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a node has not read when its connection ends is lost to it, and nobody will say again that the run is over: so the
+ * lane stands until every node has answered, and whoever comes meanwhile is told too. */
+static int take_leave(struct fed_coordinator *c) {
+    uint64_t end = fed_clock_ms() + FAREWELL_MS, now;
+    while (anybody_parts(c) && (now = fed_clock_ms()) < end) {
+        struct fed_poll_item items[] = {{.lane = c->control}, {.fd = c->signal_fd}};
+        int rc = fed_link_poll(c->link, items, 2, (int64_t)(end - now));
+        if (rc != FED_OK || items[1].readable) {
+            return rc;
+        }
+        fed_control_receive(c);
+        handle_events(c); /* of a run that is over: they are forgotten */
+    }
+    return FED_OK;
+}
+
 int fed_coordinator_run(struct fed_coordinator *c, struct fed_error *err) {
     bool serving = false;
     uint64_t next_tick = 0;
@@ -329,6 +355,9 @@ int fed_coordinator_run(struct fed_coordinator *c, struct fed_error *err) {
         }
     }
     if (c->finished) {
+        if (take_leave(c) != FED_OK) {
+            FED_WARN("loop", "not every node was told that the run is over");
+        }
         return FED_OK;
     }
     if (c->failure.text[0] != '\0') {

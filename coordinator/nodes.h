@@ -45,6 +45,7 @@ struct fed_node {
     bool has_pass;
     uint64_t busy_ms;             /* since when it has work in this attempt, if it was asked at all */
     uint64_t told_ms;             /* when a ROUND was last said to it */
+    bool parting;                 /* told that the run is over, and has not answered */
     bool missed;                  /* what it was told of this attempt did not reach it, or is forgotten */
     uint64_t down_next, down_end; /* chunks of the model asked for and not yet handed to the socket */
     uint64_t down_asked;          /* such chunks in this attempt, however often */

@@ -176,6 +176,9 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
     note_hello(n, route, hello);
     note_family(c, node, hello->kernel_family);
     fed_say_welcome(c, node, kept);
+    if (fed_round_phase(c->round) == FED_ROUND_FINISHED) {
+        fed_say_finished(c, node);
+    }
     if (kept && !known) {
         FED_INFO("control", "node is back", FED_STR("node", fed_nodes_name(&c->nodes, node)));
         n->missed = true; /* what was on its way by the old connection is said again */

@@ -145,23 +145,37 @@ void fed_say_rounds_again(struct fed_coordinator *c) {
     }
 }
 
-void fed_say_end(struct fed_coordinator *c, bool committed, bool finished) {
-    struct fed_message message = {.kind = FED_MSG_END};
-    message.as.end.round = fed_round_number(c->round);
-    message.as.end.attempt = c->has_attempt ? c->attempt.terms.attempt : fed_round_attempt(c->round);
+static void write_end(struct fed_message *message, const struct fed_coordinator *c, bool committed, bool finished) {
+    memset(message, 0, sizeof *message);
+    message->kind = FED_MSG_END;
+    message->as.end.round = fed_round_number(c->round);
+    message->as.end.attempt = c->has_attempt ? c->attempt.terms.attempt : fed_round_attempt(c->round);
     if (finished) {
-        message.as.end.round = c->image->round;
+        message->as.end.round = c->image->round;
     } else if (c->has_attempt) {
-        message.as.end.round = c->attempt.terms.round;
+        message->as.end.round = c->attempt.terms.round;
     }
-    message.as.end.committed = committed;
-    message.as.end.finished = finished;
+    message->as.end.committed = committed;
+    message->as.end.finished = finished;
+}
+
+void fed_say_end(struct fed_coordinator *c, bool committed, bool finished) {
+    static struct fed_message message;
+    write_end(&message, c, committed, finished);
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
         struct fed_node *node = &c->nodes.nodes[i];
         if (node->online && (node->asked > 0 || finished)) { /* of the others nobody was told of this attempt */
+            node->parting = finished;
             send_to_node(c, i, &message);
         }
         node->missed = false;
         node->down_next = node->down_end = 0;
     }
+}
+
+void fed_say_finished(struct fed_coordinator *c, size_t node) {
+    static struct fed_message message;
+    write_end(&message, c, true, true);
+    c->nodes.nodes[node].parting = true;
+    send_to_node(c, node, &message);
 }

@@ -73,6 +73,7 @@ static struct {
     struct fed_lane *control, *bulk;
     struct fed_route node_route, bulk_route;
     bool has_bulk, enrolled, serve_model;
+    uint32_t ping_ms;
     unsigned refused;
     char handle[33], capability[33]; /* the pass that is good now */
     const struct attempt *attempt;   /* whose model is served */
@@ -158,6 +159,7 @@ static void setup(void) {
     ck_assert_int_eq(fed_identity_generate(&w.coordinator, NULL), FED_OK);
     ck_assert_int_eq(fed_identity_generate(&w.node, NULL), FED_OK);
     w.enrolled = w.serve_model = true;
+    w.ping_ms = 1000;
     w.task = (struct fed_task_terms){.seed = 3,
                                      .model = {.input = {10000}, .n_layers = 1, .layers = {{10, FED_LINEAR}}},
                                      .fraction = 0.5,
@@ -350,7 +352,7 @@ static void welcome_back(bool kept) {
     memcpy(say->task_digest, w.task_digest, 32);
     memcpy(say->run_id, w.run_id, 16);
     strcpy(say->bulk, w.bulk_endpoint);
-    say->ping_ms = 1000;
+    say->ping_ms = w.ping_ms;
     say->kept = kept;
     tell(message);
     free(text);
@@ -796,6 +798,29 @@ START_TEST(what_is_refused_for_now_is_offered_again) {
 }
 END_TEST
 
+START_TEST(the_end_of_the_run_is_answered_at_once) {
+    struct attempt a;
+    w.ping_ms = 24 * 3600 * 1000; /* by itself it says nothing today */
+    start_node(false);
+    greet();
+    open_attempt(&a, 5, 1);
+    give_pass(&a);
+    say_round(&a, 0, FED_ENCODING_I64, true, IDS(11));
+    free(await_offer(&a, 0));
+    struct fed_message end = {.kind = FED_MSG_END,
+                              .as.end = {.round = 5, .attempt = 1, .committed = true, .finished = true}};
+    tell(&end);
+    struct fed_message *status = await(FED_MSG_STATUS);
+    while (status->as.status.phase != FED_PHASE_IDLE) { /* of before */
+        free(status);
+        status = await(FED_MSG_STATUS);
+    }
+    ck_assert_uint_eq(status->as.status.round, 0);
+    free(status);
+    close_attempt(&a);
+}
+END_TEST
+
 /* -- what is declined --------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_client_over_the_norm_ceiling_is_left_out_of_the_sum) {
@@ -1112,6 +1137,7 @@ int main(void) {
     tcase_add_test(tests, another_attempt_is_sealed_anew_and_not_trained_again);
     tcase_add_test(tests, a_new_model_is_fetched_and_trained_from);
     tcase_add_test(tests, what_is_refused_for_now_is_offered_again);
+    tcase_add_test(tests, the_end_of_the_run_is_answered_at_once);
     tcase_add_test(tests, a_client_over_the_norm_ceiling_is_left_out_of_the_sum);
     tcase_add_test(tests, a_round_that_is_not_the_tasks_is_declined);
     tcase_add_test(tests, a_task_beyond_the_owners_limits_is_declined_by_name);
