@@ -39,7 +39,7 @@ struct update {
 struct part {
     uint32_t id;
     enum fed_encoding encoding;
-    bool closed, told;
+    bool closed, told, unsaid; /* unsaid: told, but the lane had no room for the offer */
     uint32_t n_clients;
     uint64_t clients[FED_CLIENTS_MAX];
     struct update update;
@@ -109,11 +109,12 @@ static void must(int rc, const char *what) {
 
 /* -- saying ------------------------------------------------------------------------------------------------------------- */
 
-static void send_bytes(struct liar *liar, const uint8_t *bytes, size_t n) {
+static bool send_bytes(struct liar *liar, const uint8_t *bytes, size_t n) {
     int rc = fed_lane_send(liar->control, NULL, bytes, n, NULL, 0, 0);
-    if (rc != FED_OK) { /* not connected: HELLO is said again when it is */
+    if (rc != FED_OK) { /* not connected: HELLO is said again when it is; or no room: ROUND asks again */
         fprintf(stderr, "not sent: %s\n", fed_status_text(rc));
     }
+    return rc == FED_OK;
 }
 
 static size_t encode(uint8_t bytes[FED_CONTROL_MAX], struct liar *liar, struct fed_message *message) {
@@ -123,9 +124,9 @@ static size_t encode(uint8_t bytes[FED_CONTROL_MAX], struct liar *liar, struct f
     return n;
 }
 
-static void say(struct liar *liar, struct fed_message *message) {
+static bool say(struct liar *liar, struct fed_message *message) {
     static uint8_t bytes[FED_CONTROL_MAX];
-    send_bytes(liar, bytes, encode(bytes, liar, message));
+    return send_bytes(liar, bytes, encode(bytes, liar, message));
 }
 
 static struct fed_message hello_of(const struct liar *liar) {
@@ -172,7 +173,7 @@ static void decline_all(struct liar *liar) {
     }
 }
 
-static void say_offer(struct liar *liar, const struct part *part, const struct update *update) {
+static bool say_offer(struct liar *liar, const struct part *part, const struct update *update) {
     static struct fed_message message;
     memset(&message, 0, sizeof message);
     message.kind = FED_MSG_OFFER;
@@ -186,7 +187,7 @@ static void say_offer(struct liar *liar, const struct part *part, const struct u
     if (liar->lie->offer != NULL) {
         liar->lie->offer(offer);
     }
-    say(liar, &message);
+    return say(liar, &message);
 }
 
 /* -- the update --------------------------------------------------------------------------------------------------------- */
@@ -289,12 +290,27 @@ static struct update *old_of(struct liar *liar, const struct part *part) {
     die("replay", "there is nothing to replay");
 }
 
+/* Once the truth was admitted: it once more, and when that is answered once more under the second part's number. */
+static void offer_twice(struct liar *liar) {
+    const struct part *first = part_of_client(liar, liar->config.first_client);
+    const struct part *second = part_of_client(liar, liar->config.first_client + 1);
+    if (liar->n_admitted > 0 && first != NULL && second != NULL) {
+        say_offer(liar, liar->n_admitted == 1 ? first : second, &first->update);
+    }
+}
+
+static void tell_other_part(struct liar *liar, const struct part *part) {
+    if (liar->lie->twice) {
+        offer_twice(liar);
+    } else {
+        decline(liar, part->id);
+    }
+}
+
 static void tell_part(struct liar *liar, struct part *part) {
     part->told = true;
     if (liar->lie->first_only && !is_first(liar, part)) {
-        if (!liar->lie->twice) {
-            decline(liar, part->id);
-        }
+        tell_other_part(liar, part);
         return;
     }
     if (liar->lie->replays) {
@@ -304,7 +320,18 @@ static void tell_part(struct liar *liar, struct part *part) {
     } else {
         make_update(liar, part);
     }
-    say_offer(liar, part, &part->update);
+    part->unsaid = !say_offer(liar, part, &part->update);
+}
+
+/* ROUND would not ask again for what was heard. */
+static void tell_again(struct liar *liar, struct part *part) {
+    if (liar->lie->first_only && !is_first(liar, part)) {
+        tell_other_part(liar, part);
+    } else if (liar->lie->instead != NULL || liar->lie->gives_up) {
+        decline(liar, part->id);
+    } else if (part->unsaid) {
+        part->unsaid = !say_offer(liar, part, &part->update);
+    }
 }
 
 static void tell(struct liar *liar) {
@@ -820,6 +847,7 @@ static void hear_round(struct liar *liar, const struct fed_msg_round *round) {
         part = &liar->parts[liar->n_parts++];
     }
     if (part->told) {
+        tell_again(liar, part);
         return;
     }
     part->id = round->part;
@@ -843,16 +871,12 @@ static void hear_refused(struct liar *liar, const struct fed_msg_refused *refuse
     }
 }
 
-/* The truth, once more, and then once more under another part's number. */
 static void hear_admitted(struct liar *liar) {
     fprintf(stderr, "admitted\n");
-    struct part *first = part_of_client(liar, liar->config.first_client);
-    struct part *second = part_of_client(liar, liar->config.first_client + 1);
     liar->n_admitted++;
-    if (!liar->lie->twice || first == NULL || second == NULL) {
-        return;
+    if (liar->lie->twice) {
+        offer_twice(liar);
     }
-    say_offer(liar, liar->n_admitted == 1 ? first : second, &first->update);
 }
 
 static void hear_control(struct liar *liar, const struct fed_frame *frame) {
