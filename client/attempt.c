@@ -12,12 +12,18 @@ void fed_session_end_attempt(struct fed_session *s, bool keep_updates) {
     fed_host_end(s->host, keep_updates);
 }
 
+void fed_session_decline_part(struct fed_session *s, struct fed_part *part) {
+    part->state = FED_PART_DONE;
+    part->declined = true;
+    part->n_wanted = 0;
+    fed_session_say_decline(s, part->id, NULL, FED_DECLINE_FAILED);
+}
+
 static void finish_part(struct fed_session *s, struct fed_part *part) {
     int rc = fed_part_seal(part, s->terms.n_params, s->identity, &s->terms);
     if (rc != FED_OK) {
         FED_ERROR("session", "update not sealed", FED_STR("why", fed_status_text(rc)));
-        part->state = FED_PART_DONE;
-        fed_session_say_decline(s, part->id, NULL, FED_DECLINE_FAILED);
+        fed_session_decline_part(s, part);
         return;
     }
     fed_session_say_offer(s, part);
@@ -173,8 +179,12 @@ static void start_download(struct fed_session *s, const struct fed_msg_round *ro
     }
 }
 
-/* The coordinator would not ask for a client that was declined if it had heard so. */
-static void decline_again(struct fed_session *s, const struct fed_part *part, const struct fed_msg_round *round) {
+/* The coordinator would not ask for what was declined if it had heard so. */
+static void decline_again(struct fed_session *s, struct fed_part *part, const struct fed_msg_round *round) {
+    if (part->declined) {
+        fed_session_decline_part(s, part);
+        return;
+    }
     for (size_t i = 0; part->n_declined > 0 && i < round->n_clients; i++) {
         if (fed_part_declined(part, round->clients[i])) {
             fed_session_say_decline(s, part->id, &round->clients[i], FED_DECLINE_FAILED);

@@ -84,9 +84,7 @@ static void log_failed(struct fed_session *s, struct fed_part *part, const struc
     part->log_again_ms = now + LOG_AGAIN_MS;
     if (now >= part->log_failed_ms + LOG_PATIENCE_MS) {
         FED_ERROR("session", "update declined", FED_U64("part", part->id), FED_STR("why", "sent.log cannot be written"));
-        part->state = FED_PART_DONE;
-        part->n_wanted = 0;
-        fed_session_say_decline(s, part->id, NULL, FED_DECLINE_FAILED);
+        fed_session_decline_part(s, part);
     }
 }
 

@@ -25,7 +25,7 @@ struct fed_part {
     uint32_t id;
     enum fed_part_state state;
     enum fed_encoding encoding;
-    bool closed;
+    bool closed, declined;                         /* declined: as a whole */
     size_t n_clients, n_trained, n_declined, room; /* room: 1 for f32, FED_CLIENTS_MAX for i64 */
     uint64_t *clients;                             /* (room), owned, as the four below */
     enum fed_client_fate *fate;

@@ -71,6 +71,8 @@ void fed_session_say_decline(struct fed_session *s, uint32_t part, const uint64_
 void fed_session_say_offer(struct fed_session *s, struct fed_part *part);
 
 /* attempt.c */
+/* Gives up a part that was or was to be offered. Said again whenever ROUND asks for the part again. */
+void fed_session_decline_part(struct fed_session *s, struct fed_part *part);
 /* keep_updates: another attempt of the round may want them. */
 void fed_session_end_attempt(struct fed_session *s, bool keep_updates);
 void fed_session_model_is_here(struct fed_session *s, struct fed_image *image);

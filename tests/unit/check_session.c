@@ -919,6 +919,24 @@ START_TEST(who_cannot_be_delivered_is_declined_and_the_others_come) {
 }
 END_TEST
 
+START_TEST(a_part_that_was_declined_is_declined_again_when_it_is_asked_for_again) {
+    struct attempt a;
+    start_node(false);
+    greet();
+    open_attempt(&a, 5, 1);
+    give_pass(&a);
+    memset(a.terms.r_pk, 0, sizeof a.terms.r_pk); /* no key: nothing can be sealed for it */
+    for (int i = 0; i < 2; i++) {                 /* as if the first answer had been lost */
+        say_round(&a, 0, FED_ENCODING_I64, true, IDS(11, 12));
+        struct fed_message *decline = await_decline(5, 1, 0, FED_DECLINE_FAILED);
+        ck_assert_uint_eq(decline->as.decline.n_clients, 0);
+        free(decline);
+    }
+    ck_assert_int_eq(calls(11), 1);
+    close_attempt(&a);
+}
+END_TEST
+
 START_TEST(a_model_that_is_not_the_terms_is_declined) {
     struct attempt a;
     start_node(false);
@@ -1142,6 +1160,7 @@ int main(void) {
     tcase_add_test(tests, a_round_that_is_not_the_tasks_is_declined);
     tcase_add_test(tests, a_task_beyond_the_owners_limits_is_declined_by_name);
     tcase_add_test(tests, who_cannot_be_delivered_is_declined_and_the_others_come);
+    tcase_add_test(tests, a_part_that_was_declined_is_declined_again_when_it_is_asked_for_again);
     tcase_add_test(tests, a_model_that_is_not_the_terms_is_declined);
     tcase_add_test(tests, a_restarted_coordinator_is_greeted_and_gets_what_was_trained);
     tcase_add_test(tests, a_lost_connection_is_made_good_within_the_attempt);
