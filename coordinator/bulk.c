@@ -218,6 +218,7 @@ void fed_bulk_receive(struct fed_coordinator *c) {
             continue;
         }
         hear(c, &in);
+        fed_meter_cut(c, &in);
         fed_frame_release(&in.head);
         fed_frame_release(&in.body);
     }

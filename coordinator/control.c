@@ -310,6 +310,7 @@ void fed_control_receive(struct fed_coordinator *c) {
         } else {
             hear_within_limits(c, node, &in);
         }
+        fed_meter_cut(c, &in);
         fed_frame_release(&in.head);
         fed_frame_release(&in.body);
     }

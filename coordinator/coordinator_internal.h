@@ -120,6 +120,7 @@ struct fed_coordinator {
 
     /* what peers cost */
     struct fed_meter nobody; /* whose names are not known, or not any more */
+    bool cut;                /* the message at hand was one too many: its connection is to end */
     struct fed_flood {
         unsigned drops;
         size_t bytes;
@@ -179,6 +180,10 @@ void fed_tally_tick(struct fed_coordinator *c, uint64_t now_ms);
 
 /* A message that was not asked for, and as many bytes. False: it was counted as dropped. */
 bool fed_meter_take(struct fed_coordinator *c, size_t node, enum fed_lane_kind lane, size_t bytes);
+/* Behind each message: ends the connection it came by if that is what its node has earned. */
+void fed_meter_cut(struct fed_coordinator *c, const struct fed_incoming *in);
+/* The node was cut off a moment ago. */
+bool fed_meter_is_out(const struct fed_coordinator *c, size_t node);
 /* The node was told of a part, in which it now has n_clients: it has something to say of each. */
 void fed_meter_asked(struct fed_coordinator *c, size_t node, uint32_t part, size_t n_clients);
 /* A new connection of a node. */

@@ -9,10 +9,10 @@
 #include "coordinator/descriptors.h"
 
 /* Between two looks at the descriptors: a flood of connections must not reach the limit unseen. */
-#define RELAXED_MS 100
-#define WATCHFUL_MS 10
-
-static int64_t wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
+#define LOOK_MOST_MS 100
+#define LOOK_LEAST_MS 2
+#define ARRIVALS_PER_MS 50 /* that libzmq can accept */
+#define LOOK_PART 20       /* looking takes at most this part of the time, where counting is slow */
 
 /* For the log: who knocked, and why the door stays shut. */
 static void explain(char why[256], const struct fed_coordinator *c, const uint8_t key[FED_KEY_BYTES], size_t node) {
@@ -21,7 +21,7 @@ static void explain(char why[256], const struct fed_coordinator *c, const uint8_
     if (node == SIZE_MAX) {
         snprintf(why, 256, "no entry of the roster has its key, which begins with %s", digits);
     } else {
-        fed_roster_why(reason, c->nodes.roster, node, wall_seconds());
+        fed_roster_why(reason, c->nodes.roster, node, fed_wall_seconds());
         snprintf(why, 256, "node %s, by its key that begins with %s: %s", fed_roster_entry(c->nodes.roster, node)->name,
                  digits, reason);
     }
@@ -38,12 +38,16 @@ static void turn_away(struct fed_coordinator *c, enum fed_lane_kind lane, const 
 bool fed_gate_curve(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]) {
     struct fed_coordinator *c = context;
     size_t node, any = SIZE_MAX;
-    if (c->nodes.roster == NULL || fed_roster_find_curve(&node, c->nodes.roster, key, wall_seconds(), &any) != FED_OK) {
+    if (c->nodes.roster == NULL || fed_roster_find_curve(&node, c->nodes.roster, key, fed_wall_seconds(), &any) != FED_OK) {
         if (c->announced) {
             char why[256];
             explain(why, c, key, any);
             turn_away(c, FED_LANE_CONTROL, why);
         }
+        return false;
+    }
+    if (fed_meter_is_out(c, node)) {
+        fed_tally_refusal(c, node, FED_REFUSAL_RATE, "it was cut off for flooding");
         return false;
     }
     fed_nodes_user(user, fed_roster_entry(c->nodes.roster, node), key);
@@ -55,6 +59,10 @@ bool fed_gate_plain(void *context, const char *handle, const char *capability, c
     size_t node;
     if (fed_nodes_find_pass(&node, &c->nodes, handle, capability) != FED_OK) {
         turn_away(c, FED_LANE_BULK, "no such pass to the bulk lane");
+        return false;
+    }
+    if (fed_meter_is_out(c, node)) {
+        fed_tally_refusal(c, node, FED_REFUSAL_RATE, "it was cut off for flooding");
         return false;
     }
     if (!fed_meter_connection(c, node, FED_LANE_BULK)) {
@@ -93,16 +101,27 @@ static void open_doors(struct fed_coordinator *c, const struct fed_descriptors *
     FED_WARN("gate", "the doors are open again", FED_U64("used", now->used), FED_U64("limit", now->limit));
 }
 
+/* Until the next look. */
+static uint64_t pause_ms(const struct fed_descriptors *now, uint64_t took_us) {
+    uint64_t mark = now->limit - now->limit / 10, room = now->used < mark ? mark - now->used : 0;
+    uint64_t pause = room / ARRIVALS_PER_MS;
+    pause = pause > LOOK_MOST_MS ? LOOK_MOST_MS : pause < LOOK_LEAST_MS ? LOOK_LEAST_MS : pause;
+    uint64_t least = took_us * LOOK_PART / 1000;
+    return pause < least ? least : pause;
+}
+
 uint64_t fed_gate_tick(struct fed_coordinator *c) {
     struct fed_descriptors now;
+    uint64_t began_us = fed_clock_us();
     if (fed_descriptors_count(&now) != FED_OK) {
-        return RELAXED_MS; /* without /proc there is nothing to go by */
+        return LOOK_MOST_MS; /* without /proc there is nothing to go by */
     }
+    uint64_t took_us = fed_clock_us() - began_us;
     bool few = fed_descriptors_short(&now, c->doors_shut);
     if (few != c->doors_shut) {
         c->doors_shut = few;
         (few ? shut_doors : open_doors)(c, &now);
         fed_work_publish(c);
     }
-    return now.used > now.limit / 2 ? WATCHFUL_MS : RELAXED_MS;
+    return pause_ms(&now, took_us);
 }

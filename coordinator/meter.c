@@ -4,12 +4,14 @@
  * libzmq has read and decrypted what arrives here, so dropping alone would not make a flood cheap: after a few drops the
  * lane is left unread for a moment. The flooder's queue fills, libzmq stops reading from its connection, and TCP slows it
  * down. ROUTER takes turns between connections, so for every message of the flooder one of every other node's is read: they
- * wait for milliseconds and lose nothing. */
+ * wait for milliseconds and lose nothing. A node that is over its limits by as much again is not clumsy: the connection it
+ * floods is cut, and it stays out for a while. */
 #include "common/base/clock.h"
 #include "coordinator/coordinator_internal.h"
 
 #define BURST_S 4
 #define PAUSE_MS 10
+#define OUT_MS 10000                                                         /* who was cut off stays out for so long */
 #define DROPS_MOST 8                                                         /* within a pause's time */
 static const size_t dropped_bytes_most[FED_LANES] = {64 * 1024, 512 * 1024}; /* decrypting costs more than copying */
 
@@ -30,6 +32,14 @@ static struct fed_rate message_rate(const struct fed_coordinator *c, size_t node
     return rate_of((lane == FED_LANE_BULK ? limits->bulk_messages_per_s : limits->messages_per_s) + asked);
 }
 
+/* Over by as much as is allowed, burst and all. */
+static bool out_of_patience(struct fed_coordinator *c, size_t node, enum fed_lane_kind lane, size_t bytes, uint64_t now_ms) {
+    struct fed_meter *meter = meter_of(c, node);
+    struct fed_rate messages = message_rate(c, node, lane), volume = rate_of(c->task->limits.bytes_per_s);
+    return !fed_limit_take(&meter->patience[lane], &messages, 1, now_ms) ||
+           !fed_limit_take(&meter->bytes_patience, &volume, bytes, now_ms);
+}
+
 static void dropped(struct fed_coordinator *c, size_t node, enum fed_lane_kind lane, size_t bytes, uint64_t now_ms) {
     struct fed_flood *flood = &c->floods[lane];
     if (now_ms >= flood->since_ms + PAUSE_MS) {
@@ -42,6 +52,21 @@ static void dropped(struct fed_coordinator *c, size_t node, enum fed_lane_kind l
     }
     fed_tally_refusal(c, node, FED_REFUSAL_RATE,
                       lane == FED_LANE_BULK ? "too much on the bulk lane" : "too much on the control lane");
+    if (node != FED_STRANGER && out_of_patience(c, node, lane, bytes, now_ms)) {
+        c->cut = true;
+        meter_of(c, node)->out_until_ms = now_ms + OUT_MS;
+    }
+}
+
+void fed_meter_cut(struct fed_coordinator *c, const struct fed_incoming *in) {
+    if (c->cut) {
+        fed_lane_cut(in);
+        c->cut = false;
+    }
+}
+
+bool fed_meter_is_out(const struct fed_coordinator *c, size_t node) {
+    return fed_clock_ms() < c->nodes.nodes[node].meter.out_until_ms;
 }
 
 bool fed_meter_take(struct fed_coordinator *c, size_t node, enum fed_lane_kind lane, size_t bytes) {

@@ -24,8 +24,10 @@ enum fed_lane_kind { FED_LANE_CONTROL, FED_LANE_BULK, FED_LANES };
 /* What a peer has taken of what the limits of the task allow it. */
 struct fed_meter {
     struct fed_limit messages[FED_LANES], connections[FED_LANES], bytes;
-    struct fed_limit answers; /* "busy", "not enrolled": told now and then */
-    struct fed_limit lines;   /* in the log, about what it says */
+    struct fed_limit answers;                             /* "busy", "not enrolled": told now and then */
+    struct fed_limit lines;                               /* in the log, about what it says */
+    struct fed_limit patience[FED_LANES], bytes_patience; /* for what is over: then its connection is cut */
+    uint64_t out_until_ms;                                /* it was cut, and is not let in before */
 };
 
 struct fed_node {

@@ -16,11 +16,13 @@
  *       |   END_COMMITTED, +--------+  COMMIT,  +------------------+-----------+
  *       |   EVALUATE, next round       once the evaluation of the last round is known
  *       v
- *   ROLLBACK: the evaluation says that the last model falls: from any phase, once nothing is asked of others any more; what
- * is at hand is abandoned (END_ABANDONED). ROLL_BACK stores the last good model as a round of its own, without attempt,
- * clients or evaluation; COMMITTED leads back to IDLE and the round after it, after a pause. FINISHED: the last round is
- * evaluated, or one reached the target (then from any phase: what is at hand is abandoned) STOPPED:  STOP, from any phase;
- * FINISH, from IDLE after the round at hand
+ *   ROLLBACK   The evaluation says that the last model falls: from any phase, once nothing is asked of others any more. What
+ *              is at hand is abandoned (END_ABANDONED); ROLL_BACK stores the last good model as a round of its own, without
+ *              attempt, clients or evaluation; COMMITTED leads back to IDLE and the round after it, after a pause.
+ *
+ *   FINISHED   The last round is evaluated, or one reached the target (then from any phase: what is at hand is abandoned).
+ *
+ *   STOPPED    STOP, from any phase; FINISH, from IDLE after the round at hand.
  *
  * What holds in each phase:
  *   IDLE       No attempt is open; attempt is the last one opened for this round (0 = none). A new cohort is taken by a

@@ -3,12 +3,16 @@
  * that stand have sockets of their own, and who knocks knocks again, as TCP does. A listener of ipc has no packets and stays
  * open: who gets at it is a matter of file modes. */
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/link/link_internal.h"
 
+#define QUEUE_MOST 4096        /* more than any listener of ours holds */
 #define DESCRIPTORS_MOST 65536 /* looked at; lanes are bound early in a process */
 
 static bool listens(int fd) {
@@ -16,6 +20,19 @@ static bool listens(int fd) {
     socklen_t n = sizeof yes;
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes != 0 &&
            getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && (domain == AF_INET || domain == AF_INET6);
+}
+
+static void put_by(struct fed_door *door) {
+    if (door->spare < 0) {
+        door->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+}
+
+void fed_door_fini(struct fed_door *door) {
+    if (door->spare >= 0) {
+        close(door->spare);
+    }
+    door->fd = door->spare = -1;
 }
 
 /* libzmq does not tell which descriptor listens: it is the one that did not before. */
@@ -37,6 +54,29 @@ void fed_door_look(struct fed_door *door, struct fed_listeners *seen) {
         now.fds[now.n++] = fd;
     }
     *seen = now;
+    if (door->fd >= 0) {
+        fcntl(door->fd, F_SETFL, fcntl(door->fd, F_GETFL) | O_NONBLOCK); /* two threads take from its queue */
+        put_by(door);
+    }
+}
+
+/* Who had got as far as the queue of the listener is shown out. At the limit of descriptors libzmq cannot take them from it,
+ * and would try without end: one descriptor that was put by makes room to take them one by one. */
+static void empty_queue(struct fed_door *door) {
+    bool empty = false;
+    for (int i = 0; i < QUEUE_MOST && !empty; i++) {
+        int fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE) && door->spare >= 0) {
+            close(door->spare);
+            door->spare = -1;
+            fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        }
+        empty = fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+        if (fd >= 0) {
+            close(fd);
+        }
+        put_by(door);
+    }
 }
 
 void fed_lane_shut(struct fed_lane *lane) {
@@ -45,6 +85,7 @@ void fed_lane_shut(struct fed_lane *lane) {
     assert(lane->bound);
     if (lane->door.fd >= 0 && !lane->door.shut) {
         lane->door.shut = setsockopt(lane->door.fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+        empty_queue(&lane->door);
     }
 }
 

@@ -4,9 +4,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <zmq.h>
 
 _Static_assert(sizeof(zmq_msg_t) <= sizeof(((struct fed_frame *)0)->opaque), "a ZeroMQ message fits into a frame");
@@ -98,6 +101,24 @@ static int read_user(char out[FED_USER_MAX], zmq_msg_t *last) {
     }
     memcpy(out, user, strlen(user) + 1);
     return 0;
+}
+
+static bool is_address_of(int fd, const char *address) {
+    struct sockaddr_storage peer;
+    socklen_t n = sizeof peer;
+    char text[INET6_ADDRSTRLEN];
+    return address != NULL && getpeername(fd, (struct sockaddr *)&peer, &n) == 0 &&
+           getnameinfo((struct sockaddr *)&peer, n, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0 &&
+           strcmp(text, address) == 0;
+}
+
+void fed_lane_cut(const struct fed_incoming *in) {
+    const struct fed_frame *last = in->body.bytes != NULL ? &in->body : &in->head;
+    const zmq_msg_t *message = (const zmq_msg_t *)(const void *)last->opaque;
+    int fd = zmq_msg_get(message, ZMQ_SRCFD);
+    if (fd >= 0 && is_address_of(fd, zmq_msg_gets(message, "Peer-Address"))) {
+        shutdown(fd, SHUT_RDWR);
+    }
 }
 
 int fed_lane_recv(struct fed_incoming *out, struct fed_lane *lane) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <zmq.h>
 
 #include "common/base/rng.h"
@@ -17,7 +18,9 @@
 
 #define CONTROL_HWM 64
 #define BULK_HWM 16
-#define BACKLOG 1024
+#define BACKLOG_MOST 1024
+#define BACKLOG_LEAST 16
+#define BACKLOG_PART 50  /* of the limit of descriptors */
 #define ENROL_BACKLOG 16 /* few are expected there, and nobody waits long for them */
 #define FRAME_SLACK 256  /* what CURVE adds to a frame; fed_lane_recv measures the frame itself */
 #define FRAME_LEAST 1024 /* commands of the handshake are frames too */
@@ -71,6 +74,7 @@ static int lane_new(struct fed_lane **out, struct fed_link *link, bool bound, in
     }
     lane->link = link;
     lane->bound = bound;
+    lane->door = (struct fed_door){.fd = -1, .spare = -1};
     lane->max_frame = max_frame;
     lane->socket = zmq_socket(link->context, bound ? ZMQ_ROUTER : ZMQ_DEALER);
     if (lane->socket == NULL || set_limits(lane, hwm) != 0) {
@@ -91,6 +95,7 @@ void fed_lane_close(struct fed_lane *lane) {
     if (lane != NULL) {
         fed_monitor_stop(lane->pair, lane->socket);
         zmq_close(lane->socket);
+        fed_door_fini(&lane->door);
         atomic_fetch_sub(&lane->link->lanes, 1u);
         free(lane);
     }
@@ -99,6 +104,17 @@ void fed_lane_close(struct fed_lane *lane) {
 const char *fed_lane_endpoint(const struct fed_lane *lane) { return lane->endpoint; }
 
 /* -- the coordinator's side ------------------------------------------------------------------------------------------- */
+
+/* Who waits to be accepted will be, even when the door has been shut meanwhile: all doors together must not hold more than
+ * there is room for between the mark at which they are shut and the limit. */
+static int backlog(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur / BACKLOG_PART > BACKLOG_MOST) {
+        return BACKLOG_MOST;
+    }
+    int part = (int)(files.rlim_cur / BACKLOG_PART);
+    return part < BACKLOG_LEAST ? BACKLOG_LEAST : part;
+}
 
 static int set_door(void *socket, const char *domain, int backlog, struct fed_error *err) {
     int enforced = 0;
@@ -177,7 +193,7 @@ static int bind_curve(struct fed_lane **out, struct fed_link *link, const char *
 
 int fed_lane_bind_control(struct fed_lane **out, struct fed_link *link, const char *endpoint,
                           const struct fed_identity *identity, size_t max_frame, struct fed_error *err) {
-    return bind_curve(out, link, endpoint, FED_DOMAIN_CONTROL, BACKLOG, identity, max_frame, err);
+    return bind_curve(out, link, endpoint, FED_DOMAIN_CONTROL, backlog(), identity, max_frame, err);
 }
 
 int fed_lane_bind_enrol(struct fed_lane **out, struct fed_link *link, const char *endpoint,
@@ -193,7 +209,7 @@ int fed_lane_bind_bulk(struct fed_lane **out, struct fed_link *link, const char 
         status = lane_new(&lane, link, true, BULK_HWM, max_frame, err);
     }
     if (status == 0) {
-        status = set_door(lane->socket, FED_DOMAIN_BULK, BACKLOG, err);
+        status = set_door(lane->socket, FED_DOMAIN_BULK, backlog(), err);
     }
     if (status == 0 && SET(lane->socket, {ZMQ_PLAIN_SERVER, 1}) != 0) {
         status = fed_error_set(err, FED_EFAILED, "cannot ask for PLAIN on a socket: %s", zmq_strerror(zmq_errno()));

@@ -118,6 +118,11 @@ struct fed_incoming {
  * no User-Id on its last frame (call again). The caller releases both frames. */
 int fed_lane_recv(struct fed_incoming *out, struct fed_lane *lane) FED_MUST_CHECK;
 
+/* Ends the connection by which this came, as if its line were cut: libzmq has no call for that, but tells which descriptor a
+ * message came by. Where that is not the peer's any more, because the connection is gone and the number was given anew,
+ * nothing is done; at worst it is another connection from the same address, and whoever has that connects again. */
+void fed_lane_cut(const struct fed_incoming *in);
+
 /* Bytes that many sends share without copying: freed by done(context) on any thread once nobody needs them. */
 struct fed_shared;
 int fed_shared_new(struct fed_shared **out, void *bytes, size_t n, void (*done)(void *bytes, void *context),

@@ -38,7 +38,8 @@ void fed_monitor_stop(void *pair, void *socket);
 
 /* The descriptor that libzmq listens on (-1: none, or ipc). */
 struct fed_door {
-    int fd;
+    int fd;    /* the listener; -1 = none that can be shut */
+    int spare; /* put by, for when there is no other; -1 = none */
     bool shut;
 };
 #define FED_LISTENERS_MOST 32
@@ -48,6 +49,7 @@ struct fed_listeners {
 };
 /* door: a listener that is not among those seen. seen: those there are now. */
 void fed_door_look(struct fed_door *door, struct fed_listeners *seen);
+void fed_door_fini(struct fed_door *door);
 
 struct fed_lane {
     struct fed_link *link;

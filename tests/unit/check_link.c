@@ -348,6 +348,29 @@ START_TEST(self_test_fails_where_the_lane_has_another_key) {
 }
 END_TEST
 
+START_TEST(a_connection_that_is_cut_ends_alone_and_comes_back) {
+    struct world world;
+    struct fed_incoming incoming;
+    world_open(&world);
+    struct fed_lane *here = bind_control(&world, LOOPBACK);
+    struct fed_lane *loud = connect_control(&world, fed_lane_endpoint(here));
+    struct fed_lane *quiet = connect_control(&world, fed_lane_endpoint(here));
+    expect_event(&world, loud, FED_LINK_UP);
+    expect_event(&world, quiet, FED_LINK_UP);
+    say(loud, NULL, "too much");
+    OK(next_message(&incoming, &world, here));
+    fed_lane_cut(&incoming);
+    drop(&incoming);
+    expect_event(&world, loud, FED_LINK_DOWN);
+    expect_event(&world, loud, FED_LINK_UP);
+    ck_assert_int_eq(fed_lane_event(quiet), FED_LINK_QUIET);
+    hang_up(&world, quiet);
+    hang_up(&world, loud);
+    fed_lane_close(here);
+    world_close(&world);
+}
+END_TEST
+
 START_TEST(a_shut_door_keeps_those_inside_and_lets_the_rest_in_when_it_opens) {
     struct world world;
     struct fed_incoming incoming;
@@ -645,7 +668,8 @@ int main(void) {
         a_signal_ends_the_waiting_with_nothing_readable);
     ADD(suite, "self test", self_test_passes_where_strangers_are_refused, self_test_fails_where_a_stranger_gets_in,
         self_test_fails_where_the_lane_has_another_key, the_library_tells_its_version,
-        a_shut_door_keeps_those_inside_and_lets_the_rest_in_when_it_opens);
+        a_shut_door_keeps_those_inside_and_lets_the_rest_in_when_it_opens,
+        a_connection_that_is_cut_ends_alone_and_comes_back);
     ADD(suite, "events", down_is_said_once_until_up, two_broken_handshakes_in_a_row_are_a_wrong_peer,
         one_broken_handshake_between_others_is_only_down, a_peer_that_never_answers_is_not_a_wrong_peer,
         a_refused_socket_says_nothing_more, a_peer_of_another_protocol_is_wrong_at_once);

@@ -857,7 +857,9 @@ START_TEST(every_lane_has_its_timers_limits_and_keep_alive) {
         ck_assert_int_eq(zmq_getsockopt(lanes[i]->socket, ZMQ_MAXMSGSIZE, &largest, &n), 0);
         ck_assert_int_eq(largest, (int64_t)FRAME_MAX + 256);
         if (i < 2) {
-            expect_option(lanes[i], ZMQ_BACKLOG, 1024);
+            struct rlimit files; /* two queues and the looks between have to fit above nine tenths of it */
+            ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+            expect_option(lanes[i], ZMQ_BACKLOG, files.rlim_cur < 51200 ? (int)(files.rlim_cur / 50) : 1024);
             continue;
         }
         expect_option(lanes[i], ZMQ_IMMEDIATE, 1);
