@@ -204,9 +204,21 @@ void fed_session_hear_bulk(struct fed_session *s) {
     }
 }
 
+/* What has to be repeated, an offer or a GET, may have found a coordinator that took another connection for this node's lane
+ * because the empty message with which every lane begins was lost, or metered away: it shows the way again. */
+void fed_session_say_where_bulk_is(struct fed_session *s) {
+    if (s->bulk != NULL) {
+        int rc = fed_lane_send(s->bulk, NULL, "", 0, NULL, 0, 0); /* with the next repetition, said again */
+        (void)rc;
+    }
+}
+
 void fed_session_ask_chunks(struct fed_session *s, uint64_t now) {
     uint64_t first;
     uint32_t count;
+    if (s->download != NULL && fed_download_is_late(s->download, now)) {
+        fed_session_say_where_bulk_is(s);
+    }
     while (s->download != NULL && s->bulk != NULL && fed_download_wants(s->download, now, &first, &count)) {
         struct fed_bulk_head head = {.kind = FED_BULK_GET,
                                      .what = {FED_OBJECT_MODEL, s->terms.round, s->terms.attempt, 0},
@@ -218,15 +230,6 @@ void fed_session_ask_chunks(struct fed_session *s, uint64_t now) {
             return; /* not connected yet: asked again at the next event or tick */
         }
         fed_download_asked(s->download, first, count, now);
-    }
-}
-
-/* An offer that has to be repeated may be waited for by a coordinator that took another connection for this node's lane, and
- * an upload alone never speaks there first: the empty message with which every lane begins shows it the way again. */
-void fed_session_say_where_bulk_is(struct fed_session *s) {
-    if (s->bulk != NULL) {
-        int rc = fed_lane_send(s->bulk, NULL, "", 0, NULL, 0, 0); /* with the next offer, said again */
-        (void)rc;
     }
 }
 

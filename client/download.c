@@ -64,8 +64,12 @@ void fed_download_restart(struct fed_download *d) {
     d->first_missing = 0;
 }
 
+bool fed_download_is_late(const struct fed_download *d, uint64_t now_ms) {
+    return d->n_in_flight > 0 && now_ms > d->moved_ms + d->again_ms;
+}
+
 bool fed_download_wants(struct fed_download *d, uint64_t now_ms, uint64_t *first, uint32_t *count) {
-    if (d->n_in_flight > 0 && now_ms > d->moved_ms + d->again_ms) {
+    if (fed_download_is_late(d, now_ms)) {
         fed_download_restart(d);
         d->again_ms = d->again_ms * 2 < AGAIN_MOST_MS ? d->again_ms * 2 : AGAIN_MOST_MS; /* perhaps the line is slow */
     }

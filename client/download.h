@@ -17,9 +17,11 @@ int fed_download_new(struct fed_download **out, const struct fed_terms *terms,
                      const struct fed_msg_round *round) FED_MUST_CHECK;
 void fed_download_free(struct fed_download *download); /* NULL is allowed */
 
+/* Silence has lasted so long that fed_download_wants will ask again. */
+bool fed_download_is_late(const struct fed_download *download, uint64_t now_ms);
 /* The run of chunks to ask for next; false: the window is full, or nothing is missing. What was asked for on a
  * connection comes by it, or the connection breaks (fed_download_restart); asking again after a minute of silence, then two
- * and so on, is for a coordinator that forgot. */
+ * and so on, is for a coordinator that forgot, or that looks for this node on another connection. */
 bool fed_download_wants(struct fed_download *download, uint64_t now_ms, uint64_t *first, uint32_t *count);
 void fed_download_asked(struct fed_download *download, uint64_t first, uint32_t count, uint64_t now_ms);
 /* The connection is a new one: what was in flight is missing again. */

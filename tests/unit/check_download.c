@@ -227,8 +227,11 @@ START_TEST(silence_is_answered_by_asking_again_and_more_patience) {
     ck_assert_uint_eq(ask(asked, now), WINDOW);
     ck_assert_uint_eq(ask(asked, now + 60000), 0);
     ck_assert_int_eq(give(0, now + 40000), FED_EAGAIN); /* something moves: the others are not late */
+    ck_assert(!fed_download_is_late(download, now + 100000));
     ck_assert_uint_eq(ask(asked, now + 100000), 0);
+    ck_assert(fed_download_is_late(download, now + 100001));
     ck_assert_uint_eq(ask(asked, now + 100001), WINDOW);
+    ck_assert(!fed_download_is_late(download, now + 100001)); /* asked anew: the silence is another */
     ck_assert_uint_eq(asked[0], 1);
     now += 100001;
     ck_assert_uint_eq(ask(asked, now + 120000), 0);
