@@ -60,16 +60,22 @@ void fed_door_look(struct fed_door *door, struct fed_listeners *seen) {
     }
 }
 
+static int accept_one(const struct fed_door *door) {
+    struct sockaddr_storage who;
+    socklen_t n = sizeof who;
+    return accept4(door->fd, (struct sockaddr *)&who, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
 /* Who had got as far as the queue of the listener is shown out. At the limit of descriptors libzmq cannot take them from it,
  * and would try without end: one descriptor that was put by makes room to take them one by one. */
 static void empty_queue(struct fed_door *door) {
     bool empty = false;
     for (int i = 0; i < QUEUE_MOST && !empty; i++) {
-        int fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept_one(door);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE) && door->spare >= 0) {
             close(door->spare);
             door->spare = -1;
-            fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+            fd = accept_one(door);
         }
         empty = fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
         if (fd >= 0) {
