@@ -135,6 +135,7 @@ static void end_attempt(struct fed_coordinator *c, const struct fed_round_action
         fed_report_abandoned(&c->report, action->round, action->attempt, action->why);
     }
     c->collecting = false;
+    c->aggregate_waits = c->broadcast_waits = false; /* what waited for this attempt's updates waits no more */
     fed_schedule_end(c->schedule);
     fed_intake_end(c->intake);
     fed_say_end(c, committed, false);
