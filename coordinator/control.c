@@ -51,7 +51,9 @@ static void hear_status(struct fed_coordinator *c, size_t node, const struct fed
 /* The client goes to another node that hosts it, or is lost to the attempt. */
 static void give_back(struct fed_coordinator *c, size_t node, uint64_t client, enum fed_event_kind kind) {
     if (!fed_schedule_give_back(c->schedule, node, client)) {
-        fed_loop_post(c, &(struct fed_round_event){.kind = kind, .client = client, .attempt = c->attempt.terms.attempt});
+        const struct fed_terms *terms = &c->attempt.terms;
+        fed_loop_post(
+            c, &(struct fed_round_event){.kind = kind, .client = client, .round = terms->round, .attempt = terms->attempt});
     }
 }
 
@@ -204,8 +206,10 @@ void fed_control_admitted(void *context, size_t node, uint32_t part, const struc
                                             .loss = (double)header->losses[i],
                                             .norm = header->has_norms ? header->norms[i] : NAN};
         snprintf(update->node, sizeof update->node, "%s", fed_nodes_name(&c->nodes, node));
-        fed_loop_post(c, &(struct fed_round_event){
-                             .kind = FED_EVENT_ADMITTED, .client = header->clients[i], .attempt = terms->attempt});
+        fed_loop_post(c, &(struct fed_round_event){.kind = FED_EVENT_ADMITTED,
+                                                   .client = header->clients[i],
+                                                   .round = terms->round,
+                                                   .attempt = terms->attempt});
     }
     c->train_seconds += isfinite(header->train_seconds) && header->train_seconds > 0 ? header->train_seconds : 0;
     fed_say_admitted(c, node, terms->round, terms->attempt, part);

@@ -17,12 +17,14 @@
 static void post_presence(struct fed_coordinator *c, size_t node, enum fed_event_kind kind) {
     size_t n;
     const uint64_t *cohort = fed_round_cohort(c->round, &n);
+    uint64_t round = fed_round_number(c->round);
     uint32_t attempt = fed_round_attempt(c->round);
     for (size_t i = 0; i < n; i++) {
         bool concerned = fed_roster_hosts(c->nodes.roster, node, cohort[i]) &&
                          fed_nodes_eligible(&c->nodes, cohort[i]) == (kind == FED_EVENT_JOINED);
         if (concerned) {
-            fed_loop_post(c, &(struct fed_round_event){.kind = kind, .client = cohort[i], .attempt = attempt});
+            fed_loop_post(c,
+                          &(struct fed_round_event){.kind = kind, .client = cohort[i], .round = round, .attempt = attempt});
         }
     }
 }

@@ -628,7 +628,10 @@ static void on_client(struct fed_round *round, const struct fed_round_event *eve
     bool open = round->phase >= FED_ROUND_PICK && round->phase <= FED_ROUND_COLLECT;
     bool adding = event->kind == FED_EVENT_ADMITTED && round->phase == FED_ROUND_AGGREGATE;
     uint32_t index = find_member(round, event->client);
-    if ((!open && !adding) || event->attempt != round->attempt || index == NOBODY) {
+    /* Attempts alone do not tell: after a rollback the next round begins at 1 while an update of the last one, which was
+     * abandoned, may still be being added. */
+    bool of_this = event->round == round->committed + 1 && event->attempt == round->attempt;
+    if ((!open && !adding) || !of_this || index == NOBODY) {
         return;
     }
     enum member_state state = round->members[index].state;

@@ -65,8 +65,8 @@ enum fed_event_kind {
 struct fed_round_event {
     enum fed_event_kind kind;
     uint64_t client;  /* client events; one that is not in the cohort is ignored */
-    uint64_t round;   /* EVALUATED */
-    uint32_t attempt; /* client events: of which attempt; another one's is ignored */
+    uint64_t round;   /* EVALUATED, client events */
+    uint32_t attempt; /* client events: of which attempt of that round; another one's is ignored */
     double accuracy;  /* EVALUATED */
     bool falls;       /* EVALUATED: the model is no good and is to be taken back */
 };

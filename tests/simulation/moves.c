@@ -34,6 +34,7 @@ static const char *const state_names[STATES] = {"down", "greeting", "ready"};
 
 static uint64_t moves[PHASES][EVENTS][PHASES], heard[KINDS][PHASES], told[KINDS][STATES];
 static enum fed_round_phase phase_now;
+static size_t counted; /* clients, by the round */
 static bool held_back; /* calm: the round would look for a cohort, but not all are here */
 static bool damaged;   /* an update of the attempt at hand, on the disk: it stays so until the attempt is over */
 static struct fed_round_world world;
@@ -77,6 +78,7 @@ size_t __wrap_fed_round_handle(struct fed_round *round, const struct fed_round_e
     }
     size_t n = __real_fed_round_handle(round, event, now_ms, actions);
     phase_now = fed_round_phase(round);
+    counted = fed_round_admitted(round);
     damaged = damaged && (phase_now == FED_ROUND_COLLECT || phase_now == FED_ROUND_AGGREGATE);
     moves[before][event->kind][phase_now]++;
     if (event->kind != FED_EVENT_TICK || before != phase_now) {
@@ -119,6 +121,8 @@ void __wrap_fed_session_hear_control(struct fed_session *s, const struct fed_fra
 size_t __real_fed_aggregate_mean(const struct fed_aggregate *aggregate, float *out, const float *w);
 size_t __wrap_fed_aggregate_mean(const struct fed_aggregate *aggregate, float *out, const float *w);
 size_t __wrap_fed_aggregate_mean(const struct fed_aggregate *aggregate, float *out, const float *w) {
+    sim_require(aggregate->n_updates == counted, "the sum holds %" PRIu64 " clients, the round counts %zu",
+                aggregate->n_updates, counted);
     size_t n = __real_fed_aggregate_mean(aggregate, out, w);
     return sim.trouble && sim_chance(sim.bad_means) ? 0 : n;
 }

@@ -57,7 +57,8 @@ static uint64_t work(void *context, uint64_t client) {
 
 static void say(struct world *world, enum fed_event_kind kind, uint64_t client) {
     struct fed_round_action actions[FED_ROUND_ACTIONS_MAX];
-    struct fed_round_event event = {.kind = kind, .client = client, .attempt = fed_round_attempt(world->round)};
+    struct fed_round_event event = {
+        .kind = kind, .client = client, .round = fed_round_number(world->round), .attempt = fed_round_attempt(world->round)};
     fed_round_handle(world->round, &event, 1000, actions);
 }
 

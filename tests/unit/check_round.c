@@ -87,7 +87,10 @@ static const char *say(struct rig *rig, enum fed_event_kind kind) {
 }
 
 static const char *tell(struct rig *rig, enum fed_event_kind kind, uint64_t client) {
-    return send(rig, (struct fed_round_event){.kind = kind, .client = client, .attempt = fed_round_attempt(rig->round)});
+    return send(rig, (struct fed_round_event){.kind = kind,
+                                              .client = client,
+                                              .round = fed_round_number(rig->round),
+                                              .attempt = fed_round_attempt(rig->round)});
 }
 
 static const char *evaluated(struct rig *rig, uint64_t number, double accuracy) {
@@ -330,17 +333,21 @@ START_TEST(nobody_counts_twice_and_strangers_do_not_count) {
 }
 END_TEST
 
-START_TEST(events_of_another_attempt_change_nothing) {
+START_TEST(events_of_another_round_or_attempt_change_nothing) {
     struct rig *rig = rig_new(8);
     start(rig);
     collect(rig);
     static const enum fed_event_kind kinds[] = {FED_EVENT_JOINED, FED_EVENT_GONE, FED_EVENT_DECLINED, FED_EVENT_ADMITTED,
                                                 FED_EVENT_REFUSED};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        for (uint32_t attempt = 0; attempt < 4; attempt += 2) {
-            const char *said =
-                send(rig, (struct fed_round_event){.kind = kinds[i], .client = member(rig, 0), .attempt = attempt});
-            ck_assert_str_eq(said, "");
+        static const struct {
+            uint64_t round;
+            uint32_t attempt;
+        } others[] = {{1, 0}, {1, 2}, {0, 1}, {2, 1}};
+        for (size_t k = 0; k < sizeof others / sizeof others[0]; k++) {
+            struct fed_round_event event = {
+                .kind = kinds[i], .client = member(rig, 0), .round = others[k].round, .attempt = others[k].attempt};
+            ck_assert_str_eq(send(rig, event), "");
         }
     }
     ck_assert_uint_eq(fed_round_outstanding(rig->round), 4);
@@ -1042,7 +1049,7 @@ static void add_way(Suite *suite) {
     TCase *tcase = tcase_create("the way through");
     tcase_add_test(tcase, a_round_goes_from_idle_to_commit_and_on);
     tcase_add_test(tcase, nobody_counts_twice_and_strangers_do_not_count);
-    tcase_add_test(tcase, events_of_another_attempt_change_nothing);
+    tcase_add_test(tcase, events_of_another_round_or_attempt_change_nothing);
     tcase_add_test(tcase, answers_nobody_asked_for_change_nothing);
     tcase_add_test(tcase, the_rest_of_a_partial_sum_counts_after_the_goal_was_reached);
     tcase_add_test(tcase, with_the_quorum_and_nobody_outstanding_the_round_goes_on);
