@@ -49,7 +49,7 @@ fed_fuzz(yaml "common/config/yaml.c" fed_config)
 fed_fuzz(task "common/config/task.c common/config/setting.c common/config/model_section.c common/config/data_section.c common/config/endpoint.c" fed_coordinator)
 fed_fuzz(client_config "common/config/client_config.c" fed_config)
 fed_fuzz(roster_file "common/config/roster_file.c" fed_config)
-fed_fuzz(store "coordinator/store.c coordinator/sql.c coordinator/model_files.c" fed_coordinator)
+fed_fuzz(store "coordinator/store.c coordinator/store_rows.c coordinator/sql.c coordinator/model_files.c" fed_coordinator)
 fed_fuzz(intake "coordinator/intake.c" fed_coordinator)
 fed_fuzz(download "client/download.c" fed_client)
 

@@ -71,6 +71,8 @@ def doors_are_shut_while_strangers_hold_the_descriptors_and_open_again():
         used = open_files(coordinator.pid)
         house.check(used < LEAST, f"{used} of {LEAST} descriptors are in use")
         coordinator.wait_log("the doors are open again")  # the first strangers were silent for too long
+        strangers.stop()
+        strangers = attack.Attacker(daemons, [f"idle={2 * LEAST}"])  # who was kept out knocks ever more seldom: others come
         coordinator.wait_log("the doors are shut", count=2)
         busy = (attack.cpu_seconds(coordinator.pid) - cpu) / (time.monotonic() - began)
         house.check(busy < 0.9, f"it spins: {busy:.2f} of a core")
