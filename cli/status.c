@@ -13,12 +13,14 @@
 
 #include "cli/cli.h"
 #include "common/seal/digest.h"
+#include "coordinator/curve.h"
 #include "coordinator/status_report.h"
 
 #define TIMEOUT_S 5L
 #define ANSWER_MAX ((size_t)1 << 20)
 
 static const char usage[] = "fedavg status RUN|URL [--json]\n"
+                            "fedavg status RUN --csv\n"
                             "  RUN  directory of a run, as in runs/mnist\n"
                             "  URL  of a live coordinator (server.http), as in http://127.0.0.1:5680\n";
 
@@ -103,14 +105,36 @@ static int report_from_url(struct fed_status_report *out, const char *base, stru
 
 /* -- From a directory -- */
 
+static int open_run(struct fed_store **out, const char *dir, struct fed_error *err) {
+    int code = fed_store_open_readonly(out, dir, err);
+    return code == FED_ENOTFOUND ? FED_ECONFIG : code; /* the argument named no run */
+}
+
 static int report_from_directory(struct fed_status_report *out, const char *dir, struct fed_error *err) {
     struct fed_store *store = NULL;
-    int code = fed_store_open_readonly(&store, dir, err);
+    int code = open_run(&store, dir, err);
     if (code == FED_OK) {
         code = fed_status_report_read(out, store, err);
     }
     fed_store_close(store);
-    return code == FED_ENOTFOUND ? FED_ECONFIG : code; /* the argument named no run */
+    return code;
+}
+
+static void print_csv_row(void *context, const struct fed_curve_row *row) {
+    char line[FED_CURVE_CSV_MAX];
+    (void)context;
+    fwrite(line, 1, fed_curve_csv_row(line, row), stdout);
+}
+
+static int print_csv(const char *dir, struct fed_error *err) {
+    struct fed_store *store = NULL;
+    int code = open_run(&store, dir, err);
+    if (code == FED_OK) {
+        fputs(fed_curve_csv_head(), stdout);
+        code = fed_curve_read(store, print_csv_row, NULL, err);
+    }
+    fed_store_close(store);
+    return code;
 }
 
 /* -- Printing -- */
@@ -226,28 +250,35 @@ static bool is_url(const char *text) {
     return strncasecmp(text, "http://", strlen("http://")) == 0 || strncasecmp(text, "https://", strlen("https://")) == 0;
 }
 
-int fed_cli_status(int argc, char **argv) {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+static int print_as_wanted(const char *target, bool json, struct fed_error *err) {
     struct fed_status_report report;
+    int code = is_url(target) ? report_from_url(&report, target, err) : report_from_directory(&report, target, err);
+    if (code == FED_OK && json) {
+        code = print_json(&report, err);
+    } else if (code == FED_OK) {
+        print_report(&report);
+    }
+    return code;
+}
+
+int fed_cli_status(int argc, char **argv) {
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"csv", no_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
     struct fed_error err = {.text = ""};
-    bool json = false;
+    bool json = false, csv = false;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (option) {
         case 'j': json = true; break;
+        case 'c': csv = true; break;
         case 'h': return fed_cli_help(usage);
         default: return fed_cli_misused(usage);
         }
     }
-    if (argc - optind != 1) {
+    const char *target = argc - optind == 1 ? argv[optind] : NULL;
+    if (target == NULL || (csv && (json || is_url(target)))) {
         return fed_cli_misused(usage);
     }
-    const char *target = argv[optind];
-    int code = is_url(target) ? report_from_url(&report, target, &err) : report_from_directory(&report, target, &err);
-    if (code == FED_OK && json) {
-        code = print_json(&report, &err);
-    } else if (code == FED_OK) {
-        print_report(&report);
-    }
+    int code = csv ? print_csv(target, &err) : print_as_wanted(target, json, &err);
     if (code == FED_OK && (fflush(stdout) != 0 || ferror(stdout))) {
         code = fed_error_set(&err, FED_EIO, "cannot write the status to the standard output");
     }
