@@ -170,7 +170,7 @@ int main(int argc, char **argv) {
         rc = run(&arguments, &err);
     }
     if (rc != FED_OK) {
-        fprintf(stderr, "fedavg-client: %s\n", err.text);
+        fed_log_failure("fedavg-client", err.text);
     } else if (arguments.check) {
         printf("welcome\n");
     }

@@ -161,7 +161,7 @@ int main(int argc, char **argv) {
     keep_memory_small();
     int rc = run(&arguments, &err);
     if (rc != FED_OK) {
-        fprintf(stderr, "fedavg-coordinator: %s\n", err.text);
+        fed_log_failure("fedavg-coordinator", err.text);
     }
     return fed_status_exit_code(rc);
 }

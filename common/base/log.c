@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,13 +24,30 @@
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *const format_names[] = {"text", "json"};
 
+static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"}; /* sd-daemon(3) */
+
 static enum fed_log_format log_format = FED_LOG_TEXT;
 static enum fed_log_level log_least = FED_LOG_INFO;
+static bool log_to_journal;
+
+/* systemd.exec(5): JOURNAL_STREAM is "device:inode" of the stream that was connected; it is inherited by programs whose
+ * stderr has gone elsewhere meanwhile. */
+static bool stderr_is_journal(void) {
+    const char *stream = getenv("JOURNAL_STREAM");
+    uintmax_t device, inode;
+    struct stat st;
+    int end = 0;
+    return stream != NULL && sscanf(stream, "%ju:%ju%n", &device, &inode, &end) == 2 && stream[end] == '\0' &&
+           fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
 
 void fed_log_setup(enum fed_log_format format, enum fed_log_level least) {
     log_format = format;
     log_least = least;
+    log_to_journal = stderr_is_journal();
 }
+
+static const char *priority_of(enum fed_log_level level) { return log_to_journal ? priorities[level] : ""; }
 
 int fed_log_parse_format(enum fed_log_format *out, const char *text) {
     for (int i = 0; i < 2; i++) {
@@ -108,9 +126,19 @@ static void put_text(struct line *line, const char *text) {
     put(line, "\"");
 }
 
+static void end_line(struct line *line) {
+    if (line->n + 1 < sizeof line->bytes) {
+        line->bytes[line->n++] = '\n';
+    } else {
+        line->n = sizeof line->bytes;
+        memcpy(line->bytes + line->n - strlen(CUT), CUT, strlen(CUT));
+    }
+    write_all(line->bytes, line->n);
+}
+
 static void write_text(enum fed_log_level level, const char *room, const char *event, const struct fed_field *fields) {
     struct line line = {.n = 0};
-    put(&line, "%s %s %s", level_names[level], room, event);
+    put(&line, "%s%s %s %s", priority_of(level), level_names[level], room, event);
     for (const struct fed_field *f = fields; f->key != NULL; f++) {
         put(&line, " %s=", f->key);
         switch (f->kind) {
@@ -120,13 +148,7 @@ static void write_text(enum fed_log_level level, const char *room, const char *e
         case FED_FIELD_F64: put(&line, "%.6g", f->as.f64); break;
         }
     }
-    if (line.n + 1 < sizeof line.bytes) {
-        line.bytes[line.n++] = '\n';
-    } else {
-        line.n = sizeof line.bytes;
-        memcpy(line.bytes + line.n - strlen(CUT), CUT, strlen(CUT));
-    }
-    write_all(line.bytes, line.n);
+    end_line(&line);
 }
 
 /* JSON is UTF-8; bytes that are not become '?'. */
@@ -186,10 +208,14 @@ static bool write_json(enum fed_log_level level, const char *room, const char *e
     if (text == NULL) {
         return false;
     }
-    size_t n = strlen(text);
-    text[n] = '\n'; /* in the place of the terminating zero */
-    write_all(text, n + 1);
+    char *line = NULL;
+    int n = asprintf(&line, "%s%s\n", priority_of(level), text);
     free(text);
+    if (n < 0) {
+        return false;
+    }
+    write_all(line, (size_t)n);
+    free(line);
     return true;
 }
 
@@ -199,4 +225,14 @@ void fed_log_write(enum fed_log_level level, const char *room, const char *event
         write_text(level, room, event, fields);
     }
     errno = saved_errno;
+}
+
+void fed_log_failure(const char *program, const char *sentence) {
+    const struct fed_field fields[] = {FED_STR("why", sentence), {.key = NULL}};
+    if (log_format == FED_LOG_JSON && write_json(FED_LOG_ERROR, program, "failed", fields)) {
+        return;
+    }
+    struct line line = {.n = 0};
+    put(&line, "%s%s: %s", priority_of(FED_LOG_ERROR), program, sentence);
+    end_line(&line);
 }

@@ -2,7 +2,9 @@
  *
  *     FED_INFO("round", "committed", FED_U64("round", r), FED_STR("model", hex));
  *
- * Thread-safe: a line is written by a single write(2). Nothing secret is ever a field. */
+ * Where stderr is the systemd journal (JOURNAL_STREAM names it), every line begins with its priority, "<6>", which the
+ * journal takes off and keeps as a field. Thread-safe: a line is written by a single write(2). Nothing secret is ever a
+ * field. */
 #ifndef FED_COMMON_BASE_LOG_H
 #define FED_COMMON_BASE_LOG_H
 
@@ -38,7 +40,7 @@ struct fed_field {
 #define FED_INFO(room, ...) FED_LOG(FED_LOG_INFO, room, __VA_ARGS__)
 #define FED_DEBUG(room, ...) FED_LOG(FED_LOG_DEBUG, room, __VA_ARGS__)
 
-/* Default: text, info. Call before threads start. */
+/* Default: text, info, not the journal. Looks whether stderr is the journal. Call before threads start. */
 void fed_log_setup(enum fed_log_format format, enum fed_log_level least);
 /* FED_ENOTFOUND unless text is "text" or "json"; "error", "warn", "info" or "debug". */
 int fed_log_parse_format(enum fed_log_format *out, const char *text) FED_MUST_CHECK;
@@ -46,5 +48,9 @@ int fed_log_parse_level(enum fed_log_level *out, const char *text) FED_MUST_CHEC
 
 /* fields ends with an entry whose key is NULL. */
 void fed_log_write(enum fed_log_level level, const char *room, const char *event, const struct fed_field *fields);
+
+/* The one sentence with which a program ends: "program: sentence", or an event `failed` of the room `program` with the
+ * field `why` where events are JSON. Written whatever the level. */
+void fed_log_failure(const char *program, const char *sentence);
 
 #endif

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -173,6 +174,70 @@ START_TEST(json_line_is_one_object_with_time_level_room_event) {
                      7);
     ck_assert_int_eq(end, 24);
     ck_assert_int_ge(year, 2020);
+    json_decref(o);
+}
+END_TEST
+
+/* As a service manager connects it: JOURNAL_STREAM names the file behind stderr, off by so much. */
+static void name_the_journal(uint64_t off, const char *behind) {
+    struct stat st;
+    char stream[64];
+    ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
+    snprintf(stream, sizeof stream, "%ju:%ju%s", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino + off, behind);
+    ck_assert_int_eq(setenv("JOURNAL_STREAM", stream, 1), 0);
+}
+
+START_TEST(lines_for_the_journal_begin_with_their_priority) {
+    capture_begin();
+    name_the_journal(0, "");
+    fed_log_setup(FED_LOG_TEXT, FED_LOG_DEBUG);
+    FED_ERROR("disk", "full");
+    FED_WARN("link", "quiet");
+    FED_INFO("round", "committed", FED_U64("round", 3));
+    FED_DEBUG("loop", "woke");
+    fed_log_setup(FED_LOG_JSON, FED_LOG_WARN);
+    FED_WARN("link", "quiet");
+    const char *text = capture_end();
+    static const char lines[] = "<3>error disk full\n<4>warn link quiet\n<6>info round committed round=3\n"
+                                "<7>debug loop woke\n<4>{\"time\":\"";
+    ck_assert_msg(strncmp(text, lines, strlen(lines)) == 0, "%s", text);
+    unsetenv("JOURNAL_STREAM");
+}
+END_TEST
+
+START_TEST(stderr_that_is_not_the_journal_gets_no_priorities) {
+    static const struct {
+        uint64_t off;
+        const char *behind;
+    } others[] = {{1, ""}, {0, ":0"}, {0, " "}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        capture_begin();
+        name_the_journal(others[i].off, others[i].behind);
+        fed_log_setup(FED_LOG_TEXT, FED_LOG_INFO);
+        FED_WARN("link", "quiet");
+        ck_assert_str_eq(capture_end(), "warn link quiet\n");
+    }
+    unsetenv("JOURNAL_STREAM");
+}
+END_TEST
+
+START_TEST(last_sentence_is_an_error_in_every_format) {
+    capture_begin();
+    fed_log_setup(FED_LOG_TEXT, FED_LOG_ERROR);
+    fed_log_failure("fedavg-client", "ward-7.key: no such file");
+    name_the_journal(0, "");
+    fed_log_setup(FED_LOG_TEXT, FED_LOG_ERROR);
+    fed_log_failure("fedavg-client", "ward-7.key: no such file");
+    ck_assert_str_eq(capture_end(), "fedavg-client: ward-7.key: no such file\n<3>fedavg-client: ward-7.key: no such file\n");
+    unsetenv("JOURNAL_STREAM");
+    capture_begin();
+    fed_log_setup(FED_LOG_JSON, FED_LOG_ERROR);
+    fed_log_failure("fedavg-client", "ward-7.key: no such file");
+    json_t *o = json_loads(capture_end(), 0, NULL);
+    ck_assert_str_eq(json_string_value(json_object_get(o, "level")), "error");
+    ck_assert_str_eq(json_string_value(json_object_get(o, "room")), "fedavg-client");
+    ck_assert_str_eq(json_string_value(json_object_get(o, "event")), "failed");
+    ck_assert_str_eq(json_string_value(json_object_get(o, "why")), "ward-7.key: no such file");
     json_decref(o);
 }
 END_TEST
@@ -431,6 +496,9 @@ int main(void) {
     tcase_add_test(t, too_long_a_text_line_is_cut_and_still_a_line);
     tcase_add_test(t, level_decides_what_is_written);
     tcase_add_test(t, json_line_is_one_object_with_time_level_room_event);
+    tcase_add_test(t, lines_for_the_journal_begin_with_their_priority);
+    tcase_add_test(t, stderr_that_is_not_the_journal_gets_no_priorities);
+    tcase_add_test(t, last_sentence_is_an_error_in_every_format);
     tcase_add_test(t, log_words_parse);
     tcase_add_test(t, lines_of_many_threads_do_not_mix);
     suite_add_tcase(suite, t);
