@@ -5,6 +5,8 @@
 
 #include "common/base/status.h"
 
+struct json_t;
+
 int fed_cli_enroll(int argc, char **argv);
 int fed_cli_keygen(int argc, char **argv);
 int fed_cli_partition(int argc, char **argv);
@@ -18,5 +20,9 @@ int fed_cli_fail(const char *command, int code, const struct fed_error *err);
 int fed_cli_misused(const char *usage);
 /* Prints the usage because it was asked for; 0. */
 int fed_cli_help(const char *usage);
+
+/* What --json prints: the object on one line of stdout. Takes the object over; NULL is FED_ENOMEM. FED_EIO: stdout is closed
+ * or full. Sentences about failures stay on stderr, and the exit code tells (fedavg(1), JSON). */
+int fed_cli_print_json(struct json_t *object, struct fed_error *err) FED_MUST_CHECK;
 
 #endif

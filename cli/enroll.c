@@ -1,6 +1,7 @@
 /* fedavg enroll: one-use tokens. The operator issues one with the offline enrolment key; who holds it enrols one node with
  * it, once. What a token says may be shown; its seed is shown to nobody and is never an argument. */
 #include <getopt.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,28 +16,60 @@
 #include "common/seal/token.h"
 
 static const char usage[] =
-    "fedavg enroll issue NAME --clients N|FIRST-LAST --key ENROLMENT.key [--valid 24h] [--partial-sums]\n"
-    "                    [--not-before DATE] [--not-after DATE] [--out FILE]\n"
+    "fedavg enroll issue NAME --clients N|FIRST-LAST --key FILE [--passphrase-file FILE|-] [--valid TIME]\n"
+    "                    [--partial-sums] [--not-before DATE] [--not-after DATE] [--out FILE]\n"
     "       fedavg enroll show FILE|-\n"
-    "       fedavg enroll join --token FILE|- --key NODE.key --coordinator ENDPOINT --coordinator-key LINE [--timeout 60s]\n"
-    "  --key FILE       issue: the enrolment key, see fedavg-keygen(1); join: the node's own key\n"
-    "  --passphrase-file FILE   where the key's passphrase is the first line (- is standard input); else it is asked\n"
-    "  --valid TIME     how long the token may be used (default: 24h)\n"
-    "  --out FILE       where the token goes, mode 0600 (default: -, standard output)\n"
-    "  --token FILE     the token: a file that nobody else may read, or standard input\n"
-    "  --coordinator ENDPOINT       where tokens are taken: server.enrol of the coordinator\n"
-    "  --coordinator-key LINE       the coordinator's public line\n"
-    "  --timeout TIME   join: how long to try\n"
+    "       fedavg enroll join --token FILE|- --key FILE --coordinator ENDPOINT --coordinator-key LINE\n"
+    "                    [--passphrase-file FILE|-] [--timeout TIME]\n"
+    "\n"
+    "  for all of them:\n"
+    "  --json           one JSON object\n"
+    "  --help           these words\n"
+    "\n"
+    "  --key            issue: the enrolment key, see fedavg-keygen(1); join: the node's own key. Its passphrase is asked,\n"
+    "                   or is the first line of --passphrase-file (- is standard input)\n"
+    "  --valid          how long the token may be used, as in 30m, 24h, 7d (default: 24h)\n"
+    "  --out            where the token goes, mode 0600 (default: -, standard output)\n"
+    "  --token          the token: a file that nobody else may read, or standard input\n"
+    "  --coordinator    where tokens are taken: server.enrol of the coordinator, as in tcp://fl.example.org:5602\n"
+    "  --coordinator-key  the coordinator's public line\n"
+    "  --timeout        how long to try (default: 60s)\n"
     "  DATE             2026-01-01 or 2026-01-01T12:00:00Z, UTC\n";
 
 struct request {
     struct fed_node_options node;
     const char *key, *passphrase_file, *valid, *out, *token, *coordinator, *coordinator_key, *timeout;
+    const char *action;
+    bool json;
     char **words;
     int n_words;
 };
 
 static int64_t now_s(void) { return fed_clock_wall_ms() / 1000; }
+
+/* A certificate for programs; the token itself is a secret and never part of it. Dates: text, or null where open. */
+static int print_json(const struct request *request, const struct fed_certificate *what, const char *extra,
+                      const char *value, struct fed_error *err) {
+    int64_t seconds[] = {what->expires, what->not_before, what->not_after};
+    char dates[3][FED_ROSTER_DATE_MAX], line[FED_SIGN_LINE_MAX], fingerprint[17];
+    const char *date[3];
+    for (int i = 0; i < 3; i++) {
+        fed_roster_date_format(dates[i], seconds[i]);
+        date[i] = seconds[i] != 0 ? dates[i] : NULL;
+    }
+    fed_sign_line(line, what->issuer);
+    fed_sign_fingerprint(fingerprint, what->issuer);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:{s:I, s:I}, s:b, s:s?, s:s?, s:s?, s:s, s:s}", "event", "enroll", "action",
+                  request->action, "name", what->name, "clients", "first", (json_int_t)what->first_client, "count",
+                  (json_int_t)what->n_clients, "partial_sums", (int)what->partial_sums, "expires", date[0], "not_before",
+                  date[1], "not_after", date[2], "issuer", line, "fingerprint", fingerprint);
+    if (object != NULL && json_object_set_new(object, extra, json_string(value)) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    return fed_cli_print_json(object, err);
+}
 
 static int issue(struct request *request, struct fed_error *err) {
     struct fed_roster_entry entry;
@@ -45,6 +78,9 @@ static int issue(struct request *request, struct fed_error *err) {
     struct fed_token *token = NULL;
     int64_t valid_s = 0;
     request->node.name = request->words[0];
+    if (request->json && strcmp(request->out, "-") == 0) {
+        return fed_error_set(err, FED_ECONFIG, "--json needs --out FILE: a token is a secret, and never part of the JSON");
+    }
     int code = fed_node_options_entry(&entry, &request->node, err);
     if (code == 0) {
         code = fed_node_options_duration(&valid_s, "--valid", request->valid, err);
@@ -61,6 +97,10 @@ static int issue(struct request *request, struct fed_error *err) {
     }
     if (code == 0) {
         code = fed_token_save(token, request->out, err);
+    }
+    if (code == 0 && request->json) {
+        memcpy(certificate.issuer, issuer.sign_key, sizeof certificate.issuer);
+        code = print_json(request, &certificate, "file", request->out, err);
     }
     fed_token_free(token);
     fed_identity_fini(&issuer);
@@ -89,6 +129,9 @@ static int show(struct request *request, struct fed_error *err) {
     fed_token_free(token);
     if (!good) {
         return fed_error_set(err, FED_EKEY, "the token's certificate is forged or damaged: ask for another");
+    }
+    if (request->json) {
+        return print_json(request, &read, "file", request->words[0], err);
     }
     fed_node_options_ids(ids, read.first_client, read.n_clients);
     fed_sign_line(line, read.issuer);
@@ -127,7 +170,11 @@ static int join(struct request *request, struct fed_error *err) {
         char ids[48];
         code = fed_certificate_read(&read, fed_token_certificate(token));
         fed_node_options_ids(ids, read.first_client, read.n_clients);
-        printf("enrolled as %s, clients %s\n", read.name, ids);
+        if (code == 0 && request->json) {
+            code = print_json(request, &read, "coordinator", request->coordinator, err);
+        } else if (code == 0) {
+            printf("enrolled as %s, clients %s\n", read.name, ids);
+        }
     }
     fed_token_free(token);
     fed_identity_fini(&node);
@@ -142,15 +189,17 @@ static const struct option issue_options[] = {{"clients", required_argument, NUL
                                               {"passphrase-file", required_argument, NULL, 'p'},
                                               {"valid", required_argument, NULL, 'v'},
                                               {"out", required_argument, NULL, 'o'},
+                                              {"json", no_argument, NULL, 'j'},
                                               {"help", no_argument, NULL, 'h'},
                                               {0}};
-static const struct option show_options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+static const struct option show_options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
 static const struct option join_options[] = {{"token", required_argument, NULL, 't'},
                                              {"key", required_argument, NULL, 'k'},
                                              {"passphrase-file", required_argument, NULL, 'p'},
                                              {"coordinator", required_argument, NULL, 'C'},
                                              {"coordinator-key", required_argument, NULL, 'K'},
                                              {"timeout", required_argument, NULL, 'T'},
+                                             {"json", no_argument, NULL, 'j'},
                                              {"help", no_argument, NULL, 'h'},
                                              {0}};
 
@@ -170,6 +219,7 @@ static int read_request(struct request *out, int argc, char **argv, const struct
         case 'C': out->coordinator = optarg; break;
         case 'K': out->coordinator_key = optarg; break;
         case 'T': out->timeout = optarg; break;
+        case 'j': out->json = true; break;
         case 'h': return 1;
         default: return -1;
         }
@@ -198,6 +248,7 @@ int fed_cli_enroll(int argc, char **argv) {
     struct request request = {.valid = "24h", .out = "-"};
     const char *name = argc > 1 ? argv[1] : "";
     size_t a = 0;
+    request.action = name;
     if (strcmp(name, "--help") == 0) {
         return fed_cli_help(usage);
     }

@@ -1,6 +1,7 @@
 /* The command `fedavg`: one table of subcommands. A name that is not in it is looked for beside this program, as
  * fedavg-NAME, so that programs can be added without touching this one. */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,43 +15,76 @@
 #include "common/numeric/kernels.h"
 #include "common/seal/keys.h"
 
+enum group { LOOK, BEGIN, NODES, DAEMONS, N_GROUPS };
+
+static const char *const titles[N_GROUPS] = {
+    [BEGIN] = "Begin",
+    [NODES] = "Say who may take part",
+    [LOOK] = "Look at runs, and use what they made",
+    [DAEMONS] = "Run the daemons",
+};
+
 struct command {
     const char *name;
     int (*run)(int argc, char **argv); /* NULL: a program beside this one */
     const char *summary;
+    enum group group;
 };
 
 static const struct command commands[] = {
-    {"simulate", fed_cli_simulate, "run a whole task on this machine"},
-    {"status", fed_cli_status, "show a run, from its directory or its page"},
-    {"partition", fed_cli_partition, "show how a task splits its data between clients"},
-    {"keygen", fed_cli_keygen, "make the identity of a node or a coordinator"},
-    {"enroll", fed_cli_enroll, "issue, show and use the one-use tokens that enrol nodes"},
-    {"roster", fed_cli_roster, "add, sign, revoke, list and re-key the nodes that may take part"},
-    {"coordinator", NULL, "the daemon that runs rounds (fedavg-coordinator)"},
-    {"client", NULL, "the daemon beside the data (fedavg-client)"},
+    {"simulate", fed_cli_simulate, "run a whole task on this machine", BEGIN},
+    {"partition", fed_cli_partition, "show how a task splits its data between clients", BEGIN},
+    {"keygen", fed_cli_keygen, "make the key of a node, of a coordinator, or one that signs enrolments", NODES},
+    {"roster", fed_cli_roster, "add, sign, revoke, list and re-key the nodes that may take part", NODES},
+    {"enroll", fed_cli_enroll, "issue, show and use the one-use tokens that enrol nodes", NODES},
+    {"status", fed_cli_status, "show where a run stands, from its directory or its page", LOOK},
+    {"coordinator", NULL, "the daemon that drives the rounds of a run (fedavg-coordinator)", DAEMONS},
+    {"client", NULL, "the daemon beside the data (fedavg-client)", DAEMONS},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
-static int help(FILE *out) {
-    fprintf(out, "usage: fedavg COMMAND [ARGUMENT]...\n\n");
+static void list_group(FILE *out, enum group group) {
+    fprintf(out, "\n%s\n", titles[group]);
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
+        if (commands[i].group == group) {
+            fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
+        }
     }
-    fprintf(out, "\n`fedavg COMMAND --help` says more; `fedavg --version` names the version and its libraries.\n");
+}
+
+static int help(FILE *out) {
+    static const enum group order[N_GROUPS] = {BEGIN, NODES, DAEMONS, LOOK};
+    fprintf(out, "usage: fedavg COMMAND [ARGUMENT]...\n\n"
+                 "Trains one model over data that stays where it is: a coordinator sends the model, clients train it on\n"
+                 "their own data, and the coordinator averages what comes back.\n");
+    for (size_t i = 0; i < N_GROUPS; i++) {
+        list_group(out, order[i]);
+    }
+    fprintf(
+        out,
+        "\n`fedavg COMMAND --help` says more about one, `man fedavg-COMMAND` all; `fedavg version` names the version and\n"
+        "its libraries. With --json a command prints JSON, one object a line, and nothing else.\n");
     return 0;
 }
 
-static int version(void) {
+static int version(int argc, char **argv) {
     struct fed_error err = {.text = ""};
     const struct fed_kernels *kernels;
-    int code = fed_kernels_choose(&kernels, &err);
-    if (code != 0) {
-        return fed_cli_fail("fedavg", code, &err);
+    bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+    if (argc > 1 && !json) {
+        return fed_cli_misused("fedavg version [--json]\n");
     }
-    printf("fedavg %s\nkernels: %s\nlibzmq: %s\nlibsodium: %s\n", FED_VERSION, kernels->name, fed_link_version(),
-           fed_seal_library_version());
-    return 0;
+    int code = fed_kernels_choose(&kernels, &err);
+    if (code == 0 && json) {
+        code = fed_cli_print_json(json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "event", "version", "version", FED_VERSION,
+                                            "kernels", kernels->name, "libraries", "libzmq", fed_link_version(), "libsodium",
+                                            fed_seal_library_version()),
+                                  &err);
+    } else if (code == 0) {
+        printf("fedavg %s\nkernels: %s\nlibzmq: %s\nlibsodium: %s\n", FED_VERSION, kernels->name, fed_link_version(),
+               fed_seal_library_version());
+    }
+    return code == 0 ? 0 : fed_cli_fail("fedavg", code, &err);
 }
 
 /* Only returns when there is no such program, or it cannot be started. */
@@ -96,7 +130,7 @@ int main(int argc, char **argv) {
         return help(stdout);
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
-        return version();
+        return version(argc - 1, argv + 1);
     }
     for (size_t i = 0; i < N_COMMANDS; i++) {
         if (commands[i].run != NULL && strcmp(commands[i].name, name) == 0) {

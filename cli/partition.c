@@ -81,14 +81,7 @@ static int print_json(const struct fed_split_view *view, struct fed_error *err) 
         json_object_set_new(root, "skew", json_real(view->skew));
         json_object_set_new(root, "looked_into", json_integer(view->n_seen));
     }
-    char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
-    json_decref(root);
-    if (text == NULL) {
-        return fed_error_set(err, FED_ENOMEM, "out of memory");
-    }
-    puts(text);
-    free(text);
-    return FED_OK;
+    return fed_cli_print_json(root, err);
 }
 
 /* -- the command ------------------------------------------------------------------------------------------------------- */

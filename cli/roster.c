@@ -2,6 +2,7 @@
  * lock beside the file keeps two administrators, and a coordinator that accepts tokens, from losing each other's change. */
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,22 +18,31 @@
 
 static const char usage[] =
     "fedavg roster add NAME PUBLICLINE --clients N|FIRST-LAST [--partial-sums] [--not-before DATE] [--not-after DATE]\n"
-    "       fedavg roster approve NAME PUBLICLINE --clients N|FIRST-LAST --key ENROLMENT.key [...]\n"
-    "                                                 the same, signed; or sign an entry that is there already\n"
-    "       fedavg roster revoke NAME                 refuse the node from its next message on; keep its entry\n"
-    "       fedavg roster readmit NAME                take that back\n"
+    "                  enrol a node; makes the file if there is none\n"
+    "       fedavg roster approve NAME PUBLICLINE --clients N|FIRST-LAST --key FILE [--passphrase-file FILE|-]\n"
+    "                  [--partial-sums] [--not-before DATE] [--not-after DATE]\n"
+    "                  the same, signed; or sign an entry that is there already\n"
+    "       fedavg roster revoke NAME      refuse the node from its next message on; keep its entry\n"
+    "       fedavg roster readmit NAME     take that back\n"
     "       fedavg roster remove NAME\n"
-    "       fedavg roster list [--json]\n"
-    "       fedavg roster verify ENROLMENTLINE        whether every entry is signed by this enrolment key\n"
-    "       fedavg roster rotate NAME PUBLICLINE [--key ENROLMENT.key]   admit a second key beside the old one\n"
-    "       fedavg roster rotate NAME --finish        drop the old key\n"
+    "       fedavg roster list\n"
+    "       fedavg roster verify ENROLMENTLINE         whether every entry is signed by this enrolment key\n"
+    "       fedavg roster rotate NAME PUBLICLINE [--key FILE] [--passphrase-file FILE|-]\n"
+    "                  admit a second key beside the old one\n"
+    "       fedavg roster rotate NAME --finish         drop the old key\n"
+    "\n"
+    "  for all of them:\n"
     "  --file FILE   the roster (default: roster); a running coordinator takes up every change by itself\n"
-    "  --key FILE    the enrolment key: fedavg-keygen(1)\n"
-    "  --passphrase-file FILE   where its passphrase is the first line (- is standard input); else it is asked\n"
+    "  --json        one JSON object\n"
+    "  --help        these words\n"
+    "\n"
+    "  PUBLICLINE    what stands in NAME.pub, as in \"$(cat ward-7.pub)\"\n"
+    "  --key         the enrolment key, see fedavg-keygen(1); its passphrase is asked, or is the first line of\n"
+    "                --passphrase-file (- is standard input)\n"
     "  DATE          2026-01-01 or 2026-01-01T12:00:00Z, UTC\n";
 
 struct request {
-    const char *file, *key, *passphrase_file;
+    const char *action, *file, *key, *passphrase_file;
     struct fed_node_options node;
     bool json, finish;
     char **words; /* what is left after the options */
@@ -178,6 +188,23 @@ static int rotate(struct fed_roster_file *roster, const struct request *request,
 
 typedef int edit(struct fed_roster_file *roster, const struct request *request, struct fed_error *err);
 
+/* entry NULL: it was removed. */
+static int print_change(const struct request *request, const struct fed_roster_entry *entry, struct fed_error *err) {
+    if (request->json) {
+        json_t *node = entry != NULL ? fed_roster_view_entry_json(entry) : json_null();
+        return fed_cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:o}", "event", "roster", "action", request->action,
+                                            "file", request->file, "name", request->words[0], "node", node),
+                                  err);
+    }
+    if (entry != NULL) {
+        fed_roster_view_head();
+        fed_roster_view_entry(entry);
+    } else {
+        printf("removed %s; do not give its client ids to another node\n", request->words[0]);
+    }
+    return 0;
+}
+
 static int change_locked(edit *apply, bool may_be_new, const struct request *request, struct fed_error *err) {
     struct fed_roster_file roster = {0};
     bool is_new = may_be_new && access(request->file, F_OK) != 0 && errno == ENOENT;
@@ -188,12 +215,8 @@ static int change_locked(edit *apply, bool may_be_new, const struct request *req
     if (code == 0) {
         code = fed_roster_file_save(&roster, request->file, err);
     }
-    const struct fed_roster_entry *entry = code == 0 ? fed_roster_file_find(&roster, request->words[0]) : NULL;
-    if (entry != NULL) {
-        fed_roster_view_head();
-        fed_roster_view_entry(entry);
-    } else if (code == 0) {
-        printf("removed %s; do not give its client ids to another node\n", request->words[0]);
+    if (code == 0) {
+        code = print_change(request, fed_roster_file_find(&roster, request->words[0]), err);
     }
     fed_roster_file_fini(&roster);
     return code;
@@ -224,7 +247,9 @@ static int list(const struct request *request, struct fed_error *err) {
         return code;
     }
     if (request->json) {
-        code = fed_roster_view_json(&roster);
+        code = fed_cli_print_json(json_pack("{s:s, s:s, s:s, s:o}", "event", "roster", "action", "list", "file",
+                                            request->file, "nodes", fed_roster_view_json(&roster)),
+                                  err);
     } else {
         fed_roster_view_head();
         for (size_t i = 0; i < roster.n_entries; i++) {
@@ -235,10 +260,30 @@ static int list(const struct request *request, struct fed_error *err) {
     return code;
 }
 
+/* Which entries do not verify, each told where people read, and why. NULL: out of memory. */
+static json_t *find_bad(const struct fed_roster_file *roster, const uint8_t issuer[FED_SIGN_KEY_BYTES], bool tell) {
+    json_t *bad = json_array();
+    bool failed = bad == NULL;
+    for (size_t i = 0; i < roster->n_entries && !failed; i++) {
+        struct fed_error why = {.text = ""};
+        const char *name = roster->entries[i].name;
+        if (fed_roster_entry_verify(&roster->entries[i], issuer, &why) != 0) {
+            failed = json_array_append_new(bad, json_pack("{s:s, s:s}", "name", name, "why", why.text)) != 0;
+            if (tell) {
+                printf("node %s: %s\n", name, why.text);
+            }
+        }
+    }
+    if (failed) {
+        json_decref(bad);
+        return NULL;
+    }
+    return bad;
+}
+
 static int verify(const struct request *request, struct fed_error *err) {
     struct fed_roster_file roster;
     uint8_t issuer[FED_SIGN_KEY_BYTES];
-    size_t bad = 0;
     int code = fed_sign_line_parse(issuer, request->words[0], err);
     if (code == 0) {
         code = fed_roster_file_load(&roster, request->file, err);
@@ -246,18 +291,20 @@ static int verify(const struct request *request, struct fed_error *err) {
     if (code != 0) {
         return code;
     }
-    for (size_t i = 0; i < roster.n_entries; i++) {
-        struct fed_error why = {.text = ""};
-        if (fed_roster_entry_verify(&roster.entries[i], issuer, &why) != 0) {
-            printf("node %s: %s\n", roster.entries[i].name, why.text);
-            bad++;
-        }
-    }
-    if (bad > 0) {
-        code = fed_error_set(err, FED_EKEY, "%s: %zu of %zu entries do not verify", request->file, bad, roster.n_entries);
-    } else {
+    json_t *bad = find_bad(&roster, issuer, !request->json);
+    size_t n_bad = json_array_size(bad);
+    if (request->json || bad == NULL) {
+        json_t *found = bad == NULL ? NULL
+                                    : json_pack("{s:s, s:s, s:s, s:I, s:O}", "event", "roster", "action", "verify", "file",
+                                                request->file, "entries", (json_int_t)roster.n_entries, "bad", bad);
+        code = fed_cli_print_json(found, err);
+    } else if (n_bad == 0) {
         printf("%zu entries verify\n", roster.n_entries);
     }
+    if (code == 0 && n_bad > 0) {
+        code = fed_error_set(err, FED_EKEY, "%s: %zu of %zu entries do not verify", request->file, n_bad, roster.n_entries);
+    }
+    json_decref(bad);
     fed_roster_file_fini(&roster);
     return code;
 }
@@ -265,7 +312,7 @@ static int verify(const struct request *request, struct fed_error *err) {
 /* -- the command line -------------------------------------------------------------------------------------------------- */
 
 #define FILE_AND_HELP                                                                                                       \
-    {"file", required_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, { 0 }
+    {"file", required_argument, NULL, 'f'}, {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, { 0 }
 
 static const struct option add_options[] = {{"clients", required_argument, NULL, 'c'},
                                             {"partial-sums", no_argument, NULL, 's'},
@@ -280,7 +327,6 @@ static const struct option approve_options[] = {{"clients", required_argument, N
                                                 {"passphrase-file", required_argument, NULL, 'p'},
                                                 FILE_AND_HELP};
 static const struct option plain_options[] = {FILE_AND_HELP};
-static const struct option list_options[] = {{"json", no_argument, NULL, 'j'}, FILE_AND_HELP};
 static const struct option rotate_options[] = {{"finish", no_argument, NULL, 'x'},
                                                {"key", required_argument, NULL, 'k'},
                                                {"passphrase-file", required_argument, NULL, 'p'},
@@ -323,7 +369,7 @@ static const struct action actions[] = {
     {"revoke", plain_options, revoke_node, NULL, 1},
     {"readmit", plain_options, readmit_node, NULL, 1},
     {"remove", plain_options, drop, NULL, 1},
-    {"list", list_options, NULL, list, 0},
+    {"list", plain_options, NULL, list, 0},
     {"verify", plain_options, NULL, verify, 1},
     {"rotate", rotate_options, rotate, NULL, 2},
 };
@@ -347,6 +393,7 @@ int fed_cli_roster(int argc, char **argv) {
     struct fed_error err = {.text = ""};
     struct request request = {.file = "roster"};
     const char *name = argc > 1 ? argv[1] : "";
+    request.action = name;
     if (strcmp(name, "--help") == 0) {
         return fed_cli_help(usage);
     }

@@ -32,7 +32,7 @@ void fed_roster_view_entry(const struct fed_roster_entry *entry) {
            or_dash(date(revoked, entry->revoked)));
 }
 
-static json_t *entry_json(const struct fed_roster_entry *entry) {
+json_t *fed_roster_view_entry_json(const struct fed_roster_entry *entry) {
     char key[FED_PUBLIC_LINE_MAX], next[FED_PUBLIC_LINE_MAX], mine[17];
     char from[FED_ROSTER_DATE_MAX], to[FED_ROSTER_DATE_MAX], revoked[FED_ROSTER_DATE_MAX];
     fed_public_line(key, &entry->keys);
@@ -46,15 +46,15 @@ static json_t *entry_json(const struct fed_roster_entry *entry) {
                      "not_after", date(to, entry->not_after), "revoked", date(revoked, entry->revoked));
 }
 
-int fed_roster_view_json(const struct fed_roster_file *roster) {
+json_t *fed_roster_view_json(const struct fed_roster_file *roster) {
     json_t *nodes = json_array();
-    int failed = nodes == NULL;
+    bool failed = nodes == NULL;
     for (size_t i = 0; i < roster->n_entries && !failed; i++) {
-        failed = json_array_append_new(nodes, entry_json(&roster->entries[i])) != 0;
+        failed = json_array_append_new(nodes, fed_roster_view_entry_json(&roster->entries[i])) != 0;
     }
-    json_t *root = json_pack("{s:o}", "nodes", nodes);
-    failed = failed || root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
-    json_decref(root);
-    printf("\n");
-    return failed ? FED_ENOMEM : 0;
+    if (failed) {
+        json_decref(nodes);
+        return NULL;
+    }
+    return nodes;
 }

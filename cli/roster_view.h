@@ -6,7 +6,9 @@
 
 void fed_roster_view_head(void);
 void fed_roster_view_entry(const struct fed_roster_entry *entry);
-/* FED_ENOMEM. */
-int fed_roster_view_json(const struct fed_roster_file *roster) FED_MUST_CHECK;
+/* For cli.h's fed_cli_print_json, owned by the caller; NULL: out of memory. */
+struct json_t;
+struct json_t *fed_roster_view_entry_json(const struct fed_roster_entry *entry);
+struct json_t *fed_roster_view_json(const struct fed_roster_file *roster);
 
 #endif

@@ -57,9 +57,9 @@ runs 2 'usage: fedavg roster' roster
 runs 0 '2026-01-01' roster list
 runs 0 'ward-7' roster rotate ward-7 "$b"
 runs 2 'has a second key already' roster rotate ward-7 "$b"
-runs 0 "\"next_key\": \"$b\"" roster list --json
+runs 0 "\"next_key\":\"$b\"" roster list --json
 runs 0 'ward-7' roster rotate ward-7 --finish
-runs 0 "\"key\": \"$b\"" roster list --json
+runs 0 "\"key\":\"$b\"" roster list --json
 runs 2 'has no second key' roster rotate ward-7 --finish
 runs 0 'removed ward-7' roster remove ward-7
 runs 2 'no node ward-7' roster remove ward-7

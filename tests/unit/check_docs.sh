@@ -88,6 +88,12 @@ check_json() { # source page
 }
 check_json coordinator/report.c fedavg-simulate.1.scd
 check_json coordinator/status_report.c fedavg-status.1.scd
+check_json cli/keygen.c fedavg-keygen.1.scd
+check_json cli/roster.c fedavg-roster.1.scd
+check_json cli/roster_view.c fedavg-roster.1.scd
+check_json cli/enroll.c fedavg-enroll.1.scd
+check_json cli/partition.c fedavg-partition.1.scd
+check_json cli/fedavg.c fedavg.1.scd
 
 if command -v scdoc >/dev/null; then
     for page in docs/man/*.scd; do
