@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -144,15 +143,6 @@ static int open_or_fail(const char *path, int flags, mode_t permissions) {
     return active && makes && name_is_inside(AT_FDCWD, path) && fails("name") > 0 ? -1
                                                                                   : REAL(open)(path, flags, permissions);
 }
-
-#define PERMISSIONS_OF(flags)                                                                                               \
-    mode_t permissions = 0;                                                                                                 \
-    if (((flags)&O_CREAT) != 0 || ((flags)&O_TMPFILE) == O_TMPFILE) {                                                       \
-        va_list list;                                                                                                       \
-        va_start(list, flags);                                                                                              \
-        permissions = va_arg(list, mode_t);                                                                                 \
-        va_end(list);                                                                                                       \
-    }
 
 int open(const char *path, int flags, ...) {
     PERMISSIONS_OF(flags)

@@ -24,7 +24,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -463,15 +462,6 @@ static int open_noting(int at, const char *path, int flags, mode_t permissions) 
     unlock();
     return fd;
 }
-
-#define PERMISSIONS_OF(flags)                                                                                               \
-    mode_t permissions = 0;                                                                                                 \
-    if (((flags)&O_CREAT) != 0 || ((flags)&O_TMPFILE) == O_TMPFILE) {                                                       \
-        va_list list;                                                                                                       \
-        va_start(list, flags);                                                                                              \
-        permissions = va_arg(list, mode_t);                                                                                 \
-        va_end(list);                                                                                                       \
-    }
 
 int open(const char *path, int flags, ...) {
     PERMISSIONS_OF(flags)

@@ -4,6 +4,8 @@
 #define FED_TESTS_FAULTS_PRELOAD_H
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,5 +29,15 @@ static inline bool is_under(const char *dir, const char *path) {
     size_t n = strlen(dir);
     return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
+
+/* What open is given besides flags, if it makes a file. */
+#define PERMISSIONS_OF(flags)                                                                                               \
+    mode_t permissions = 0;                                                                                                 \
+    if (((flags)&O_CREAT) != 0 || ((flags)&O_TMPFILE) == O_TMPFILE) {                                                       \
+        va_list list;                                                                                                       \
+        va_start(list, flags);                                                                                              \
+        permissions = va_arg(list, mode_t);                                                                                 \
+        va_end(list);                                                                                                       \
+    }
 
 #endif

@@ -63,6 +63,14 @@ class Scene(wards.Scene):
     def add_stranger(self, name, client, count=50):
         self.add_node(name, client, count, enrolled=False)
 
+    def coordinator_of_strangers(self):
+        """Nobody is enrolled; ward-7 and other have keys."""
+        for name, client in (("ward-7", 7), ("other", 9)):
+            self.add_stranger(name, client)
+        coordinator = self.coordinator()
+        wards.wait_said(coordinator, "enrol listening")
+        return coordinator
+
     def refused(self, coordinator, token, key, why):
         since = wards.mark(coordinator)
         join = self.join(token, key)
@@ -93,10 +101,7 @@ def who_holds_a_token_enrols_himself_and_trains():
 
 def a_token_is_good_once_and_for_what_it_says():
     with Scene() as scene:
-        for name, client in (("ward-7", 7), ("other", 9)):
-            scene.add_stranger(name, client)
-        coordinator = scene.coordinator()
-        wards.wait_said(coordinator, "enrol listening")
+        coordinator = scene.coordinator_of_strangers()
         token = scene.issue("ward-7", 7)
         scene.join(token, "ward-7.key").wait_exit(0)
         scene.join(token, "ward-7.key").wait_exit(0)  # as if the answer had been lost
@@ -137,10 +142,7 @@ def a_token_stays_spent_when_the_key_it_enrolled_is_exchanged():
 def a_spent_token_that_is_shown_again_and_again_does_not_fill_the_log():
     at_once = 20
     with Scene() as scene:
-        for name, client in (("ward-7", 7), ("other", 9)):
-            scene.add_stranger(name, client)
-        coordinator = scene.coordinator()
-        wards.wait_said(coordinator, "enrol listening")
+        coordinator = scene.coordinator_of_strangers()
         token = scene.issue("ward-7", 7)
         scene.join(token, "ward-7.key").wait_exit(0)
         began = time.monotonic()
@@ -154,10 +156,7 @@ def a_spent_token_that_is_shown_again_and_again_does_not_fill_the_log():
 
 def a_genuine_token_that_is_presented_dishonestly_enrols_nobody():
     with Scene() as scene:
-        for name, client in (("ward-7", 7), ("other", 9)):
-            scene.add_stranger(name, client)
-        coordinator = scene.coordinator()
-        wards.wait_said(coordinator, "enrol listening")
+        coordinator = scene.coordinator_of_strangers()
         token = scene.issue("ward-7", 7)
         for how, code, why in (("seal", 8, "does not hold its seal secret"), ("curve", 8, "is not that of its connection"),
                                ("coordinator", 8, "does not hold the token, or meant another coordinator"),

@@ -390,6 +390,15 @@ static void check_last(const struct rig *rig, enum fed_refusal refusal, const ch
     ck_assert_msg(strstr(last->why, why) != NULL, "%s", last->why);
 }
 
+/* It was admitted as it was made, and the sum is what it must be: the end of a test. */
+static void ends_admitted(struct rig *rig, struct update *update) {
+    check_last(rig, FED_REFUSAL_NONE, "");
+    expect(rig, update);
+    check_sum(rig);
+    free_update(update);
+    free_rig(rig);
+}
+
 /* -- what is added ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(whole_updates_are_added_exactly) {
@@ -985,11 +994,7 @@ START_TEST(another_connection_is_asked_for_what_the_last_one_did_not_bring) {
     work(rig);
     ck_assert_uint_eq(rig->n_asks, 2 * FLOATS - 1); /* the three that are missing */
     serve_one(rig, update, 1);
-    check_last(rig, FED_REFUSAL_NONE, "");
-    expect(rig, update);
-    check_sum(rig);
-    free_update(update);
-    free_rig(rig);
+    ends_admitted(rig, update);
 }
 END_TEST
 
@@ -1011,11 +1016,7 @@ START_TEST(what_does_not_come_is_asked_for_once_more_on_the_same_connection) {
     ck_assert_uint_eq(rig->n_asks, 2 * FLOATS - 1);
     rig->next_ask = FLOATS;
     serve_one(rig, update, 1);
-    check_last(rig, FED_REFUSAL_NONE, "");
-    expect(rig, update);
-    check_sum(rig);
-    free_update(update);
-    free_rig(rig);
+    ends_admitted(rig, update);
 }
 END_TEST
 
@@ -1037,11 +1038,7 @@ START_TEST(lane_that_is_full_is_tried_again) {
     rig->now_ms = fed_intake_wakeup(rig->intake);
     work(rig);
     serve_one(rig, update, 1);
-    check_last(rig, FED_REFUSAL_NONE, "");
-    expect(rig, update);
-    check_sum(rig);
-    free_update(update);
-    free_rig(rig);
+    ends_admitted(rig, update);
 }
 END_TEST
 
@@ -1055,11 +1052,7 @@ START_TEST(node_without_a_lane_is_asked_when_it_has_one) {
     fed_intake_lane_anew(rig->intake, 0);
     work(rig);
     serve_one(rig, update, 1);
-    check_last(rig, FED_REFUSAL_NONE, "");
-    expect(rig, update);
-    check_sum(rig);
-    free_update(update);
-    free_rig(rig);
+    ends_admitted(rig, update);
 }
 END_TEST
 

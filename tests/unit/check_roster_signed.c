@@ -189,6 +189,17 @@ static struct fed_roster_live *live_of(struct fed_roster_file *file) {
     return live;
 }
 
+/* The file holds the first of two entries, both of them good. */
+static struct fed_roster_live *live_of_the_first(struct fed_roster_entry entries[2]) {
+    struct fed_roster_file file;
+    entries[1].keys = next.public_keys;
+    ck_assert_int_eq(fed_roster_entry_approve(&entries[1], false, &issuer, NOW), 0);
+    save(entries, 1);
+    struct fed_roster_live *live = live_of(&file);
+    fed_roster_file_fini(&file);
+    return live;
+}
+
 START_TEST(unsigned_entry_is_refused_and_the_others_hold) {
     struct fed_roster_entry entries[2] = {approved("good", 7), entry_of("bad", 70)};
     struct fed_roster_file file;
@@ -203,13 +214,8 @@ END_TEST
 
 START_TEST(changed_file_is_taken_up_once) {
     struct fed_roster_entry entries[2] = {approved("a", 7), approved("b", 70)};
-    struct fed_roster_file file;
     struct fed_roster_live_result *result;
-    entries[1].keys = next.public_keys;
-    ck_assert_int_eq(fed_roster_entry_approve(&entries[1], false, &issuer, NOW), 0);
-    save(entries, 1);
-    struct fed_roster_live *live = live_of(&file);
-    fed_roster_file_fini(&file);
+    struct fed_roster_live *live = live_of_the_first(entries);
     fed_roster_live_watch(live); /* nothing changed */
     save(entries, 2);
     fed_roster_live_watch(live);
@@ -229,13 +235,8 @@ END_TEST
 
 START_TEST(change_that_was_saved_right_after_a_join_is_taken_up) {
     struct fed_roster_entry entries[2] = {approved("a", 7), approved("b", 70)};
-    struct fed_roster_file file;
     struct fed_roster_live_result *result;
-    entries[1].keys = next.public_keys;
-    ck_assert_int_eq(fed_roster_entry_approve(&entries[1], false, &issuer, NOW), 0);
-    save(entries, 1);
-    struct fed_roster_live *live = live_of(&file);
-    fed_roster_file_fini(&file);
+    struct fed_roster_live *live = live_of_the_first(entries);
     ck_assert_int_eq(fed_roster_live_add(live, &entries[1]), 0);
     struct pollfd item = {.fd = fed_roster_live_fd(live), .events = POLLIN};
     ck_assert_int_eq(poll(&item, 1, PATIENCE_MS), 1);
