@@ -1,6 +1,5 @@
 /* fedavg status: where a run stands, from its directory or from the page of a live coordinator. Both become the same
- * report first, so that what is printed, and the JSON, never differ. curl's only door. */
-#include <curl/curl.h>
+ * report first, so that what is printed, and the JSON, never differ. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
@@ -12,12 +11,10 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/fetch.h"
 #include "common/seal/digest.h"
 #include "coordinator/curve.h"
 #include "coordinator/status_report.h"
-
-#define TIMEOUT_S 5L
-#define ANSWER_MAX ((size_t)1 << 20)
 
 static const char usage[] = "fedavg status RUN|URL [--json]\n"
                             "fedavg status RUN --csv\n"
@@ -26,81 +23,16 @@ static const char usage[] = "fedavg status RUN|URL [--json]\n"
 
 /* -- From a live coordinator -- */
 
-struct answer {
-    char *bytes; /* ANSWER_MAX, owned */
-    size_t n;
-};
-
-static size_t take_bytes(char *bytes, size_t size, size_t n, void *context) {
-    struct answer *answer = context;
-    n *= size;
-    if (n > ANSWER_MAX - answer->n) {
-        return 0; /* curl gives up */
-    }
-    memcpy(answer->bytes + answer->n, bytes, n);
-    answer->n += n;
-    return n;
-}
-
-/* The caller owns it; NULL without memory. */
-static char *status_url(const char *url) {
-    char *out = NULL;
-    size_t n = strlen(url);
-    while (n > 0 && url[n - 1] == '/') {
-        n--;
-    }
-    return asprintf(&out, "%.*s/api/v1/status", (int)n, url) < 0 ? NULL : out;
-}
-
-/* No redirects, no proxy: the coordinator that was named, or nobody. */
-static int fetch(struct answer *answer, CURL *curl, const char *url, struct fed_error *err) {
-    char why[CURL_ERROR_SIZE] = "";
-    long status = 0;
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-    CURLcode rc = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (rc == CURLE_WRITE_ERROR) {
-        return fed_error_set(err, FED_EFAILED, "%s: the answer is longer than %zu bytes", url, ANSWER_MAX);
-    }
-    if (rc != CURLE_OK) {
-        return fed_error_set(err, FED_EADDRESS, "%s: no answer: %s", url, why[0] != '\0' ? why : curl_easy_strerror(rc));
-    }
-    switch (status) {
-    case 200: return FED_OK;
-    case 503: return fed_error_set(err, FED_EFAILED, "%s: the run has not started yet", url);
-    case 403: return fed_error_set(err, FED_EADDRESS, "%s: refused: ask by localhost or by the coordinator's address", url);
-    default: return fed_error_set(err, FED_EADDRESS, "%s: HTTP status %ld, wanted is 200: not a coordinator?", url, status);
-    }
-}
-
 static int report_from_url(struct fed_status_report *out, const char *base, struct fed_error *err) {
-    struct answer answer = {.bytes = malloc(ANSWER_MAX)};
-    char *url = status_url(base);
-    CURL *curl = curl_easy_init();
-    int code = FED_OK;
-    if (answer.bytes == NULL || url == NULL || curl == NULL) {
-        code = fed_error_set(err, FED_EFAILED, "%s: out of memory", base);
+    char *bytes;
+    size_t n;
+    int code = fed_fetch(&bytes, &n, base, "/api/v1/status", err);
+    if (code != FED_OK) {
+        return code;
     }
-    if (code == FED_OK) {
-        code = fetch(&answer, curl, url, err);
-    }
-    if (code == FED_OK) {
-        code = fed_status_report_decode(out, answer.bytes, answer.n, err);
-        if (code != FED_OK) {
-            code = fed_error_prefix(err, code, "%s", url);
-        }
-    }
-    curl_easy_cleanup(curl);
-    free(url);
-    free(answer.bytes);
-    return code;
+    code = fed_status_report_decode(out, bytes, n, err);
+    free(bytes);
+    return code == FED_OK ? code : fed_error_prefix(err, code, "%s", base);
 }
 
 /* -- From a directory -- */

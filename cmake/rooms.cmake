@@ -72,3 +72,5 @@ foreach(set avx2 avx512 neon portable)
   set_source_files_properties(${CMAKE_SOURCE_DIR}/common/numeric/kernels_${set}.c
                               PROPERTIES COMPILE_OPTIONS "${kernels_${set}};${kernels_as_written}")
 endforeach()
+
+set_source_files_properties(${CMAKE_SOURCE_DIR}/cli/doctor_libraries.c PROPERTIES COMPILE_DEFINITIONS "${FED_LEAST}")

@@ -273,3 +273,5 @@ void fed_http_publish(struct fed_http *http, const char *text) {
 }
 
 uint16_t fed_http_port(const struct fed_http *http) { return http->port; }
+
+const char *fed_http_library_version(void) { return MHD_get_version(); }

@@ -22,4 +22,7 @@ void fed_http_publish(struct fed_http *http, const char *text);
 
 uint16_t fed_http_port(const struct fed_http *http);
 
+/* "0.9.75": libmicrohttpd at run time. */
+const char *fed_http_library_version(void);
+
 #endif

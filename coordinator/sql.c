@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/base/file.h"
@@ -207,39 +206,10 @@ void fed_sql_close(struct fed_sql *sql) {
     free(sql);
 }
 
-/* A write-ahead log needs memory shared between processes, which these do not give across machines. */
-static bool is_shared_file_system(const char *path) {
-    static const uint32_t shared[] = {
-        0x6969,     /* NFS */
-        0x517b,     /* SMB */
-        0xff534d42, /* CIFS */
-        0xfe534d42, /* SMB 2 */
-        0x65735546, /* FUSE: sshfs and its kin */
-        0x01021997, /* 9p */
-        0x00c36400, /* Ceph */
-        0x0bd00bd0, /* Lustre */
-        0x47504653, /* GPFS */
-        0x19830326, /* BeeGFS */
-        0x5346414f, /* AFS */
-        0x01161970, /* GFS2 */
-        0x7461636f, /* OCFS2 */
-    };
-    struct statfs info;
-    if (statfs(path, &info) != 0) {
-        return true; /* the journal that works everywhere */
-    }
-    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
-        if ((uint32_t)info.f_type == shared[i]) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* With a rollback journal a transaction is durable once the journal's removal is: that is what EXTRA adds to FULL. */
 int fed_sql_make_durable(struct fed_sql *sql, struct fed_error *err) {
-    const char *text = is_shared_file_system(sql->path) ? "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;"
-                                                        : "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+    const char *text = fed_file_is_shared(sql->path) ? "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;"
+                                                     : "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
     return fed_sql_run(sql, text, "choose its journal", err);
 }
 

@@ -751,3 +751,5 @@ const char *fed_refusal_name(enum fed_refusal refusal) {
     assert((unsigned)refusal < FED_REFUSAL_COUNT);
     return names[refusal];
 }
+
+const char *fed_wire_library_version(void) { return protobuf_c_version(); }

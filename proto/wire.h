@@ -268,4 +268,7 @@ struct fed_bulk_head {
 int fed_bulk_encode(uint8_t out[FED_BULK_HEAD_MAX], size_t *n_out, const struct fed_bulk_head *head) FED_MUST_CHECK;
 int fed_bulk_decode(struct fed_bulk_head *out, const uint8_t *bytes, size_t n_bytes) FED_MUST_CHECK;
 
+/* "1.4.1": protobuf-c at run time. */
+const char *fed_wire_library_version(void);
+
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static int failed(struct fed_error *err, const char *path, const char *what) {
@@ -286,4 +287,32 @@ int fed_path_dir(char **out, const char *path) {
     }
     *out = dir;
     return 0;
+}
+
+bool fed_file_is_shared(const char *path) {
+    static const uint32_t shared[] = {
+        0x6969,     /* NFS */
+        0x517b,     /* SMB */
+        0xff534d42, /* CIFS */
+        0xfe534d42, /* SMB 2 */
+        0x65735546, /* FUSE: sshfs and its kin */
+        0x01021997, /* 9p */
+        0x00c36400, /* Ceph */
+        0x0bd00bd0, /* Lustre */
+        0x47504653, /* GPFS */
+        0x19830326, /* BeeGFS */
+        0x5346414f, /* AFS */
+        0x01161970, /* GFS2 */
+        0x7461636f, /* OCFS2 */
+    };
+    struct statfs info;
+    if (statfs(path, &info) != 0) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+        if ((uint32_t)info.f_type == shared[i]) {
+            return true;
+        }
+    }
+    return false;
 }

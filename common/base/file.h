@@ -2,6 +2,7 @@
 #ifndef FED_COMMON_BASE_FILE_H
 #define FED_COMMON_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +35,10 @@ int fed_file_make_dirs(const char *path, struct fed_error *err) FED_MUST_CHECK;
 /* Takes an exclusive flock on path (created 0600 if missing) without waiting and writes the pid into it. *fd stays open
  * as long as the lock is wanted. FED_ELOCKED names the holder's pid; FED_EIO. */
 int fed_file_lock(int *fd, const char *path, struct fed_error *err) FED_MUST_CHECK;
+
+/* Whether path lies on a file system that several machines share (NFS, SMB, FUSE, Ceph and their kin), or none can tell:
+ * memory mapped there is not shared between machines, and locks may not hold. */
+bool fed_file_is_shared(const char *path);
 
 /* Joins dir and name unless name is absolute. The caller owns *out. FED_ENOMEM. */
 int fed_path_join(char **out, const char *dir, const char *name) FED_MUST_CHECK;

@@ -471,3 +471,5 @@ int fed_yaml_format(char **out, const struct fed_yaml *yaml) {
     *out = text.bytes;
     return 0;
 }
+
+const char *fed_yaml_library_version(void) { return yaml_get_version_string(); }

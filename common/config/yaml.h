@@ -39,4 +39,7 @@ const struct fed_yaml_entry *fed_yaml_find(const struct fed_yaml *yaml, const ch
  * or list must stand together. The caller owns *out. FED_ENOMEM. */
 int fed_yaml_format(char **out, const struct fed_yaml *yaml) FED_MUST_CHECK;
 
+/* "0.2.5": the library at run time. */
+const char *fed_yaml_library_version(void);
+
 #endif

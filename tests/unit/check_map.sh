@@ -72,7 +72,7 @@ judge() {
         door["(google/)?protobuf-c/.*|(proto/)?fedavg\\.pb-c\\.h"] = "proto/wire\\.c"
         door["zlib\\.h"] = "common/data/[^/]*\\.c"
         door["csv\\.h"] = "common/data/csv\\.c"
-        door["curl/.*"] = "cli/status\\.c"
+        door["curl/.*"] = "cli/fetch\\.c"
         door["(openblas/)?(cblas|openblas_config)\\.h"] = "(tests|bench)/.*\\.c"
         door["dlfcn\\.h"] = "common/numeric/blas\\.c"
         door["jansson\\.h"] = "(common|proto|coordinator|client|cli|bench)/.*\\.c"
@@ -127,7 +127,7 @@ self_test() {
     put tests/unit/check_link.c '#include <zmq.h>' '#include <check.h>' '#include "client/session.h"' '#include "cli/x.h"'
     put coordinator/schedule.c 'bool open = node->open != NONE;' 'parts[node->open].state = 1;'
     put tests/unit/world.h '#include <check.h>'
-    put cli/status.c '#include <curl/curl.h>' '#include "coordinator/store.h"' '#include "client/session.h"'
+    put cli/fetch.c '#include <curl/curl.h>' '#include "coordinator/store.h"' '#include "client/session.h"'
     put proto/wire.c '#include "proto/fedavg.pb-c.h"' '#include "common/seal/seal.h"'
     check_tree "$tree" || { echo "self-test: a clean tree was refused" && return 1; }
 
