@@ -11,6 +11,7 @@
 #include "client/session.h"
 #include "common/base/log.h"
 #include "common/base/mapped.h"
+#include "common/base/notify.h"
 #include "common/base/privilege.h"
 #include "common/config/client_config.h"
 #include "common/numeric/kernels.h"
@@ -117,7 +118,7 @@ static void keep_memory(void) {
 #endif
 }
 
-static int run(const struct arguments *arguments, struct fed_error *err) {
+static int run(const struct arguments *arguments, struct fed_notify *notify, struct fed_error *err) {
     struct fed_client_config config = {0};
     struct fed_identity identity = {0};
     struct fed_link *link = NULL;
@@ -139,7 +140,7 @@ static int run(const struct arguments *arguments, struct fed_error *err) {
         rc = fed_link_new(&link, 1, 16, NULL, err);
     }
     if (rc == FED_OK) {
-        struct fed_session_options options = {.check = arguments->check, .stop_fd = stop_fd};
+        struct fed_session_options options = {.check = arguments->check, .stop_fd = stop_fd, .notify = notify};
         rc = fed_session_new(&session, link, host, &identity, &config, &options, err);
     }
     if (rc == FED_OK) {
@@ -163,16 +164,20 @@ int main(int argc, char **argv) {
     if (code >= 0) {
         return code;
     }
+    struct fed_notify notify;
+    fed_notify_open(&notify);
     int rc = fed_privilege_check(arguments.allow_root, NULL, &err);
     if (rc == FED_OK) {
         fed_privilege_protect_secrets();
         fed_mapped_guard();
-        rc = run(&arguments, &err);
+        rc = run(&arguments, &notify, &err);
     }
     if (rc != FED_OK) {
         fed_log_failure("fedavg-client", err.text);
+        fed_notify_status(&notify, "%s", err.text);
     } else if (arguments.check) {
         printf("welcome\n");
     }
+    fed_notify_close(&notify);
     return fed_status_exit_code(rc);
 }

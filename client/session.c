@@ -137,27 +137,34 @@ static void keep_talking(struct fed_session *s, uint64_t now) {
     }
 }
 
-int fed_session_run(struct fed_session *s, struct fed_error *err) {
+/* FED_EINTERRUPTED: asked to stop. */
+static int wait(struct fed_session *s, int64_t most_ms, struct fed_error *err) {
+    struct fed_poll_item items[4];
+    size_t n = 0, stop = SIZE_MAX;
+    items[n++] = (struct fed_poll_item){.fd = fed_host_fd(s->host)};
+    if (s->options.stop_fd >= 0) {
+        stop = n;
+        items[n++] = (struct fed_poll_item){.fd = s->options.stop_fd};
+    }
+    if (s->control != NULL) {
+        items[n++] = (struct fed_poll_item){.lane = s->control};
+    }
+    if (s->bulk != NULL) {
+        items[n++] = (struct fed_poll_item){.lane = s->bulk};
+    }
+    int rc = fed_link_poll(s->link, items, n, most_ms);
+    if (rc != FED_OK) {
+        return fed_error_set(err, FED_EFAILED, "waiting for messages failed: %s", fed_status_text(rc));
+    }
+    bool stopped = stop != SIZE_MAX && items[stop].readable;
+    return stopped ? fed_error_set(err, FED_EINTERRUPTED, "stopped") : FED_OK;
+}
+
+static int turn_until_the_end(struct fed_session *s, struct fed_error *err) {
     for (bool waiting = false;;) {
-        struct fed_poll_item items[4];
-        size_t n = 0, stop = SIZE_MAX;
-        items[n++] = (struct fed_poll_item){.fd = fed_host_fd(s->host)};
-        if (s->options.stop_fd >= 0) {
-            stop = n;
-            items[n++] = (struct fed_poll_item){.fd = s->options.stop_fd};
-        }
-        if (s->control != NULL) {
-            items[n++] = (struct fed_poll_item){.lane = s->control};
-        }
-        if (s->bulk != NULL) {
-            items[n++] = (struct fed_poll_item){.lane = s->bulk};
-        }
-        int rc = fed_link_poll(s->link, items, n, waiting ? SEND_AGAIN_MS : TICK_MS);
+        int rc = wait(s, waiting ? SEND_AGAIN_MS : TICK_MS, err);
         if (rc != FED_OK) {
-            return fed_error_set(err, FED_EFAILED, "waiting for messages failed: %s", fed_status_text(rc));
-        }
-        if (stop != SIZE_MAX && items[stop].readable) {
-            return fed_error_set(err, FED_EINTERRUPTED, "stopped");
+            return rc;
         }
         uint64_t now = fed_clock_ms();
         hear_link(s);
@@ -168,6 +175,8 @@ int fed_session_run(struct fed_session *s, struct fed_error *err) {
         fed_session_collect_updates(s);
         fed_session_ask_chunks(s, now);
         keep_talking(s, now);
+        fed_session_tell_standing(s, now);
+        fed_notify_turn(s->options.notify, now);
         if (s->data_misfit) {
             return fed_error_set(err, FED_EDATA, "%s", s->task_problem.text);
         }
@@ -175,6 +184,15 @@ int fed_session_run(struct fed_session *s, struct fed_error *err) {
             return s->welcomed ? FED_OK : fed_error_set(err, FED_EPEER, "%s", s->refusal.text);
         }
     }
+}
+
+int fed_session_run(struct fed_session *s, struct fed_error *err) {
+    /* The coordinator may be away for days: this side is ready when it can wait for it. */
+    fed_notify_ready(s->options.notify);
+    fed_notify_turn(s->options.notify, fed_clock_ms());
+    int rc = turn_until_the_end(s, err);
+    fed_notify_stopping(s->options.notify);
+    return rc;
 }
 
 int fed_session_new(struct fed_session **out, struct fed_link *link, struct fed_host *host,

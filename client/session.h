@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "client/host.h"
+#include "common/base/notify.h"
 #include "common/config/client_config.h"
 #include "common/link/link.h"
 #include "common/seal/keys.h"
@@ -18,8 +19,9 @@
 struct fed_session;
 
 struct fed_session_options {
-    bool check;  /* only find out whether the coordinator welcomes us */
-    int stop_fd; /* readable: leave at once; -1 = none */
+    bool check;                /* only find out whether the coordinator welcomes us */
+    int stop_fd;               /* readable: leave at once; -1 = none */
+    struct fed_notify *notify; /* borrowed; who is told that the node lives. NULL: nobody */
 };
 
 /* link, host, identity and config are borrowed. FED_EADDRESS, FED_EIO. */

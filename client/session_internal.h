@@ -2,7 +2,7 @@
  *
  *     session.c  connection, loop, what is said again     hear.c     messages of the coordinator
  *     say.c      messages to the coordinator              attempt.c  the attempt at hand
- *     bulk.c     the bulk lane
+ *     bulk.c     the bulk lane                            standing.c what the node is at, in a line
  *
  * All of it belongs to one thread. */
 #ifndef FED_CLIENT_SESSION_INTERNAL_H
@@ -24,6 +24,7 @@ struct fed_session {
     const struct fed_client_config *config;
     struct fed_session_options options;
     int sent_log;
+    uint64_t standing_ms; /* when to say again what it is at */
 
     enum fed_session_state state;
     struct fed_lane *control;
@@ -62,6 +63,10 @@ struct fed_session {
 /* session.c */
 /* Says why, closes the connection and opens another later. */
 void fed_session_node_refused(struct fed_session *s, enum fed_refusal refusal);
+
+/* standing.c */
+/* What the node is at, to the service manager; for every turn. */
+void fed_session_tell_standing(struct fed_session *s, uint64_t now_ms);
 
 /* say.c */
 void fed_session_say_hello(struct fed_session *s);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "common/base/notify.h"
 #include "common/base/status.h"
 #include "common/config/task.h"
 
@@ -13,6 +14,7 @@ struct fed_coordinator_options {
     const char *run_dir;
     const char *passphrase_file; /* of the key, NULL: asked on the terminal if need be (common/seal/passphrase.h) */
     bool json;                   /* one JSON object a line on stdout, for each event (man 1 fedavg-simulate) */
+    struct fed_notify *notify;   /* borrowed; who is told that it is ready and lives. NULL: nobody */
 };
 
 /* Everything that can be wrong is found here, before the lanes open: task, data, keys, roster, run directory, addresses.

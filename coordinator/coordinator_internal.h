@@ -6,6 +6,7 @@
  *                    store, seal, mean,      bulk.c      model chunks out, update chunks in
  *                    evaluate                tally.c     what was refused
  *     enrol.c        tokens are taken        meter.c     what a peer may cost
+ *                                            standing.c  where it stands, in a line
  *
  * All of it belongs to the loop's thread; a job borrows what its comment says until it comes back. */
 #ifndef FED_COORDINATOR_COORDINATOR_INTERNAL_H
@@ -250,6 +251,10 @@ void fed_bulk_receive(struct fed_coordinator *c);
 bool fed_bulk_serve(struct fed_coordinator *c);
 int fed_bulk_get(void *context, size_t node, uint32_t part, uint64_t first, uint32_t count);
 void fed_bulk_broken(void *context, size_t node, uint32_t part);
+
+/* standing.c */
+/* Where the run stands, to the service manager. */
+void fed_standing_tell(struct fed_coordinator *c);
 
 /* work.c: start a job; its end posts the event that answers the action */
 int fed_work_open(struct fed_coordinator *c) FED_MUST_CHECK;

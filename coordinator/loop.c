@@ -186,7 +186,10 @@ static void hear_signal(struct fed_coordinator *c) {
     struct signalfd_siginfo info;
     while (read(c->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         switch (info.ssi_signo) {
-        case SIGHUP: fed_roster_live_reload(c->roster_live); break;
+        case SIGHUP:
+            fed_notify_reloading(c->options.notify);
+            fed_roster_live_reload(c->roster_live);
+            break;
         case SIGUSR1: fed_loop_post_kind(c, FED_EVENT_FINISH); break;
         default:
             FED_INFO("loop", "stopping", FED_U64("signal", info.ssi_signo));
@@ -305,6 +308,7 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
         fed_tally_tick(c, now);
         fed_work_tick(c, now);
         fed_work_publish(c);
+        fed_standing_tell(c);
         fed_loop_post_kind(c, FED_EVENT_TICK);
         *next_tick = now + TICK_MS;
     }
@@ -336,24 +340,37 @@ static int take_leave(struct fed_coordinator *c) {
     return FED_OK;
 }
 
-int fed_coordinator_run(struct fed_coordinator *c, struct fed_error *err) {
+static int turn_until_the_end(struct fed_coordinator *c) {
     bool serving = false;
     uint64_t next_tick = 0;
-    if (c->over) {
-        fed_report_done(&c->report, c->image->round, 0.0, c->image->digest);
-        return FED_OK;
-    }
     fed_loop_post_kind(c, FED_EVENT_TICK);
-    while (!c->finished && !c->stopped) {
+    for (;;) {
         handle_events(c);
         say_what_it_waits_for(c);
+        fed_notify_turn(c->options.notify, fed_clock_ms());
         if (c->finished || c->stopped) {
-            break;
+            return FED_OK;
         }
         int rc = wait_and_serve(c, &serving, &next_tick);
         if (rc != FED_OK) {
-            return fed_error_set(err, FED_EFAILED, "waiting for messages failed: %s", fed_status_text(rc));
+            return rc;
         }
+    }
+}
+
+int fed_coordinator_run(struct fed_coordinator *c, struct fed_error *err) {
+    fed_notify_ready(c->options.notify);
+    if (c->over) {
+        fed_notify_status(c->options.notify, "the run was finished before, in round %llu",
+                          (unsigned long long)c->image->round);
+        fed_notify_turn(c->options.notify, fed_clock_ms()); /* a service that ends without having been ready has failed */
+        fed_report_done(&c->report, c->image->round, 0.0, c->image->digest);
+        return FED_OK;
+    }
+    int rc = turn_until_the_end(c);
+    fed_notify_stopping(c->options.notify);
+    if (rc != FED_OK) {
+        return fed_error_set(err, FED_EFAILED, "waiting for messages failed: %s", fed_status_text(rc));
     }
     if (c->finished) {
         if (take_leave(c) != FED_OK) {

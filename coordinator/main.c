@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mapped.h"
+#include "common/base/notify.h"
 #include "common/base/privilege.h"
 #include "common/config/task.h"
 #include "common/link/link.h"
@@ -122,7 +123,7 @@ static void keep_memory_small(void) {
 #endif
 }
 
-static int run(const struct arguments *arguments, struct fed_error *err) {
+static int run(const struct arguments *arguments, struct fed_notify *notify, struct fed_error *err) {
     struct fed_task task = {0};
     struct fed_coordinator *coordinator = NULL;
     char run_dir[FED_NAME_MAX + 8];
@@ -138,7 +139,8 @@ static int run(const struct arguments *arguments, struct fed_error *err) {
         snprintf(run_dir, sizeof run_dir, "runs/%s", task.name);
         struct fed_coordinator_options options = {.run_dir = arguments->run_dir != NULL ? arguments->run_dir : run_dir,
                                                   .passphrase_file = arguments->passphrase_file,
-                                                  .json = arguments->json};
+                                                  .json = arguments->json,
+                                                  .notify = notify};
         rc = fed_coordinator_new(&coordinator, &task, &options, err);
     }
     if (rc == FED_OK) {
@@ -159,9 +161,13 @@ int main(int argc, char **argv) {
     block_signals();
     fed_mapped_guard();
     keep_memory_small();
-    int rc = run(&arguments, &err);
+    struct fed_notify notify;
+    fed_notify_open(&notify);
+    int rc = run(&arguments, &notify, &err);
     if (rc != FED_OK) {
         fed_log_failure("fedavg-coordinator", err.text);
+        fed_notify_status(&notify, "%s", err.text);
     }
+    fed_notify_close(&notify);
     return fed_status_exit_code(rc);
 }

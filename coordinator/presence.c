@@ -310,6 +310,8 @@ void fed_presence_roster(struct fed_coordinator *c) {
         }
         if (result.added) {
             fed_enrol_added(c, result.rc, result.err.text);
+        } else {
+            fed_notify_ready(c->options.notify); /* again, where SIGHUP asked; else it knows */
         }
     }
 }
