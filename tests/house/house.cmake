@@ -75,6 +75,14 @@ fed_house(enrol FEDAVG_LYING_JOINER=$<TARGET_FILE:lying_joiner>)
 fed_house(kept_secret)
 fed_house(networks FEDAVG_LINK=$<TARGET_FILE:link>)
 
+# What deploy/edge builds, beside programs of the machine that builds; for its own processor deploy/edge runs this by itself.
+if(Python3_FOUND AND CMAKE_CROSSCOMPILING)
+  add_test(NAME house/static_client COMMAND ${Python3_EXECUTABLE} -B ${FED_HOUSE_DIR}/static_client.py)
+  set(client ${CMAKE_SOURCE_DIR}/build/edge-${CMAKE_SYSTEM_PROCESSOR}/bin/fedavg-client)
+  set_tests_properties(house/static_client PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
+                       "FEDAVG_BIN=${CMAKE_SOURCE_DIR}/build/release/bin;FEDAVG_STATIC_CLIENT=${client};FEDAVG_EMULATOR=qemu-${CMAKE_SYSTEM_PROCESSOR}-static")
+endif()
+
 # With FEDAVG_LONG=1.
 set(FED_LONG_TESTS house/hostile house/clients_killed house/coordinator_killed house/node_killed house/rollback house/damaged
                    house/disk_fails house/power_cut house/networks)

@@ -74,14 +74,14 @@ judge() {
         door["csv\\.h"] = "common/data/csv\\.c"
         door["curl/.*"] = "cli/fetch\\.c"
         door["(openblas/)?(cblas|openblas_config)\\.h"] = "(tests|bench)/.*\\.c"
-        door["dlfcn\\.h"] = "common/numeric/blas\\.c"
+        door["dlfcn\\.h"] = "(common/numeric/blas|client/edge/edge)\\.c"
         door["jansson\\.h"] = "(common|proto|coordinator|client|cli|bench)/.*\\.c"
         door["check\\.h"] = "tests/.*"
 
         # The C library, POSIX, Linux and the compiler.
         libc = "^((assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal|stdalign|stdarg" \
             "|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|tgmath|threads|time|uchar|wchar|wctype" \
-            "|byteswap|dirent|endian|execinfo|fcntl|ftw|getopt|glob|grp|ifaddrs|libgen|malloc|netdb|poll|pthread|pwd" \
+            "|byteswap|dirent|endian|execinfo|fcntl|ftw|getopt|glob|grp|ifaddrs|libgen|malloc|netdb|nss|poll|pthread|pwd" \
             "|sched|semaphore|spawn|strings|syslog|termios|ucontext|unistd|arm_neon|cpuid|immintrin|xmmintrin|x86intrin" \
             "|(arpa|gnu|linux|net|netinet|sanitizer|sys)/[a-z0-9_-]+)\\.h)$"
     }
