@@ -4,6 +4,14 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#define CORES_MOST 256
+
+unsigned fed_cli_cores(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > CORES_MOST ? CORES_MOST : (unsigned)cores;
+}
 
 int fed_cli_fail(const char *command, int code, const struct fed_error *err) {
     fprintf(stderr, "%s: %s\n", command, err->text[0] != '\0' ? err->text : fed_status_text(code));

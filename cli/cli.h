@@ -8,11 +8,15 @@
 struct json_t;
 
 int fed_cli_enroll(int argc, char **argv);
+int fed_cli_evaluate(int argc, char **argv);
 int fed_cli_keygen(int argc, char **argv);
 int fed_cli_partition(int argc, char **argv);
 int fed_cli_roster(int argc, char **argv);
 int fed_cli_simulate(int argc, char **argv);
 int fed_cli_status(int argc, char **argv);
+
+/* Processors that run threads of ours; at least 1. */
+unsigned fed_cli_cores(void);
 
 /* Prints "command: sentence" and returns the exit code of the status. */
 int fed_cli_fail(const char *command, int code, const struct fed_error *err);

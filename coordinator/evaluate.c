@@ -10,13 +10,12 @@ size_t fed_evaluate_chunks(const struct fed_dataset *test) {
     return (test->n_examples + FED_EVALUATE_CHUNK - 1) / FED_EVALUATE_CHUNK;
 }
 
-void fed_evaluate_chunk(double *loss, size_t *n_correct, struct fed_network *net, const struct fed_dataset *test,
+void fed_evaluate_chunk(double *loss, struct fed_hits *hits, struct fed_network *net, const struct fed_dataset *test,
                         size_t chunk) {
     const struct fed_batch *batch = fed_network_batch(net);
     size_t first = chunk * FED_EVALUATE_CHUNK, end = smaller(first + FED_EVALUATE_CHUNK, test->n_examples);
     assert(first < end);
     *loss = 0;
-    *n_correct = 0;
     for (size_t at = first, n; at < end; at += n) {
         uint32_t rows[FED_EVALUATE_CHUNK];
         n = smaller(batch->max_rows, end - at);
@@ -24,7 +23,7 @@ void fed_evaluate_chunk(double *loss, size_t *n_correct, struct fed_network *net
             rows[i] = (uint32_t)(at + i);
         }
         fed_dataset_gather(test, rows, n, batch);
-        fed_network_evaluate(net, n, loss, n_correct);
+        fed_network_evaluate(net, n, loss, hits);
     }
 }
 

@@ -21,10 +21,10 @@ struct fed_evaluation {
 /* Chunks of a test set: units of work that threads may share out among themselves. */
 size_t fed_evaluate_chunks(const struct fed_dataset *test);
 
-/* One chunk: *loss = the summed loss of its rows, *n_correct = how many of their labels were hit. net: loaded with the
+/* One chunk: *loss = the summed loss of its rows; what was taken for their labels is added to *hits. net: loaded with the
  * parameters, of FED_EVALUATE_ROWS; how many rows it takes at once groups the sum and changes nothing else.
  * chunk < fed_evaluate_chunks. */
-void fed_evaluate_chunk(double *loss, size_t *n_correct, struct fed_network *net, const struct fed_dataset *test,
+void fed_evaluate_chunk(double *loss, struct fed_hits *hits, struct fed_network *net, const struct fed_dataset *test,
                         size_t chunk);
 
 /* The whole from its chunks, losses added in chunk order. n_targets: labels of an example. */

@@ -12,7 +12,7 @@ struct share {
     struct fed_job job; /* first */
     struct fed_evaluator *evaluator;
     struct fed_network *net; /* owned */
-    size_t n_correct;        /* out */
+    struct fed_hits hits;    /* out */
 };
 
 struct fed_evaluator {
@@ -32,11 +32,9 @@ static void take_chunks(struct fed_job *job) {
     size_t n_chunks = fed_evaluate_chunks(evaluator->test);
     fed_pool_step_back(NICENESS);
     fed_network_load(share->net, evaluator->image->params);
-    share->n_correct = 0;
+    share->hits.n_correct = 0;
     for (size_t i; (i = atomic_fetch_add(&evaluator->next, 1)) < n_chunks;) {
-        size_t right;
-        fed_evaluate_chunk(&evaluator->losses[i], &right, share->net, evaluator->test, i);
-        share->n_correct += right;
+        fed_evaluate_chunk(&evaluator->losses[i], &share->hits, share->net, evaluator->test, i);
     }
 }
 
@@ -59,7 +57,7 @@ bool fed_evaluator_finished(struct fed_evaluator *evaluator, struct fed_evaluati
         }
         size_t n_correct = 0;
         for (unsigned i = 0; i < evaluator->threads; i++) {
-            n_correct += evaluator->shares[i].n_correct;
+            n_correct += evaluator->shares[i].hits.n_correct;
         }
         fed_image_release(evaluator->image);
         evaluator->image = NULL;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -77,6 +78,45 @@ int fed_model_files_count(size_t *out, const char *dir, struct fed_error *err) {
         *out = n;
     }
     return code;
+}
+
+static int by_round(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int fed_model_files_list(uint64_t **out, size_t *n, const char *dir, struct fed_error *err) {
+    DIR *listing;
+    const struct dirent *entry;
+    uint64_t *rounds = NULL, round;
+    size_t found = 0;
+    int code = open_directory(&listing, dir, err);
+    if (code != FED_OK) {
+        return code;
+    }
+    while (code == FED_OK && (entry = next_entry(&code, listing, dir, err)) != NULL) {
+        if (kind_of(&round, entry->d_name) != MODEL) {
+            continue;
+        }
+        uint64_t *grown = reallocarray(rounds, found + 1, sizeof *rounds);
+        if (grown == NULL) {
+            code = fed_error_set(err, FED_ENOMEM, "%s: out of memory", dir);
+        } else {
+            rounds = grown;
+            rounds[found++] = round;
+        }
+    }
+    closedir(listing);
+    if (code != FED_OK) {
+        free(rounds);
+        return code;
+    }
+    if (found > 0) {
+        qsort(rounds, found, sizeof *rounds, by_round);
+    }
+    *out = rounds;
+    *n = found;
+    return FED_OK;
 }
 
 int fed_model_files_sweep(const char *dir, bool (*keep)(const void *context, uint64_t round), const void *context,

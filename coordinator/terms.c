@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/config/run_files.h"
 #include "coordinator/round.h"
 
 #define LEAST_UPDATES 2048u
@@ -51,6 +52,7 @@ void fed_terms_from_task(struct fed_task_terms *out, const struct fed_task *task
 }
 
 int fed_terms_rest(char **out, const struct fed_task *task) {
+    const struct fed_run_files files = {.data = task->data};
     json_t *rest = json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:I, s:f}", "rounds",
                              (json_int_t)task->algorithm.rounds, "target_accuracy", task->algorithm.target_accuracy,
                              "over_select", task->round.over_select, "min_reports", task->round.min_reports, "deadline_s",
@@ -59,7 +61,10 @@ int fed_terms_rest(char **out, const struct fed_task *task) {
                              (json_int_t)task->server.keep_last, "partial_sums", (int)task->server.partial_sums,
                              "norm_factor", task->hygiene.norm_factor, "norm_rounds", (json_int_t)task->hygiene.norm_rounds,
                              "stall_s", (json_int_t)task->round.stall_s, "rollback_factor", task->hygiene.rollback_factor);
-    char *text = rest != NULL ? json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = NULL;
+    if (json_object_set_new(rest, "files", fed_run_files_encode(&files)) == 0) {
+        text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    }
     json_decref(rest);
     if (text == NULL) {
         return FED_ENOMEM;

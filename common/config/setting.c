@@ -371,12 +371,20 @@ static int apply_set(struct fed_yaml *yaml, const char *set, struct fed_error *e
     return code == 0 ? 0 : fed_error_set(err, code, "out of memory");
 }
 
+int fed_settings_lay(struct fed_yaml *yaml, const char *const *sets, size_t n_sets, struct fed_error *err) {
+    int code = 0;
+    for (size_t i = 0; i < n_sets && code == 0; i++) {
+        code = apply_set(yaml, sets[i], err);
+    }
+    return code;
+}
+
 int fed_settings_open(struct fed_yaml *yaml, char **dir, const char *path, const char *const *sets, size_t n_sets,
                       struct fed_error *err) {
     struct fed_yaml read = {0};
     int code = fed_yaml_load(&read, path, err);
-    for (size_t i = 0; i < n_sets && code == 0; i++) {
-        code = apply_set(&read, sets[i], err);
+    if (code == 0) {
+        code = fed_settings_lay(&read, sets, n_sets, err);
     }
     if (code == 0 && fed_path_dir(dir, path) != 0) {
         code = fed_error_set(err, FED_ENOMEM, "out of memory");

@@ -57,6 +57,9 @@ struct fed_settings_source {
 int fed_settings_open(struct fed_yaml *yaml, char **dir, const char *path, const char *const *sets, size_t n_sets,
                       struct fed_error *err) FED_MUST_CHECK;
 
+/* Lays "key=value" strings over entries that are there already, or over none. FED_ECONFIG, FED_ENOMEM. */
+int fed_settings_lay(struct fed_yaml *yaml, const char *const *sets, size_t n_sets, struct fed_error *err) FED_MUST_CHECK;
+
 /* Fills the fields of a zeroed target. Refuses unknown keys (list items' too), wrong values and missing ones; fields of list
  * items are left to the second function, which fills item `index` of list `list`. On failure the target may own text. */
 int fed_settings_read(void *target, const struct fed_settings *settings, const struct fed_settings_source *source,

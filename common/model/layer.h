@@ -129,6 +129,6 @@ double fed_loss_gradient(enum fed_loss loss, const struct fed_kernels *kernels, 
                          const struct fed_batch *batch, size_t rows, float learning_rate);
 /* The summed loss alone; counts hits. */
 double fed_loss_evaluate(enum fed_loss loss, const struct fed_kernels *kernels, const struct layer *last,
-                         const struct fed_batch *batch, size_t rows, size_t *n_correct);
+                         const struct fed_batch *batch, size_t rows, struct fed_hits *hits);
 
 #endif

@@ -95,19 +95,26 @@ static double row_loss(enum fed_loss loss, const struct fed_kernels *kernels, fl
     return 0;
 }
 
-/* Where no output is a number nothing is hit. */
-static bool hits(enum fed_loss loss, const float *y, size_t n, uint32_t label) {
-    switch (loss) {
-    case FED_SOFTMAX_CROSS_ENTROPY: return first_equal(y, n, largest(y, n)) == label;
-    case FED_BINARY_CROSS_ENTROPY: return label != 0 ? y[0] > 0.0f : y[0] <= 0.0f;
-    case FED_MEAN_SQUARED_ERROR: return false;
+/* The class that the outputs of n units speak for; one behind the last class where no output is a number. */
+static size_t class_taken(enum fed_loss loss, const float *y, size_t n) {
+    if (loss == FED_BINARY_CROSS_ENTROPY) {
+        return y[0] > 0.0f ? 1 : y[0] <= 0.0f ? 0 : 2;
     }
-    return false;
+    return first_equal(y, n, largest(y, n));
 }
 
-/* In the order (step, row): sums are part of the result. n_correct: NULL in training. */
+/* What was taken for a label. */
+static void count(struct fed_hits *hits, enum fed_loss loss, const float *y, size_t n, uint32_t label) {
+    size_t n_classes = loss == FED_BINARY_CROSS_ENTROPY ? 2 : n, taken = class_taken(loss, y, n);
+    hits->n_correct += taken == label;
+    if (hits->confusion != NULL) {
+        hits->confusion[label * (n_classes + 1) + taken]++;
+    }
+}
+
+/* In the order (step, row): sums are part of the result. hits: NULL in training. */
 static double all_rows(enum fed_loss loss, const struct fed_kernels *kernels, const struct layer *last,
-                       const struct fed_batch *batch, size_t rows, float scale, size_t *n_correct) {
+                       const struct fed_batch *batch, size_t rows, float scale, struct fed_hits *hits) {
     size_t steps = last->out.steps, n = last->out.channels;
     double sum = 0;
     for (size_t t = 0; t < steps; t++) {
@@ -115,11 +122,10 @@ static double all_rows(enum fed_loss loss, const struct fed_kernels *kernels, co
             uint32_t label = batch->labels != NULL ? batch->labels[b * batch->n_targets + t] : 0;
             const float *targets = batch->targets != NULL ? batch->targets + b * batch->n_targets + t * n : NULL;
             float *y = row_at(&last->y, t, b);
-            if (n_correct != NULL) {
-                *n_correct += hits(loss, y, n, label);
+            if (hits != NULL && loss != FED_MEAN_SQUARED_ERROR) {
+                count(hits, loss, y, n, label);
             }
-            sum += row_loss(loss, kernels, y, n, label, targets, n_correct == NULL ? row_at(&last->gradient, t, b) : NULL,
-                            scale);
+            sum += row_loss(loss, kernels, y, n, label, targets, hits == NULL ? row_at(&last->gradient, t, b) : NULL, scale);
         }
     }
     return sum / (double)batch->n_targets;
@@ -132,6 +138,6 @@ double fed_loss_gradient(enum fed_loss loss, const struct fed_kernels *kernels, 
 }
 
 double fed_loss_evaluate(enum fed_loss loss, const struct fed_kernels *kernels, const struct layer *last,
-                         const struct fed_batch *batch, size_t rows, size_t *n_correct) {
-    return all_rows(loss, kernels, last, batch, rows, 0.0f, n_correct);
+                         const struct fed_batch *batch, size_t rows, struct fed_hits *hits) {
+    return all_rows(loss, kernels, last, batch, rows, 0.0f, hits);
 }

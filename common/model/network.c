@@ -177,9 +177,9 @@ double fed_network_step(struct fed_network *net, size_t rows, const struct fed_s
     return loss;
 }
 
-void fed_network_evaluate(struct fed_network *net, size_t rows, double *loss_sum, size_t *n_correct) {
+void fed_network_evaluate(struct fed_network *net, size_t rows, double *loss_sum, struct fed_hits *hits) {
     forward(net, rows);
-    *loss_sum += fed_loss_evaluate(net->model->spec.loss, net->kernels, last_layer(net), &net->batch, rows, n_correct);
+    *loss_sum += fed_loss_evaluate(net->model->spec.loss, net->kernels, last_layer(net), &net->batch, rows, hits);
 }
 
 const float *fed_network_outputs(struct fed_network *net, size_t rows, size_t *stride) {

@@ -44,9 +44,16 @@ const struct fed_batch *fed_network_batch(struct fed_network *net);
  * row's loss, which is the mean over its steps or units. Labels < n_classes, symbols < n_symbols. */
 double fed_network_step(struct fed_network *net, size_t rows, const struct fed_sgd *sgd);
 
-/* Forward only: adds the summed loss, and counts labels that were hit: the largest logit (first of equals), or the sign of a
- * binary logit (> 0: class 1); none for mean squared error. */
-void fed_network_evaluate(struct fed_network *net, size_t rows, double *loss_sum, size_t *n_correct);
+/* What was taken for labels: the class of the largest logit (first of equals), or the sign of a binary logit (> 0: class 1).
+ * Nothing is counted for mean squared error. */
+struct fed_hits {
+    size_t n_correct;    /* labels that were hit */
+    uint64_t *confusion; /* NULL, or (n_classes, n_classes + 1), borrowed: labels by the class that was taken for them; the
+                            last column where no output was a number */
+};
+
+/* Forward only: adds the summed loss, and counts. */
+void fed_network_evaluate(struct fed_network *net, size_t rows, double *loss_sum, struct fed_hits *hits);
 
 /* Outputs of the first rows of the batch, before the loss: row b of step t at [(t * max_batch + b) * *stride], owned by the
  * network until its next call. */

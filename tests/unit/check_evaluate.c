@@ -81,7 +81,7 @@ END_TEST
 /* The definition: chunks of 100 rows, `rows` of them at a time. The network has room for as many, and its parameters. */
 static double defined_loss(struct fed_network *net, size_t rows) {
     const struct fed_batch *batch = fed_network_batch(net);
-    size_t n_correct = 0;
+    struct fed_hits hits = {0};
     double loss = 0;
     for (size_t first = 0; first < EXAMPLES; first += 100) {
         double chunk = 0;
@@ -92,7 +92,7 @@ static double defined_loss(struct fed_network *net, size_t rows) {
                 }
                 batch->labels[n] = labels[at + n];
             }
-            fed_network_evaluate(net, n, &chunk, &n_correct);
+            fed_network_evaluate(net, n, &chunk, &hits);
         }
         loss += chunk;
     }

@@ -50,6 +50,9 @@ CASES = [
     (["status", "http://127.0.0.1:1"], 6, None),
     (["simulate", "nowhere.yaml"], 2, None),
     (["simulate", "task.yaml", "--run-dir", "run", "--nodes", "1"], 0, None),
+    (["evaluate", "run", "--data", "train"], 0,
+     {"event", "name", "model", "run_id", "round", "data", "examples", "loss", "accuracy", "classes", "confusion"}),
+    (["evaluate", "run"], 2, None),
     (["status", "run"], 0, {"name", "run_id", "state", "round", "recent"}),
 ]
 

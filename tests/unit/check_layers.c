@@ -310,7 +310,8 @@ START_TEST(outputs_are_those_of_the_truth_and_need_no_gradients) {
                        *evaluates = new_network(ROWS, FED_NETWORK_EVALUATE, kernels);
     struct fed_shape shape = model.layers[model.spec.n_layers - 1].out;
     double *values = doubles(NULL, double_units(&model)), loss = 0;
-    size_t stride, other, n_correct = 0;
+    size_t stride, other;
+    struct fed_hits none = {0};
     put(trains, 0, ROWS);
     put(evaluates, 0, ROWS);
     const float *a = fed_network_outputs(trains, ROWS, &stride), *b = fed_network_outputs(evaluates, ROWS, &other);
@@ -323,7 +324,7 @@ START_TEST(outputs_are_those_of_the_truth_and_need_no_gradients) {
             ck_assert(a[at] == b[at]);
         }
     }
-    fed_network_evaluate(evaluates, ROWS, &loss, &n_correct);
+    fed_network_evaluate(evaluates, ROWS, &loss, &none);
     ck_assert_double_eq_tol(loss, truth(ROWS), 1e-5);
     fed_network_free(trains);
     fed_network_free(evaluates);
@@ -430,20 +431,24 @@ END_TEST
 START_TEST(a_logit_that_is_no_number_hits_nothing) {
     const struct fed_model_spec spec = {.input = {1}, .loss = FED_BINARY_CROSS_ENTROPY, .n_layers = 1, .layers = {{1}}};
     static const float weights[] = {2, -2, 0, NAN};
-    static const size_t hits[][2] = {{0, 1}, {1, 0}, {1, 0}, {0, 0}}; /* with label 0, with label 1 */
+    static const size_t right[][2] = {{0, 1}, {1, 0}, {1, 0}, {0, 0}}; /* with label 0, with label 1 */
+    static const size_t taken[] = {1, 0, 0, 2};
     ck_assert_int_eq(fed_model_init(&model, &spec, NULL), FED_OK);
     ck_assert_int_eq(fed_kernels_choose(&kernels, NULL), FED_OK);
     for (size_t i = 0; i < 4; i++) {
         for (uint32_t label = 0; label < 2; label++) {
             struct fed_network *net;
-            size_t n_correct = 0;
+            uint64_t confusion[6] = {0}, expected[6] = {0};
+            struct fed_hits hits = {.confusion = confusion};
             double loss = 0;
             ck_assert_int_eq(fed_network_new(&net, &model, 1, FED_NETWORK_EVALUATE, kernels), FED_OK);
             fed_network_load(net, (float[2]){weights[i], 0});
             fed_network_batch(net)->features[0] = 1;
             fed_network_batch(net)->labels[0] = label;
-            fed_network_evaluate(net, 1, &loss, &n_correct);
-            ck_assert_uint_eq(n_correct, hits[i][label]);
+            fed_network_evaluate(net, 1, &loss, &hits);
+            expected[3 * label + taken[i]] = 1;
+            ck_assert_uint_eq(hits.n_correct, right[i][label]);
+            ck_assert_mem_eq(confusion, expected, sizeof confusion);
             ck_assert(isnan(weights[i]) == isnan(loss));
             fed_network_free(net);
         }

@@ -412,10 +412,11 @@ START_TEST(an_evaluation_computes_what_a_step_computes) {
     fed_network_load(evaluation, params);
     for (int repeat = 0; repeat < 2; repeat++) { /* the second starts from zeros as the first did */
         double loss = 0;
-        size_t n_correct = 0, strides[2];
+        size_t strides[2];
+        struct fed_hits hits = {0};
         fill_batch(step, &model);
         copy_batch(evaluation, step, ROWS);
-        fed_network_evaluate(evaluation, ROWS, &loss, &n_correct);
+        fed_network_evaluate(evaluation, ROWS, &loss, &hits);
         const float *outputs = fed_network_outputs(step, ROWS, &strides[0]);
         const float *others = fed_network_outputs(evaluation, ROWS, &strides[1]);
         ck_assert_uint_eq(strides[0], strides[1]);

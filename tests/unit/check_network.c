@@ -334,12 +334,15 @@ START_TEST(evaluation_gives_the_loss_and_counts_the_first_of_equals) {
     float params[] = {1, 0, 1, 0, 0, 1, 0, 0, 0}; /* logits (x0, x0, x1) */
     float x[] = {2, 1, 2, 1, 0, 3};
     double *dp = to_double(params, 9), *dx = to_double(x, 6), *dy = labels_to_double(labels, 3), loss = 10;
-    size_t n_correct = 100, stride;
+    size_t stride;
+    uint64_t confusion[12] = {[4] = 5};
+    struct fed_hits hits = {100, confusion};
     struct fed_network *net = new_network(&model, 3, best_kernels());
     fed_network_load(net, params);
     put(net, x, labels, 3, 2);
-    fed_network_evaluate(net, 3, &loss, &n_correct);
-    ck_assert_uint_eq(n_correct, 102); /* rows 0 and 2; row 1 ties with class 0, which comes first */
+    fed_network_evaluate(net, 3, &loss, &hits);
+    ck_assert_uint_eq(hits.n_correct, 102); /* rows 0 and 2; row 1 ties with class 0, which comes first */
+    ck_assert_mem_eq(confusion, ((uint64_t[12]){1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 1, 0}), sizeof confusion);
     ck_assert_double_eq_tol(loss - 10, double_loss(&model, dp, dx, 3, dy), 1e-6);
     const float *logits = fed_network_outputs(net, 3, &stride);
     ck_assert(logits[0] == 2 && logits[1] == 2 && logits[2] == 1 && logits[2 * stride + 2] == 3);
