@@ -1,0 +1,48 @@
+// What happened, newest first.
+
+import { ask, at, byId, make, words } from './text.js';
+
+const KEPT = 200;
+const FIRST = 12;
+const GRAVE = new Set(['abandoned', 'rollback', 'quarantine', 'refused', 'alarm']);
+
+function line(event) {
+  const time = make('time', { datetime: new Date(event.at * 1000).toISOString() }, at(event.at));
+  return make('li', GRAVE.has(event.kind) ? { class: 'grave' } : {}, time, make('span', { class: 'kind' }, words(event.kind)), make('span', { class: 'text' }, event.text));
+}
+
+export class Events {
+  constructor() {
+    this.list = byId('event-list');
+    this.events = [];
+    this.all = false;
+    this.drawing = 0;
+    byId('event-more').addEventListener('click', () => {
+      this.all = true;
+      this.draw();
+    });
+  }
+
+  async load() {
+    try {
+      this.events = (await ask(`api/v1/events?limit=${KEPT}`)).events;
+      this.draw();
+    } catch {
+      // the stream tells those that come
+    }
+  }
+
+  add(event) {
+    this.events.unshift(event);
+    this.events.length = Math.min(this.events.length, KEPT);
+    if (this.drawing === 0) this.drawing = requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    this.drawing = 0;
+    const shown = this.all ? this.events : this.events.slice(0, FIRST);
+    this.list.replaceChildren(...shown.map(line));
+    byId('event-none').hidden = this.events.length > 0;
+    byId('event-more').hidden = shown.length === this.events.length;
+  }
+}
