@@ -11,6 +11,7 @@ int fed_cli_enroll(int argc, char **argv);
 int fed_cli_evaluate(int argc, char **argv);
 int fed_cli_keygen(int argc, char **argv);
 int fed_cli_partition(int argc, char **argv);
+int fed_cli_plot(int argc, char **argv);
 int fed_cli_roster(int argc, char **argv);
 int fed_cli_simulate(int argc, char **argv);
 int fed_cli_status(int argc, char **argv);

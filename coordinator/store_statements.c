@@ -48,6 +48,7 @@ const char *const fed_store_statements[N_STATEMENTS] = {
     [SELECT_REFUSALS] = "SELECT node, reason, sum(count) FROM refusals GROUP BY node, reason ORDER BY node, reason",
     [SELECT_NORMS] =
         "SELECT round, norm, weight FROM updates WHERE round >= ? AND " STANDS("updates.round") " ORDER BY round, client",
+    [SELECT_ADMITTED] = "SELECT node, part, client, weight, loss, norm FROM updates WHERE round = ? ORDER BY client",
     [SELECT_GOOD] = "SELECT ifnull(max(round), 0) FROM evaluations WHERE round < ? AND " GOOD,
     [SELECT_FIRST_LOSS] = "SELECT loss FROM evaluations WHERE round BETWEEN 1 AND ? - 1 AND " GOOD " ORDER BY round LIMIT 1",
     [SELECT_RECENT_LOSS] = "SELECT max(loss) FROM (SELECT loss FROM evaluations WHERE round BETWEEN 1 AND ? - 1 AND " GOOD

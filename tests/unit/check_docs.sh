@@ -39,6 +39,7 @@ check_program() { # page source command...
 check_program fedavg-coordinator.8.scd coordinator/main.c "$bin/fedavg-coordinator"
 check_program fedavg-client.8.scd client/main.c "$bin/fedavg-client"
 for command in simulate keygen enroll roster partition status evaluate; do
+for command in simulate keygen enroll roster partition plot status; do
     check_program "fedavg-$command.1.scd" "cli/$command.c" "$bin/fedavg" "$command"
 done
 while read -r command _; do
@@ -94,6 +95,7 @@ check_json cli/roster_view.c fedavg-roster.1.scd
 check_json cli/enroll.c fedavg-enroll.1.scd
 check_json cli/partition.c fedavg-partition.1.scd
 check_json cli/fedavg.c fedavg.1.scd
+check_json cli/plot.c fedavg-plot.1.scd
 
 if command -v scdoc >/dev/null; then
     for page in docs/man/*.scd; do

@@ -54,6 +54,9 @@ CASES = [
      {"event", "name", "model", "run_id", "round", "data", "examples", "loss", "accuracy", "classes", "confusion"}),
     (["evaluate", "run"], 2, None),
     (["status", "run"], 0, {"name", "run_id", "state", "round", "recent"}),
+    (["plot", "run"], 0, {"event", "runs"}),
+    (["plot", "nowhere"], 2, None),
+    (["plot", "run", "-o", "picture.svg"], 2, None),
 ]
 
 
