@@ -38,8 +38,7 @@ check_program() { # page source command...
 
 check_program fedavg-coordinator.8.scd coordinator/main.c "$bin/fedavg-coordinator"
 check_program fedavg-client.8.scd client/main.c "$bin/fedavg-client"
-for command in simulate keygen enroll roster partition status evaluate; do
-for command in simulate keygen enroll roster partition plot status; do
+for command in simulate keygen enroll roster partition status evaluate plot; do
     check_program "fedavg-$command.1.scd" "cli/$command.c" "$bin/fedavg" "$command"
 done
 while read -r command _; do
