@@ -4,7 +4,10 @@
 #include "client/session_internal.h"
 #include "common/base/log.h"
 
-void fed_session_end_attempt(struct fed_session *s, bool keep_updates) {
+void fed_session_end_attempt(struct fed_session *s, bool keep_updates, enum fed_session_outcome outcome) {
+    if (s->working) {
+        fed_session_tell_ended(s, outcome);
+    }
     fed_parts_free(&s->parts);
     fed_download_free(s->download);
     s->download = NULL;
@@ -98,6 +101,21 @@ static bool worth_saying(const struct fed_session *s) {
     return total - done < 2 * s->config->workers || total - done <= s->left_said / 2;
 }
 
+static void tell_trained(struct fed_session *s, const struct fed_host_update *update) {
+    double seen = (double)update->report.n_examples * s->task.epochs;
+    double per_second = update->seconds > 0 ? seen / update->seconds : 0;
+    fed_session_tell(s, (struct fed_session_news){.kind = FED_NEWS_TRAINED,
+                                                  .round = s->terms.round,
+                                                  .attempt = s->terms.attempt,
+                                                  .client = update->client,
+                                                  .clients = 1,
+                                                  .examples = update->report.n_examples,
+                                                  .steps = update->report.n_steps,
+                                                  .loss = update->report.mean_loss,
+                                                  .seconds = update->seconds,
+                                                  .examples_per_second = per_second});
+}
+
 void fed_session_collect_updates(struct fed_session *s) {
     struct fed_host_update update;
     bool any = false;
@@ -119,6 +137,9 @@ void fed_session_collect_updates(struct fed_session *s) {
         if (rc == FED_EPEER && update.rc == FED_OK) {
             FED_WARN("session", "update over the round's norm ceiling", FED_U64("client", update.client),
                      FED_F64("norm", update.norm), FED_F64("ceiling", s->limits.norm_ceiling));
+        }
+        if (rc == FED_OK && joined > 0) {
+            tell_trained(s, &update);
         }
         if (update.rc == FED_OK && !fed_parts_borrow(s->parts, update.delta)) {
             fed_host_release(s->host, update.client);
@@ -144,13 +165,15 @@ static bool older(const struct fed_session *s, uint64_t round, uint32_t attempt)
 static void begin_attempt(struct fed_session *s, const struct fed_msg_round *round) {
     bool again = s->terms.round == round->terms.round &&
                  memcmp(s->terms.model_digest, round->terms.model_digest, sizeof s->terms.model_digest) == 0;
-    fed_session_end_attempt(s,
-                            again); /* what is still being trained of another round stops now, not when its model has come */
+    /* What is still being trained of another round stops now, not when its model has come. */
+    fed_session_end_attempt(s, again, FED_OUTCOME_UNKNOWN);
     s->terms = round->terms;
     s->limits = round->limits;
     memcpy(s->terms.run_id, s->run_id, sizeof s->terms.run_id);
     memcpy(s->terms.task_digest, s->task_digest, sizeof s->terms.task_digest);
     s->working = true;
+    fed_session_tell(
+        s, (struct fed_session_news){.kind = FED_NEWS_BEGUN, .round = s->terms.round, .attempt = s->terms.attempt});
 }
 
 static bool terms_are_the_tasks(const struct fed_session *s, const struct fed_terms *terms) {
@@ -175,7 +198,7 @@ static void start_download(struct fed_session *s, const struct fed_msg_round *ro
     if (rc != FED_OK) {
         FED_WARN("session", "model not fetched", FED_U64("bytes", round->file_bytes), FED_STR("why", fed_status_text(rc)));
         fed_session_say_decline(s, round->part, NULL, rc == FED_ECONFIG ? FED_DECLINE_MODEL_TOO_LARGE : FED_DECLINE_MEMORY);
-        fed_session_end_attempt(s, true);
+        fed_session_end_attempt(s, true, FED_OUTCOME_UNKNOWN);
     }
 }
 
@@ -205,7 +228,7 @@ void fed_session_hear_round(struct fed_session *s, const struct fed_msg_round *r
     look_after_data(s);
     if (s->task_problem.text[0] != '\0' || !terms_are_the_tasks(s, &round->terms)) {
         if (fresh) {
-            fed_session_end_attempt(s, true);
+            fed_session_end_attempt(s, true, FED_OUTCOME_UNKNOWN);
             s->terms.round = round->terms.round;
             s->terms.attempt = round->terms.attempt;
         }

@@ -71,6 +71,7 @@ static int send_chunk(struct fed_session *s, const struct fed_part *part, uint64
         return rc;
     }
     rc = fed_lane_send(s->bulk, NULL, bytes, n_head, shared, 0, n);
+    s->bytes_sent += rc == FED_OK ? n_head + n : 0;
     fed_shared_release(shared);
     return rc;
 }
@@ -170,7 +171,7 @@ static void download_ended(struct fed_session *s, int rc, struct fed_error *err)
         for (struct fed_part *part = s->parts; part != NULL; part = part->next) {
             fed_session_say_decline(s, part->id, NULL, FED_DECLINE_FAILED);
         }
-        fed_session_end_attempt(s, true);
+        fed_session_end_attempt(s, true, FED_OUTCOME_UNKNOWN);
     }
     fed_image_release(image);
 }
@@ -191,6 +192,7 @@ void fed_session_hear_bulk(struct fed_session *s) {
     struct fed_bulk_head head;
     for (struct fed_incoming in = {0}; s->bulk != NULL && fed_lane_recv(&in, s->bulk) == FED_OK; memset(&in, 0, sizeof in)) {
         s->bulk_used_ms = fed_clock_ms();
+        s->bytes_received += in.head.n + in.body.n;
         if (in.head.n > 0 && fed_bulk_decode(&head, in.head.bytes, in.head.n) == FED_OK &&
             fed_session_same_attempt(s, head.what.round, head.what.attempt)) {
             if (head.kind == FED_BULK_GET && head.what.kind == FED_OBJECT_UPDATE) {
@@ -229,6 +231,7 @@ void fed_session_ask_chunks(struct fed_session *s, uint64_t now) {
         if (fed_bulk_encode(bytes, &n, &head) != FED_OK || fed_lane_send(s->bulk, NULL, bytes, n, NULL, 0, 0) != FED_OK) {
             return; /* not connected yet: asked again at the next event or tick */
         }
+        s->bytes_sent += n;
         fed_download_asked(s->download, first, count, now);
     }
 }

@@ -72,7 +72,8 @@ static void hear_welcome(struct fed_session *s, const struct fed_msg_welcome *we
     s->idle_ms = welcome->idle_ms > 0 ? welcome->idle_ms : welcome->ping_ms;
     name_bulk_endpoint(s, welcome->bulk);
     if (!same) {
-        fed_session_end_attempt(s, false);
+        fed_session_end_attempt(s, false, FED_OUTCOME_UNKNOWN);
+        s->told_finished = false;
         take_task(s, welcome);
         s->has_task = true;
     }
@@ -123,6 +124,22 @@ static void hear_refused(struct fed_session *s, const struct fed_msg_refused *re
     FED_WARN("session", "update refused", FED_U64("round", refused->round), FED_U64("part", refused->part),
              FED_STR("reason", fed_refusal_name(refused->code)));
     part->state = FED_PART_DONE;
+    fed_session_tell_refused(s, refused->round, refused->attempt, refused->code, "");
+}
+
+static void hear_admitted(struct fed_session *s, const struct fed_msg_admitted *admitted) {
+    struct fed_part *part = fed_parts_find(s->parts, admitted->part);
+    if (!fed_session_same_attempt(s, admitted->round, admitted->attempt) || part == NULL || part->state == FED_PART_DONE) {
+        return;
+    }
+    part->state = FED_PART_DONE;
+    fed_session_tell(s, (struct fed_session_news){.kind = FED_NEWS_ADMITTED,
+                                                  .round = admitted->round,
+                                                  .attempt = admitted->attempt,
+                                                  .clients = part->n_trained,
+                                                  .examples = fed_part_examples(part),
+                                                  .seconds = part->train_seconds,
+                                                  .bytes = part->n_bytes});
 }
 
 static void hear_end(struct fed_session *s, const struct fed_msg_end *end) {
@@ -130,7 +147,11 @@ static void hear_end(struct fed_session *s, const struct fed_msg_end *end) {
         FED_INFO("session", "run finished", FED_U64("round", end->round));
     }
     if (fed_session_same_attempt(s, end->round, end->attempt) || end->finished) {
-        fed_session_end_attempt(s, !end->committed);
+        fed_session_end_attempt(s, !end->committed, end->committed ? FED_OUTCOME_COMMITTED : FED_OUTCOME_ABANDONED);
+    }
+    if (end->finished && !s->told_finished) {
+        fed_session_tell(s, (struct fed_session_news){.kind = FED_NEWS_FINISHED, .round = end->round});
+        s->told_finished = true;
     }
     if (end->finished) { /* the coordinator waits for it, and then leaves */
         fed_session_say_status(s);
@@ -153,11 +174,7 @@ void fed_session_hear_control(struct fed_session *s, const struct fed_frame *fra
     } else if (s->state == FED_SESSION_READY && message->kind == FED_MSG_ROUND) {
         fed_session_hear_round(s, &message->as.round);
     } else if (s->state == FED_SESSION_READY && message->kind == FED_MSG_ADMITTED) {
-        const struct fed_msg_admitted *admitted = &message->as.admitted;
-        struct fed_part *part = fed_parts_find(s->parts, admitted->part);
-        if (fed_session_same_attempt(s, admitted->round, admitted->attempt) && part != NULL) {
-            part->state = FED_PART_DONE;
-        }
+        hear_admitted(s, &message->as.admitted);
     } else if (s->state == FED_SESSION_READY && message->kind == FED_MSG_END) {
         hear_end(s, &message->as.end);
     }

@@ -64,7 +64,8 @@ struct training {
 struct fed_host {
     const struct fed_client_config *config;
     struct fed_host_hook hook;
-    bool has_hook;
+    bool has_hook, no_blas;
+    const struct fed_log_sink *log; /* borrowed: of the thread that made it */
     const struct fed_kernels *kernels;
     struct fed_dataset dataset;
     bool has_data;
@@ -143,6 +144,8 @@ int fed_host_new(struct fed_host **out, const struct fed_client_config *config, 
         return fed_error_set(err, FED_ENOMEM, "not enough memory");
     }
     host->config = config;
+    host->log = fed_log_redirect(NULL);
+    fed_log_redirect(host->log);
     host->updates.last = &host->updates.first;
     queue_clear(&host->to_train);
     queue_clear(&host->to_report);
@@ -174,6 +177,8 @@ int fed_host_new(struct fed_host **out, const struct fed_client_config *config, 
 const uint8_t *fed_host_partition_digest(const struct fed_host *host) {
     return host->has_data && host->config->partition.kind != FED_PARTITION_NONE ? host->partition.digest : NULL;
 }
+
+void fed_host_forbid_blas(struct fed_host *host) { host->no_blas = true; }
 
 const char *fed_host_kernels(const struct fed_host *host) { return host->kernels->name; }
 
@@ -223,8 +228,8 @@ static enum fed_limit check_limits(const struct fed_host *host, const struct fed
 static void stop_everything(struct fed_host *host);
 
 static int choose_kernels(struct fed_host *host, enum fed_math math, struct fed_error *err) {
-    struct fed_error why = {""};
-    if (math == FED_MATH_BLAS && fed_blas_kernels(&host->kernels, &why) == FED_OK) {
+    struct fed_error why = {"this program does not allow it"};
+    if (math == FED_MATH_BLAS && !host->no_blas && fed_blas_kernels(&host->kernels, &why) == FED_OK) {
         FED_INFO("host", "trains with OpenBLAS", FED_STR("core", fed_blas_core()));
         return FED_OK;
     }
@@ -460,6 +465,7 @@ static void run_training(struct fed_job *job) {
     struct training *t = (struct training *)(void *)job;
     const struct fed_host *host = t->host; /* what is read of it does not change while a worker is busy */
     fed_pool_step_back(NICENESS);
+    fed_log_redirect(host->log);
     if (host->has_hook) {
         t->rc = host->hook.train(host->hook.context, t->delta, &t->report, t->image->params, host->model.n_params, t->client,
                                  &t->cancel);

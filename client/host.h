@@ -24,13 +24,17 @@ struct fed_host_hook {
                  uint64_t client, const atomic_bool *cancel);
 };
 
-/* Loads the data and makes the split; without data only where a hook trains. config is borrowed. FED_EDATA, FED_ECONFIG. */
+/* Loads the data and makes the split; what training has to log goes where the calling thread's lines go now; without data
+ * only where a hook trains. config is borrowed. FED_EDATA, FED_ECONFIG. */
 int fed_host_new(struct fed_host **out, const struct fed_client_config *config, const struct fed_host_hook *hook,
                  struct fed_error *err) FED_MUST_CHECK;
 void fed_host_free(struct fed_host *host);
 
 /* The digest of data and split, or NULL where the data is the owner's own. */
 const uint8_t *fed_host_partition_digest(const struct fed_host *host);
+/* Tasks that ask for OpenBLAS are trained in exact arithmetic, as where there is none: loading it is a matter of the whole
+ * process. Before the first task. */
+void fed_host_forbid_blas(struct fed_host *host);
 const char *fed_host_kernels(const struct fed_host *host);
 /* The family of kernels it trains with, "exact" or "blas"; "" before it knows a task. */
 const char *fed_host_family(const struct fed_host *host);

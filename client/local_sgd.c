@@ -64,7 +64,10 @@ static int train_epoch(struct fed_trainer *trainer, struct fed_sgd_report *repor
             return FED_EINTERRUPTED;
         }
         size_t rows = smaller(batch, n_shard - first);
-        fed_dataset_gather(dataset, trainer->order + first, rows, fed_network_batch(trainer->net));
+        int status = fed_dataset_fetch(dataset, trainer->order + first, rows, fed_network_batch(trainer->net));
+        if (status != FED_OK) {
+            return status;
+        }
         report->mean_loss += fed_network_step(trainer->net, rows, sgd);
         report->n_steps++;
     }

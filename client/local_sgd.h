@@ -33,8 +33,8 @@ int fed_trainer_new(struct fed_trainer **out, const struct fed_model *model, con
                     size_t max_rows, size_t largest_shard, bool momentum) FED_MUST_CHECK;
 void fed_trainer_free(struct fed_trainer *trainer);
 
-/* Trains from params (n_params) and writes delta[i] = fl32(w_k[i] - params[i]). FED_EINTERRUPTED if *cancel turned true
- * (delta is then unspecified); cancel may be NULL. */
+/* Trains from params (n_params) and writes delta[i] = fl32(w_k[i] - params[i]). FED_EINTERRUPTED if *cancel turned true,
+ * FED_EDATA where examples could not be had (delta is then unspecified); cancel may be NULL. */
 int fed_local_sgd(struct fed_trainer *trainer, float *delta, struct fed_sgd_report *report, const float *params,
                   const struct fed_dataset *dataset, const uint32_t *shard, size_t n_shard,
                   const struct fed_sgd_terms *terms, const atomic_bool *cancel) FED_MUST_CHECK;

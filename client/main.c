@@ -1,22 +1,23 @@
-/* fedavg-client: the edge program. Private data beside it, outgoing connections only. */
+/* fedavg-client: the edge program. Private data beside it, outgoing connections only. It is built on the public interface,
+ * as any other program that hosts a client; what concerns a whole process is done here. */
 #include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
+#include <string.h>
 
-#include "client/host.h"
-#include "client/session.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mapped.h"
 #include "common/base/notify.h"
 #include "common/base/privilege.h"
-#include "common/config/client_config.h"
+#include "common/link/link.h"
 #include "common/numeric/kernels.h"
-#include "common/seal/key_file.h"
+#include "common/seal/passphrase.h"
+#include "include/fedavg/client.h"
 
+#define STANDING_MS 1000
 #define SETS_MAX 64
 
 struct arguments {
@@ -98,14 +99,19 @@ static int parse(struct arguments *out, int argc, char **argv) {
     return -1;
 }
 
-static int open_stop_fd(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+static struct fedavg_client *client; /* for the handler */
+
+static void on_stop(int number) {
+    (void)number;
+    fedavg_client_stop(client);
+}
+
+static void hear_signals(void) {
+    struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that failed, like a full disk */
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 /* Each round needs the same blocks again: a model, an update for each client, chunks. glibc would give them back to the
@@ -118,42 +124,90 @@ static void keep_memory(void) {
 #endif
 }
 
+struct question {
+    const char *file; /* NULL: the terminal */
+    struct fed_error err;
+};
+
+static int ask(void *context, const char *key_file, char *out, size_t size) {
+    struct question *question = context;
+    struct fed_passphrase *passphrase = NULL;
+    int rc = fed_passphrase_get(&passphrase, question->file, key_file, false, &question->err);
+    if (rc == FED_OK) {
+        snprintf(out, size, "%s", passphrase->text);
+    }
+    fed_passphrase_free(passphrase);
+    return rc;
+}
+
+static int apply_set(const char *set, struct fed_error *err) {
+    const char *equals = strchr(set, '=');
+    char *name = equals != NULL ? strndup(set, (size_t)(equals - set)) : NULL;
+    int rc = name != NULL ? fedavg_client_set(client, name, equals + 1) : FEDAVG_EINVAL;
+    free(name);
+    return rc == FEDAVG_EINVAL
+               ? fed_error_set(err, FED_ECONFIG, "--set %.60s: expected KEY=VALUE, such as limits.max_epochs=5", set)
+               : rc;
+}
+
+static int prepare(const struct arguments *arguments, struct question *question, struct fed_error *err) {
+    int rc = fedavg_client_load(client, arguments->path);
+    for (size_t i = 0; rc == FEDAVG_OK && i < arguments->n_sets; i++) {
+        rc = apply_set(arguments->sets[i], err);
+    }
+    if (rc == FEDAVG_OK) {
+        rc = fedavg_client_allow(client, FEDAVG_ALLOW_OPENBLAS);
+    }
+    if (rc == FEDAVG_OK) {
+        rc = fedavg_client_set_passphrase(client, ask, question);
+    }
+    return rc;
+}
+
+/* The coordinator may be away for days: this side is ready when it can wait for it. */
+static int work(struct fed_notify *notify) {
+    uint64_t standing_ms = 0, now = fed_clock_ms();
+    int rc;
+    fed_notify_ready(notify);
+    fed_notify_turn(notify, now);
+    do {
+        char line[256];
+        rc = fedavg_client_step(client, -1);
+        now = fed_clock_ms();
+        if (rc == FEDAVG_OK && now >= standing_ms && fedavg_client_standing(client, line, sizeof line) == FEDAVG_OK) {
+            fed_notify_status(notify, "%s", line);
+            standing_ms = now + STANDING_MS;
+        }
+        fed_notify_turn(notify, now);
+    } while (rc == FEDAVG_OK);
+    fed_notify_stopping(notify);
+    return rc == FEDAVG_STOPPED ? FED_OK : rc;
+}
+
 static int run(const struct arguments *arguments, struct fed_notify *notify, struct fed_error *err) {
-    struct fed_client_config config = {0};
-    struct fed_identity identity = {0};
-    struct fed_link *link = NULL;
-    struct fed_host *host = NULL;
-    struct fed_session *session = NULL;
-    int stop_fd = open_stop_fd();
+    struct question question = {.file = arguments->passphrase_file};
+    int rc = fedavg_client_new(&client);
+    if (rc != FEDAVG_OK) {
+        return fed_error_set(err, rc, "%s", fedavg_status_text(rc));
+    }
+    hear_signals();
     keep_memory();
-    int rc = fed_seal_setup(err);
-    if (rc == FED_OK) {
-        rc = fed_client_config_load(&config, arguments->path, arguments->sets, arguments->n_sets, err);
+    rc = prepare(arguments, &question, err);
+    if (rc == FEDAVG_OK) {
+        rc = fedavg_client_open(client);
     }
-    if (rc == FED_OK) {
-        rc = fed_identity_unlock(&identity, config.key, arguments->passphrase_file, err);
+    if (rc == FEDAVG_OK && arguments->check) {
+        rc = fedavg_client_check(client);
+        rc = rc == FEDAVG_STOPPED ? fed_error_set(err, FED_EINTERRUPTED, "stopped") : rc;
+    } else if (rc == FEDAVG_OK) {
+        rc = work(notify);
     }
-    if (rc == FED_OK) {
-        rc = fed_host_new(&host, &config, NULL, err);
+    if (rc != FEDAVG_OK && err->text[0] == '\0') {
+        fed_error_set(err, rc, "%s", question.err.text[0] != '\0' ? question.err.text : fedavg_client_error(client));
     }
-    if (rc == FED_OK) {
-        rc = fed_link_new(&link, 1, 16, NULL, err);
-    }
-    if (rc == FED_OK) {
-        struct fed_session_options options = {.check = arguments->check, .stop_fd = stop_fd, .notify = notify};
-        rc = fed_session_new(&session, link, host, &identity, &config, &options, err);
-    }
-    if (rc == FED_OK) {
-        rc = fed_session_run(session, err);
-        bool stopped = rc == FED_EINTERRUPTED; /* that is how a daemon ends */
-        rc = stopped && !arguments->check ? FED_OK : rc;
-    }
-    fed_session_free(session);
-    fed_host_free(host);
-    fed_link_free(link);
-    fed_identity_fini(&identity);
-    fed_client_config_fini(&config);
-    close(stop_fd);
+    signal(SIGTERM, SIG_IGN); /* it ends anyway, and the handle is going */
+    signal(SIGINT, SIG_IGN);
+    fedavg_client_free(client);
     return rc;
 }
 

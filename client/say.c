@@ -18,6 +18,7 @@ static int say(struct fed_session *s, struct fed_message *message) {
     if (rc == FED_OK) {
         rc = fed_lane_send(s->control, NULL, bytes, n, NULL, 0, 0);
     }
+    s->bytes_sent += rc == FED_OK ? n : 0;
     free(bytes);
     s->said_ms = fed_clock_ms();
     return rc;
@@ -67,6 +68,7 @@ void fed_session_say_status(struct fed_session *s) {
 
 /* client: NULL = the whole part. */
 void fed_session_say_decline(struct fed_session *s, uint32_t part, const uint64_t *client, enum fed_decline_reason reason) {
+    fed_session_tell_declined(s, client, reason);
     struct fed_message *message = calloc(1, sizeof *message);
     if (message == NULL) {
         return; /* the coordinator waits until the deadline; nothing else can be said without memory */

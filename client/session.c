@@ -12,8 +12,6 @@
 #define HELLO_AGAIN_MS 2000
 #define OFFER_AGAIN_MS 2000
 #define DOWN_SAID_MS 3000
-#define TICK_MS 500
-#define SEND_AGAIN_MS 5 /* the lane had no room for an update chunk */
 #define BACKOFF_MOST_MS 60000
 
 static void trouble(struct fed_session *s, const char *sentence) {
@@ -40,7 +38,7 @@ void fed_session_node_refused(struct fed_session *s, enum fed_refusal refusal) {
         fed_error_set(&s->refusal, FED_EPEER,
                       "%s: this node's key is not on the coordinator's roster (or not valid now); "
                       "send its operator the public line of %s",
-                      s->config->coordinator, s->config->key);
+                      s->config->coordinator, s->config->key != NULL ? s->config->key : "this node");
     } else {
         fed_error_set(&s->refusal, FED_EPEER, "the coordinator refused this node: %s; ask its operator",
                       refusal == FED_REFUSAL_HOSTED      ? "the roster does not give it the clients that it names"
@@ -49,6 +47,7 @@ void fed_session_node_refused(struct fed_session *s, enum fed_refusal refusal) {
     }
     s->refused = true;
     trouble(s, s->refusal.text);
+    fed_session_tell_refused(s, 0, 0, refusal, s->refusal.text);
     reopen_later(s);
 }
 
@@ -60,6 +59,7 @@ static int open_control(struct fed_session *s, struct fed_error *err) {
 static void hear_lane(struct fed_session *s) {
     for (struct fed_incoming in = {0}; s->control != NULL && fed_lane_recv(&in, s->control) == FED_OK;
          memset(&in, 0, sizeof in)) {
+        s->bytes_received += in.head.n;
         fed_session_hear_control(s, &in.head);
         fed_frame_release(&in.head);
         fed_frame_release(&in.body);
@@ -96,6 +96,8 @@ static void hear_link(struct fed_session *s) {
                           "check the address, then ask its operator for the right public line",
                           s->config->coordinator, s->config->path);
             trouble(s, s->refusal.text);
+            fed_session_tell(s, (struct fed_session_news){
+                                    .kind = FED_NEWS_REFUSED, .word = "wrong_coordinator_key", .text = s->refusal.text});
             reopen_later(s);
             break;
         case FED_LINK_QUIET: break;
@@ -137,13 +139,10 @@ static void keep_talking(struct fed_session *s, uint64_t now) {
     }
 }
 
-/* FED_EINTERRUPTED: asked to stop. */
-static int wait(struct fed_session *s, int64_t most_ms, struct fed_error *err) {
-    struct fed_poll_item items[4];
-    size_t n = 0, stop = SIZE_MAX;
+size_t fed_session_items(struct fed_poll_item items[FED_SESSION_ITEMS], const struct fed_session *s) {
+    size_t n = 0;
     items[n++] = (struct fed_poll_item){.fd = fed_host_fd(s->host)};
     if (s->options.stop_fd >= 0) {
-        stop = n;
         items[n++] = (struct fed_poll_item){.fd = s->options.stop_fd};
     }
     if (s->control != NULL) {
@@ -152,46 +151,55 @@ static int wait(struct fed_session *s, int64_t most_ms, struct fed_error *err) {
     if (s->bulk != NULL) {
         items[n++] = (struct fed_poll_item){.lane = s->bulk};
     }
-    int rc = fed_link_poll(s->link, items, n, most_ms);
+    return n;
+}
+
+static void do_what_there_is(struct fed_session *s) {
+    uint64_t now = fed_clock_ms();
+    hear_link(s);
+    hear_lane(s);
+    fed_session_hear_bulk_link(s, now);
+    fed_session_hear_bulk(s);
+    s->waiting = fed_session_send_wanted(s);
+    fed_session_collect_updates(s);
+    fed_session_ask_chunks(s, now);
+    keep_talking(s, now);
+    fed_session_tell_mood(s);
+}
+
+int fed_session_step(struct fed_session *s, int64_t timeout_ms, struct fed_error *err) {
+    struct fed_poll_item items[FED_SESSION_ITEMS];
+    size_t n = fed_session_items(items, s);
+    int64_t most = s->waiting ? FED_SESSION_SEND_AGAIN_MS : FED_SESSION_TICK_MS;
+    int rc = fed_link_poll(s->link, items, n, timeout_ms >= 0 && timeout_ms < most ? timeout_ms : most);
     if (rc != FED_OK) {
         return fed_error_set(err, FED_EFAILED, "waiting for messages failed: %s", fed_status_text(rc));
     }
-    bool stopped = stop != SIZE_MAX && items[stop].readable;
-    return stopped ? fed_error_set(err, FED_EINTERRUPTED, "stopped") : FED_OK;
-}
-
-static int turn_until_the_end(struct fed_session *s, struct fed_error *err) {
-    for (bool waiting = false;;) {
-        int rc = wait(s, waiting ? SEND_AGAIN_MS : TICK_MS, err);
-        if (rc != FED_OK) {
-            return rc;
-        }
-        uint64_t now = fed_clock_ms();
-        hear_link(s);
-        hear_lane(s);
-        fed_session_hear_bulk_link(s, now);
-        fed_session_hear_bulk(s);
-        waiting = fed_session_send_wanted(s);
-        fed_session_collect_updates(s);
-        fed_session_ask_chunks(s, now);
-        keep_talking(s, now);
-        fed_session_tell_standing(s, now);
-        fed_notify_turn(s->options.notify, now);
-        if (s->data_misfit) {
-            return fed_error_set(err, FED_EDATA, "%s", s->task_problem.text);
-        }
-        if (s->options.check && (s->welcomed || s->refused)) {
-            return s->welcomed ? FED_OK : fed_error_set(err, FED_EPEER, "%s", s->refusal.text);
+    for (size_t i = 0; s->options.stop_fd >= 0 && i < n; i++) {
+        if (items[i].lane == NULL && items[i].fd == s->options.stop_fd && items[i].readable) {
+            return fed_error_set(err, FED_EINTERRUPTED, "stopped");
         }
     }
+    do_what_there_is(s);
+    if (s->data_misfit) {
+        return fed_error_set(err, FED_EDATA, "%s", s->task_problem.text);
+    }
+    if (s->options.check && (s->welcomed || s->refused)) {
+        return s->welcomed ? FED_OK : fed_error_set(err, FED_EPEER, "%s", s->refusal.text);
+    }
+    return FED_EAGAIN;
+}
+
+void fed_session_set_check(struct fed_session *s, bool check) {
+    s->options.check = check;
+    s->refused = false; /* a new question */
 }
 
 int fed_session_run(struct fed_session *s, struct fed_error *err) {
-    /* The coordinator may be away for days: this side is ready when it can wait for it. */
-    fed_notify_ready(s->options.notify);
-    fed_notify_turn(s->options.notify, fed_clock_ms());
-    int rc = turn_until_the_end(s, err);
-    fed_notify_stopping(s->options.notify);
+    int rc;
+    do {
+        rc = fed_session_step(s, -1, err);
+    } while (rc == FED_EAGAIN);
     return rc;
 }
 

@@ -2,7 +2,8 @@
  *
  *     session.c  connection, loop, what is said again     hear.c     messages of the coordinator
  *     say.c      messages to the coordinator              attempt.c  the attempt at hand
- *     bulk.c     the bulk lane                            standing.c what the node is at, in a line
+ *     bulk.c     the bulk lane                            news.c     what the program that hosts it is told
+ *     standing.c what the node is at, in a line           watch.c    what to wait for, in a loop of somebody else's
  *
  * All of it belongs to one thread. */
 #ifndef FED_CLIENT_SESSION_INTERNAL_H
@@ -24,7 +25,6 @@ struct fed_session {
     const struct fed_client_config *config;
     struct fed_session_options options;
     int sent_log;
-    uint64_t standing_ms; /* when to say again what it is at */
 
     enum fed_session_state state;
     struct fed_lane *control;
@@ -34,6 +34,10 @@ struct fed_session {
     struct fed_error said_trouble; /* the last that was logged since WELCOME, so that it is said once a change */
     bool welcomed, refused;
     struct fed_error refusal;
+    bool waiting;               /* chunks wait for room on the bulk lane */
+    enum fed_session_mood told; /* the last that was told */
+    bool told_finished;         /* of this run */
+    uint64_t bytes_sent, bytes_received;
 
     /* from WELCOME */
     uint8_t run_id[16], task_digest[32];
@@ -60,13 +64,27 @@ struct fed_session {
     uint64_t bulk_used_ms;
 };
 
+/* Nothing that can be heard or sent waits on the lanes for longer. */
+#define FED_SESSION_TICK_MS 500
+#define FED_SESSION_SEND_AGAIN_MS 5 /* the lane had no room for an update chunk */
+
+/* What a session waits for, besides time. Returns how many items it filled. */
+#define FED_SESSION_ITEMS 4
+size_t fed_session_items(struct fed_poll_item items[FED_SESSION_ITEMS], const struct fed_session *s);
+
+/* news.c */
+/* Tells whoever wants to hear; the totals are filled in. */
+void fed_session_tell(struct fed_session *s, struct fed_session_news news);
+/* The mood, if it has changed. */
+void fed_session_tell_mood(struct fed_session *s);
+void fed_session_tell_declined(struct fed_session *s, const uint64_t *client, enum fed_decline_reason reason);
+void fed_session_tell_refused(struct fed_session *s, uint64_t round, uint32_t attempt, enum fed_refusal refusal,
+                              const char *text);
+void fed_session_tell_ended(struct fed_session *s, enum fed_session_outcome outcome);
+
 /* session.c */
 /* Says why, closes the connection and opens another later. */
 void fed_session_node_refused(struct fed_session *s, enum fed_refusal refusal);
-
-/* standing.c */
-/* What the node is at, to the service manager; for every turn. */
-void fed_session_tell_standing(struct fed_session *s, uint64_t now_ms);
 
 /* say.c */
 void fed_session_say_hello(struct fed_session *s);
@@ -79,7 +97,7 @@ void fed_session_say_offer(struct fed_session *s, struct fed_part *part);
 /* Gives up a part that was or was to be offered. Said again whenever ROUND asks for the part again. */
 void fed_session_decline_part(struct fed_session *s, struct fed_part *part);
 /* keep_updates: another attempt of the round may want them. */
-void fed_session_end_attempt(struct fed_session *s, bool keep_updates);
+void fed_session_end_attempt(struct fed_session *s, bool keep_updates, enum fed_session_outcome outcome);
 void fed_session_model_is_here(struct fed_session *s, struct fed_image *image);
 /* Trained clients join their parts; whole parts are offered. */
 void fed_session_collect_updates(struct fed_session *s);

@@ -40,6 +40,7 @@ static bool stderr_is_journal(void) {
     return stream != NULL && sscanf(stream, "%ju:%ju%n", &device, &inode, &end) == 2 && stream[end] == '\0' &&
            fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
+static _Thread_local const struct fed_log_sink *log_sink;
 
 void fed_log_setup(enum fed_log_format format, enum fed_log_level least) {
     log_format = format;
@@ -67,6 +68,12 @@ int fed_log_parse_level(enum fed_log_level *out, const char *text) {
         }
     }
     return FED_ENOTFOUND;
+}
+
+const struct fed_log_sink *fed_log_redirect(const struct fed_log_sink *sink) {
+    const struct fed_log_sink *before = log_sink;
+    log_sink = sink;
+    return before;
 }
 
 static void write_all(const char *bytes, size_t n) {
@@ -136,19 +143,33 @@ static void end_line(struct line *line) {
     write_all(line->bytes, line->n);
 }
 
-static void write_text(enum fed_log_level level, const char *room, const char *event, const struct fed_field *fields) {
-    struct line line = {.n = 0};
-    put(&line, "%s%s %s %s", priority_of(level), level_names[level], room, event);
+static void put_event(struct line *line, const char *room, const char *event, const struct fed_field *fields) {
+    put(line, "%s %s", room, event);
     for (const struct fed_field *f = fields; f->key != NULL; f++) {
-        put(&line, " %s=", f->key);
+        put(line, " %s=", f->key);
         switch (f->kind) {
-        case FED_FIELD_STR: put_text(&line, f->as.str == NULL ? "" : f->as.str); break;
-        case FED_FIELD_U64: put(&line, "%" PRIu64, f->as.u64); break;
-        case FED_FIELD_I64: put(&line, "%" PRId64, f->as.i64); break;
-        case FED_FIELD_F64: put(&line, "%.6g", f->as.f64); break;
+        case FED_FIELD_STR: put_text(line, f->as.str == NULL ? "" : f->as.str); break;
+        case FED_FIELD_U64: put(line, "%" PRIu64, f->as.u64); break;
+        case FED_FIELD_I64: put(line, "%" PRId64, f->as.i64); break;
+        case FED_FIELD_F64: put(line, "%.6g", f->as.f64); break;
         }
     }
+}
+
+static void write_text(enum fed_log_level level, const char *room, const char *event, const struct fed_field *fields) {
+    struct line line = {.n = 0};
+    put(&line, "%s%s ", priority_of(level), level_names[level]);
+    put_event(&line, room, event, fields);
     end_line(&line);
+}
+
+static void hand_over(const struct fed_log_sink *sink, enum fed_log_level level, const char *room, const char *event,
+                      const struct fed_field *fields) {
+    struct line line = {.n = 0};
+    if (level <= sink->least) {
+        put_event(&line, room, event, fields);
+        sink->take(sink->context, level, line.bytes);
+    }
 }
 
 /* JSON is UTF-8; bytes that are not become '?'. */
@@ -221,7 +242,9 @@ static bool write_json(enum fed_log_level level, const char *room, const char *e
 
 void fed_log_write(enum fed_log_level level, const char *room, const char *event, const struct fed_field *fields) {
     int saved_errno = errno;
-    if (level <= log_least && (log_format == FED_LOG_TEXT || !write_json(level, room, event, fields))) {
+    if (log_sink != NULL) {
+        hand_over(log_sink, level, room, event, fields);
+    } else if (level <= log_least && (log_format == FED_LOG_TEXT || !write_json(level, room, event, fields))) {
         write_text(level, room, event, fields);
     }
     errno = saved_errno;

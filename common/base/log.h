@@ -46,6 +46,16 @@ void fed_log_setup(enum fed_log_format format, enum fed_log_level least);
 int fed_log_parse_format(enum fed_log_format *out, const char *text) FED_MUST_CHECK;
 int fed_log_parse_level(enum fed_log_level *out, const char *text) FED_MUST_CHECK;
 
+/* Where the lines of one thread go instead of standard error: to a function that is handed the event without its level, as
+ * text, `room event key=value ...`. */
+struct fed_log_sink {
+    enum fed_log_level least;
+    void (*take)(void *context, enum fed_log_level level, const char *line);
+    void *context;
+};
+/* For the calling thread; sink is borrowed until the next call, NULL: standard error. Returns what it was before. */
+const struct fed_log_sink *fed_log_redirect(const struct fed_log_sink *sink);
+
 /* fields ends with an entry whose key is NULL. */
 void fed_log_write(enum fed_log_level level, const char *room, const char *event, const struct fed_field *fields);
 

@@ -56,6 +56,17 @@ static struct fed_job *queue_pop(struct queue *queue) {
     return job;
 }
 
+void fed_numeric_mode_set(void) {
+    fesetenv(FE_DFL_ENV); /* rounding, and no exception is a signal */
+#if defined(__x86_64__)
+    _mm_setcsr(_mm_getcsr() & ~0xe040u);
+#elif defined(__aarch64__)
+    uint64_t fpcr;
+    __asm__("mrs %0, fpcr" : "=r"(fpcr));
+    __asm__ volatile("msr fpcr, %0" : : "r"(fpcr & ~(UINT64_C(7) << 22)));
+#endif
+}
+
 void fed_numeric_mode_assert(void) {
     assert(fegetround() == FE_TONEAREST);
 #if defined(__x86_64__)
@@ -83,7 +94,7 @@ static void set_quiet(struct fed_pool *pool) {
 
 static void *work(void *arg) {
     struct fed_pool *pool = arg;
-    fed_numeric_mode_assert();
+    fed_numeric_mode_set();
     pthread_mutex_lock(&pool->mutex);
     for (;;) {
         while (!pool->stop && pool->waiting.head == NULL) {

@@ -15,8 +15,8 @@ struct fed_job {
     struct fed_job *next;             /* the pool's own */
 };
 
-/* Every thread starts with the default rounding mode and neither FTZ nor DAZ set (asserted). name: at most 15 bytes.
- * FED_EFAILED, FED_ENOMEM. */
+/* Every thread computes in the default rounding mode with neither FTZ nor DAZ set, whatever its creator does. name: at most
+ * 15 bytes. FED_EFAILED, FED_ENOMEM. */
 int fed_pool_new(struct fed_pool **out, const char *name, unsigned n_threads, struct fed_error *err) FED_MUST_CHECK;
 /* Jobs not yet started are dropped (not run, not returned); running ones are waited for. NULL is allowed. */
 void fed_pool_free(struct fed_pool *pool);
@@ -29,6 +29,8 @@ struct fed_job *fed_pool_finished(struct fed_pool *pool);
  * long never keeps a message or a write waiting. */
 void fed_pool_step_back(int niceness);
 
+/* Sets IEEE round-to-nearest without FTZ and DAZ for the calling thread, which may have inherited something else. */
+void fed_numeric_mode_set(void);
 /* Asserts IEEE round-to-nearest and no FTZ/DAZ in the calling thread: our numbers depend on it. */
 void fed_numeric_mode_assert(void);
 

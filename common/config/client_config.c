@@ -29,7 +29,7 @@ static const struct fed_setting rows[] = {
     {"coordinator_key", FED_SETTING_CUSTOM, FIELD(coordinator_key), .required = true, .parse = parse_public_key,
      .expected = "the coordinator's public line, fedavg1:..."},
     {"bulk", FED_SETTING_TEXT, FIELD(bulk), .check = fed_endpoint_connect_valid, .expected = FED_ENDPOINT_CONNECT},
-    {"key", FED_SETTING_PATH, FIELD(key), .required = true, .expected = "the node's key file, made by fedavg keygen"},
+    {"key", FED_SETTING_PATH, FIELD(key), .expected = "the node's key file, made by fedavg keygen"},
 
     FED_DATA_TRAIN_ROWS(struct draft, config.data),
     FED_DATA_PARTITION_ROWS(struct draft, config.partition),
@@ -73,31 +73,54 @@ static int check_clients(const struct fed_client_config *config, const struct fe
     return 0;
 }
 
-static int read_config(struct draft *draft, const struct fed_settings_source *source, struct fed_error *err) {
+/* What the program brings must not come from the file as well, and what it does not bring has to. */
+static int check_brought(const struct fed_client_config *config, const struct fed_client_brought *brought,
+                         const struct fed_settings_source *source, struct fed_error *err) {
+    if (config->key == NULL && !brought->key) {
+        return fed_settings_refuse(source, "key", err, "missing, expected the node's key file, made by fedavg keygen");
+    }
+    if (config->key != NULL && brought->key) {
+        return fed_settings_refuse(source, "key", err, "not expected here, the program brings the key itself");
+    }
+    if (fed_data_source_has_train(&config->data) && brought->data != NULL) {
+        return fed_settings_refuse(source, "data.train", err, "not expected here, the program brings the data itself");
+    }
+    return 0;
+}
+
+static int read_config(struct draft *draft, const struct fed_client_brought *brought,
+                       const struct fed_settings_source *source, struct fed_error *err) {
     struct fed_client_config *config = &draft->config;
     int code = fed_settings_read(draft, &settings, source, err);
     if (code == 0) {
+        code = check_brought(config, brought, source, err);
+    }
+    if (code == 0) {
+        config->data.given = brought->data;
         code = fed_data_section_check(&config->data, &config->partition, source, err);
     }
     if (code == 0 && !fed_data_source_has_train(&config->data)) {
         code = fed_settings_refuse(source, "data.train", err, "missing, expected %s",
                                    fed_data_section_expected(config->data.format));
     }
+    if (code == 0 && source->dir == NULL && !fed_settings_given(source, "state_dir")) {
+        code = fed_settings_refuse(source, "state_dir", err, "missing, expected the path of a directory, or the word none");
+    }
     return code == 0 ? check_clients(config, source, err) : code;
 }
 
-int fed_client_config_load(struct fed_client_config *out, const char *path, const char *const *sets, size_t n_sets,
-                           struct fed_error *err) {
+int fed_client_config_read(struct fed_client_config *out, const char *path, const char *const *sets, size_t n_sets,
+                           const struct fed_client_brought *brought, struct fed_error *err) {
     struct draft draft = {0};
-    struct fed_settings_source source = {.file = path};
+    struct fed_settings_source source = {.file = path != NULL ? path : "settings"};
     char *dir = NULL;
     int code = fed_settings_open(&source.yaml, &dir, path, sets, n_sets, err);
     if (code != 0) {
         return code;
     }
     source.dir = dir;
-    code = read_config(&draft, &source, err);
-    if (code == 0 && (draft.config.path = strdup(path)) == NULL) {
+    code = read_config(&draft, brought, &source, err);
+    if (code == 0 && (draft.config.path = strdup(source.file)) == NULL) {
         code = fed_error_set(err, FED_ENOMEM, "out of memory");
     }
     if (code == 0) {
@@ -108,6 +131,12 @@ int fed_client_config_load(struct fed_client_config *out, const char *path, cons
     fed_yaml_fini(&source.yaml);
     free(dir);
     return code;
+}
+
+int fed_client_config_load(struct fed_client_config *out, const char *path, const char *const *sets, size_t n_sets,
+                           struct fed_error *err) {
+    const struct fed_client_brought nothing = {.data = NULL};
+    return fed_client_config_read(out, path, sets, n_sets, &nothing, err);
 }
 
 void fed_client_config_fini(struct fed_client_config *config) {

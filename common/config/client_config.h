@@ -19,6 +19,7 @@
 
 #include "common/base/status.h"
 #include "common/config/task.h"
+#include "common/data/given.h"
 #include "common/data/partition.h"
 #include "common/seal/keys.h"
 
@@ -35,7 +36,7 @@ struct fed_client_config {
     char *coordinator;       /* tcp:// or ipc:// */
     struct fed_public_keys coordinator_key;
     char *bulk;                          /* NULL: same host, port from WELCOME */
-    char *key;                           /* key file */
+    char *key;                           /* key file; NULL: the program has the key */
     struct fed_data_source data;         /* train only */
     uint64_t seed;                       /* of the partition; only with a partition */
     struct fed_partition_spec partition; /* kind NONE: the file is the shard of the one client */
@@ -47,6 +48,15 @@ struct fed_client_config {
 
 int fed_client_config_load(struct fed_client_config *out, const char *path, const char *const *sets, size_t n_sets,
                            struct fed_error *err) FED_MUST_CHECK;
+
+/* What a program that hosts the node brings itself; the file must not name it too. */
+struct fed_client_brought {
+    const struct fed_given *data; /* borrowed for as long as the configuration lives; NULL: data.train is needed */
+    bool key;                     /* false: key is needed */
+};
+/* The same; path NULL: there is no file, and then state_dir has no default. */
+int fed_client_config_read(struct fed_client_config *out, const char *path, const char *const *sets, size_t n_sets,
+                           const struct fed_client_brought *brought, struct fed_error *err) FED_MUST_CHECK;
 void fed_client_config_fini(struct fed_client_config *config);
 
 /* The table, for whoever documents it. */

@@ -382,16 +382,19 @@ int fed_settings_lay(struct fed_yaml *yaml, const char *const *sets, size_t n_se
 int fed_settings_open(struct fed_yaml *yaml, char **dir, const char *path, const char *const *sets, size_t n_sets,
                       struct fed_error *err) {
     struct fed_yaml read = {0};
-    int code = fed_yaml_load(&read, path, err);
+    int code = path != NULL ? fed_yaml_load(&read, path, err) : 0;
     if (code == 0) {
         code = fed_settings_lay(&read, sets, n_sets, err);
     }
-    if (code == 0 && fed_path_dir(dir, path) != 0) {
+    if (code == 0 && path != NULL && fed_path_dir(dir, path) != 0) {
         code = fed_error_set(err, FED_ENOMEM, "out of memory");
     }
     if (code != 0) {
         fed_yaml_fini(&read);
         return code;
+    }
+    if (path == NULL) {
+        *dir = NULL;
     }
     *yaml = read;
     return 0;

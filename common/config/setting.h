@@ -53,7 +53,8 @@ struct fed_settings_source {
     const char *dir;      /* where relative paths of the file start, borrowed */
 };
 
-/* Reads the file and lays the "key=value" strings of --set over it. The caller owns *yaml and *dir. FED_ECONFIG. */
+/* Reads the file and lays the "key=value" strings of --set over it. The caller owns *yaml and *dir. path NULL: there is no
+ * file, and *dir is NULL. FED_ECONFIG. */
 int fed_settings_open(struct fed_yaml *yaml, char **dir, const char *path, const char *const *sets, size_t n_sets,
                       struct fed_error *err) FED_MUST_CHECK;
 

@@ -27,14 +27,17 @@ static void begin_digest(struct fed_digest_state *state, const struct fed_datase
     fed_digest_update(state, layout, strlen(layout));
 }
 
-static void digest_arrays(struct fed_dataset *d, const char *layout) {
+static int digest_arrays(struct fed_dataset *d, const char *layout, struct fed_error *err) {
     const struct fed_dataset_storage *s = d->storage;
     struct fed_digest_state state;
     begin_digest(&state, d, layout);
+    int rc = FED_OK;
     if (s->bytes != NULL) {
         fed_digest_update(&state, s->bytes, d->n_examples * d->n_features);
-    } else {
+    } else if (s->floats != NULL) {
         fed_digest_update(&state, s->floats, d->n_examples * d->n_features * sizeof *s->floats);
+    } else {
+        rc = fed_given_digest(&state, &s->given, err);
     }
     fed_digest_update(&state, s->table.words.text, s->table.words.n_text);
     if (s->labels != NULL) {
@@ -43,6 +46,7 @@ static void digest_arrays(struct fed_dataset *d, const char *layout) {
         fed_digest_update(&state, s->numbers, d->n_examples * s->n_labels * sizeof *s->numbers);
     }
     fed_digest_final(d->digest, &state);
+    return rc;
 }
 
 /* The windows of each stretch with their labels, and how many there are. */
@@ -100,26 +104,16 @@ static int load_idx(struct fed_dataset *d, const char *images, const char *label
     s->labels = s->idx_labels.data;
     s->label_bytes = s->n_labels = 1;
     d->n_classes = count_labels(d);
-    digest_arrays(d, "");
-    return FED_OK;
+    return digest_arrays(d, "", err);
 }
 
-static int load_npy(struct fed_dataset *d, const char *features, const char *labels, struct fed_error *err) {
+int fed_dataset_take_arrays(struct fed_dataset *d, struct fed_error *err) {
     static const char *const layouts[] = {
         [FED_NPY_U1] = "u1", [FED_NPY_I4] = "i4", [FED_NPY_U4] = "u4", [FED_NPY_I8] = "i8", [FED_NPY_F4] = "f4"};
     struct fed_dataset_storage *s = d->storage;
-    s->path = features;
-    s->label_path = labels;
-    int rc = fed_npy_load(&s->npy_features, features, FED_NPY_FEATURES, err);
-    if (rc == FED_OK) {
-        rc = fed_npy_load(&s->npy_labels, labels, FED_NPY_LABELS, err);
-    }
-    if (rc != FED_OK) {
-        return rc;
-    }
     const struct fed_npy *x = &s->npy_features, *y = &s->npy_labels;
     if (x->n != y->n) {
-        return refuse_counts(features, x->n, "examples", labels, y->n, err);
+        return refuse_counts(s->path, x->n, "examples", s->label_path, y->n, err);
     }
     d->n_examples = x->n;
     d->n_features = (uint32_t)x->n_row;
@@ -137,8 +131,18 @@ static int load_npy(struct fed_dataset *d, const char *features, const char *lab
     if (x->type != FED_NPY_U1 || y->type != FED_NPY_U1 || y->n_row > 1) {
         snprintf(layout, sizeof layout, "%s %s", layouts[x->type], layouts[y->type]);
     }
-    digest_arrays(d, layout);
-    return FED_OK;
+    return digest_arrays(d, layout, err);
+}
+
+static int load_npy(struct fed_dataset *d, const char *features, const char *labels, struct fed_error *err) {
+    struct fed_dataset_storage *s = d->storage;
+    s->path = features;
+    s->label_path = labels;
+    int rc = fed_npy_load(&s->npy_features, features, FED_NPY_FEATURES, err);
+    if (rc == FED_OK) {
+        rc = fed_npy_load(&s->npy_labels, labels, FED_NPY_LABELS, err);
+    }
+    return rc == FED_OK ? fed_dataset_take_arrays(d, err) : rc;
 }
 
 /* For qsort_r: numbers of words, by the words' bytes. */
@@ -192,8 +196,7 @@ static int load_csv(struct fed_dataset *d, const struct fed_data_source *source,
     if (table->kind != FED_LABELS_NUMBERS && sort_labels(d) != FED_OK) {
         return fed_error_set(err, FED_ENOMEM, "%s: out of memory", path);
     }
-    digest_arrays(d, s->labels != NULL ? "f4 words" : "f4 f4");
-    return FED_OK;
+    return digest_arrays(d, s->labels != NULL ? "f4 words" : "f4 f4", err);
 }
 
 static int load_text(struct fed_dataset *d, const struct fed_data_source *source, enum fed_data_part part,
@@ -233,6 +236,9 @@ static int load(struct fed_dataset *d, const struct fed_data_source *source, enu
 
 int fed_dataset_load(struct fed_dataset *out, const struct fed_data_source *source, enum fed_data_part part,
                      struct fed_error *err) {
+    if (part == FED_DATA_TRAIN && source->given != NULL) {
+        return fed_dataset_from_given(out, source->given, err);
+    }
     struct fed_dataset d = {.storage = calloc(1, sizeof *d.storage)};
     if (d.storage == NULL) {
         return fed_error_set(err, FED_ENOMEM, "out of memory");
@@ -257,9 +263,9 @@ int fed_dataset_from_bytes(struct fed_dataset *out, size_t n_examples, uint32_t 
     d.storage->labels = labels;
     d.storage->label_bytes = d.storage->n_labels = 1;
     d.n_classes = count_labels(&d);
-    digest_arrays(&d, "");
+    int rc = digest_arrays(&d, "", NULL);
     *out = d;
-    return FED_OK;
+    return rc;
 }
 
 int fed_dataset_check_unchanged(const struct fed_dataset *dataset, struct fed_error *err) {
@@ -337,6 +343,8 @@ FED_EVERY_ISA static void scale(float *restrict to, const uint8_t *restrict from
     }
 }
 
+void fed_dataset_scale(float *to, const uint8_t *from, size_t n) { scale(to, from, n); }
+
 /* A window's characters, and the ones behind each of them. */
 static void gather_window(const struct fed_dataset_storage *s, size_t window, const struct fed_batch *batch, size_t row) {
     const uint8_t *characters = fed_text_window(&s->text, window);
@@ -372,7 +380,7 @@ void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows,
         }
         if (s->bytes != NULL) {
             scale(batch->features + i * batch->stride, s->bytes + rows[i] * n_features, n_features);
-        } else {
+        } else if (s->floats != NULL) {
             memcpy(batch->features + i * batch->stride, s->floats + rows[i] * n_features, n_features * sizeof *s->floats);
         }
         if (batch->targets != NULL) {

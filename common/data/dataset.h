@@ -70,7 +70,12 @@ const char *fed_dataset_group_name(const struct fed_dataset *dataset, uint32_t g
 #define FED_GROUP_SHOWN 48
 const char *fed_dataset_show_group(char out[FED_GROUP_SHOWN], const struct fed_dataset *dataset, uint32_t group);
 
-/* Copies the examples `rows` (n) into the batch. The dataset fits the model of the batch's network. */
+/* Copies the examples `rows` (n) into the batch. The dataset fits the model of the batch's network, and its features lie in
+ * files or arrays. */
 void fed_dataset_gather(const struct fed_dataset *dataset, const uint32_t *rows, size_t n, const struct fed_batch *batch);
+/* The same for any dataset. Where the program hands features over as they are wanted (given.h) that may fail: FED_EDATA,
+ * logged, and what the batch holds must not be used. */
+int fed_dataset_fetch(const struct fed_dataset *dataset, const uint32_t *rows, size_t n,
+                      const struct fed_batch *batch) FED_MUST_CHECK;
 
 #endif

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/data/dataset.h"
+#include "common/data/given.h"
 #include "common/data/idx.h"
 #include "common/data/npy.h"
 #include "common/data/table.h"
@@ -18,10 +20,11 @@ struct fed_dataset_storage {
     struct fed_npy npy_features, npy_labels;
     struct fed_table table;
     struct fed_text text;
+    struct fed_given given; /* read != NULL: features come from there */
 
     const char *path, *label_path; /* borrowed from the source */
 
-    /* Features, (n_examples, n_features): one of the two, or windows of the text. */
+    /* Features, (n_examples, n_features): one of the two, or windows of the text, or neither where they are read. */
     const uint8_t *bytes;
     const float *floats;
 
@@ -42,5 +45,15 @@ static inline uint32_t fed_dataset_stored(const struct fed_dataset_storage *s, s
     const uint8_t *label = s->labels + i * s->label_bytes;
     return s->label_bytes == 1 ? label[0] : (uint32_t)label[0] | (uint32_t)label[1] << 8;
 }
+
+/* The arrays in npy_features (or, where features are read, its shape and type) and npy_labels become the dataset's.
+ * FED_EDATA: they do not belong together. */
+int fed_dataset_take_arrays(struct fed_dataset *d, struct fed_error *err) FED_MUST_CHECK;
+/* Reads all features once, into the digest. FED_EDATA, FED_ENOMEM. */
+struct fed_digest_state;
+int fed_given_digest(struct fed_digest_state *state, const struct fed_given *given, struct fed_error *err) FED_MUST_CHECK;
+
+/* Pixels as float32: divided by 255. */
+void fed_dataset_scale(float *to, const uint8_t *from, size_t n);
 
 #endif

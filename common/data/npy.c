@@ -287,6 +287,12 @@ static int check_classes(const struct fed_npy *npy, const char *path, struct fed
     return FED_OK;
 }
 
+int fed_npy_check(const struct fed_npy *npy, const char *path, enum fed_npy_use use, struct fed_error *err) {
+    return npy->type == FED_NPY_F4 ? check_finite(npy, path, err)
+           : use == FED_NPY_LABELS ? check_classes(npy, path, err)
+                                   : FED_OK;
+}
+
 int fed_npy_load(struct fed_npy *out, const char *path, enum fed_npy_use use, struct fed_error *err) {
     struct fed_npy npy = {.map = NULL};
     struct header header;
@@ -301,10 +307,8 @@ int fed_npy_load(struct fed_npy *out, const char *path, enum fed_npy_use use, st
     if (rc == FED_OK) {
         rc = check_shape(&npy, &header, data_at, path, err);
     }
-    if (rc == FED_OK && npy.type == FED_NPY_F4) {
-        rc = check_finite(&npy, path, err);
-    } else if (rc == FED_OK && use == FED_NPY_LABELS) {
-        rc = check_classes(&npy, path, err);
+    if (rc == FED_OK) {
+        rc = fed_npy_check(&npy, path, use, err);
     }
     if (rc != FED_OK) {
         fed_npy_fini(&npy);

@@ -27,6 +27,8 @@ struct fed_npy {
 /* FED_EDATA names file, what was found, what is allowed, and the expression of NumPy that makes it so. */
 int fed_npy_load(struct fed_npy *out, const char *path, enum fed_npy_use use, struct fed_error *err) FED_MUST_CHECK;
 void fed_npy_fini(struct fed_npy *npy);
+/* The numbers of an array that is there, in a file or not, are allowed. FED_EDATA names the first that is not. */
+int fed_npy_check(const struct fed_npy *npy, const char *path, enum fed_npy_use use, struct fed_error *err) FED_MUST_CHECK;
 
 /* Bytes of one number. */
 size_t fed_npy_size(enum fed_npy_type type);

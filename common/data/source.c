@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/data/given.h"
+
 static const char *const format_names[] = {"idx", "csv", "npy", "text", "roles"};
 
 const char *fed_data_format_name(enum fed_data_format format) {
@@ -11,7 +13,7 @@ const char *fed_data_format_name(enum fed_data_format format) {
 }
 
 bool fed_data_source_has_train(const struct fed_data_source *source) {
-    return source->train != NULL || source->train_images != NULL || source->train_features != NULL;
+    return source->given != NULL || source->train != NULL || source->train_images != NULL || source->train_features != NULL;
 }
 
 bool fed_data_source_has_test(const struct fed_data_source *source) {
@@ -24,7 +26,7 @@ static const char *any_of(const char *file, const char *images, const char *feat
 }
 
 const char *fed_data_source_train_path(const struct fed_data_source *source) {
-    return any_of(source->train, source->train_images, source->train_features);
+    return source->given != NULL ? source->given->name : any_of(source->train, source->train_images, source->train_features);
 }
 
 const char *fed_data_source_test_path(const struct fed_data_source *source) {

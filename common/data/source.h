@@ -13,8 +13,11 @@ enum fed_data_format {
     FED_DATA_ROLES, /* texts of many roles in one file; the first 80 % of a role's lines train, the rest tests */
 };
 
+struct fed_given;
+
 /* All text is owned. NULL = not given. */
 struct fed_data_source {
+    const struct fed_given *given; /* training data that the program hands over, borrowed; then nothing below is read */
     enum fed_data_format format;
     char *train, *test;                   /* csv, text; roles: train alone */
     char *train_images, *test_images;     /* idx */

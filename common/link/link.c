@@ -72,9 +72,9 @@ static int set_context(void *context, int io_threads, int max_peers) {
 }
 
 int fed_link_new(struct fed_link **out, int io_threads, int max_peers, const struct fed_gate *gate, struct fed_error *err) {
-    assert(io_threads >= 1 && max_peers >= 1);
+    assert(io_threads >= 1 && max_peers >= 0);
     int status = check_library(err);
-    if (status == 0) {
+    if (status == 0 && max_peers > 0) {
         status = reserve_descriptors(max_peers, err);
     }
     if (status != 0) {
@@ -167,6 +167,14 @@ int fed_link_poll(struct fed_link *link, struct fed_poll_item *items, size_t n_i
     }
     fed_link_serve_zap(link);
     return status;
+}
+
+int fed_lane_fds(const struct fed_lane *lane, int fds[FED_LANE_FDS]) {
+    size_t n = sizeof *fds;
+    assert(lane->pair != NULL);
+    return zmq_getsockopt(lane->socket, ZMQ_FD, &fds[0], &n) == 0 && zmq_getsockopt(lane->pair, ZMQ_FD, &fds[1], &n) == 0
+               ? 0
+               : FED_EFAILED;
 }
 
 /* -- the self test ---------------------------------------------------------------------------------------------------- */

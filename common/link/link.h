@@ -29,7 +29,8 @@ struct fed_gate {
     bool (*enrol)(void *context, const uint8_t key[FED_KEY_BYTES], char user[FED_USER_MAX]); /* the enrolment lane */
 };
 
-/* io_threads >= 1; max_peers bounds sockets and descriptors. gate may be NULL on the node's side. FED_EFAILED. */
+/* io_threads >= 1; max_peers bounds sockets and descriptors, and the limit of open files is raised to what they need; 0: a
+ * few, and the limit is left as it is. gate may be NULL on the node's side. FED_EFAILED. */
 int fed_link_new(struct fed_link **out, int io_threads, int max_peers, const struct fed_gate *gate,
                  struct fed_error *err) FED_MUST_CHECK;
 /* Every lane must be closed before. NULL is allowed. */
@@ -144,5 +145,10 @@ struct fed_poll_item {
     bool event;    /* out: the lane's monitor has something */
 };
 int fed_link_poll(struct fed_link *link, struct fed_poll_item *items, size_t n_items, int64_t timeout_ms) FED_MUST_CHECK;
+
+/* For a loop of somebody else's: the descriptors of a connected lane that turn readable when it may have something. They are
+ * quiet again before everything is fetched, so whoever waits for them asks fed_link_poll first. */
+#define FED_LANE_FDS 2
+int fed_lane_fds(const struct fed_lane *lane, int fds[FED_LANE_FDS]) FED_MUST_CHECK; /* FED_EFAILED */
 
 #endif

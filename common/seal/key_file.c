@@ -174,10 +174,10 @@ static int box_text(struct secrets *secrets, const struct fed_passphrase *passph
     return rc;
 }
 
-static int unbox(struct secrets *secrets, const struct boxed *boxed, const char *passphrase_file, const char *path,
-                 struct fed_error *err) {
+static int unbox(struct secrets *secrets, const struct boxed *boxed, const struct fed_passphrase_source *source,
+                 const char *path, struct fed_error *err) {
     struct fed_passphrase *passphrase = NULL;
-    int rc = fed_passphrase_get(&passphrase, passphrase_file, path, false, err);
+    int rc = source->get(source->context, &passphrase, path, err);
     if (rc == 0) {
         rc = stretch(secrets, boxed, passphrase, path, err);
     }
@@ -242,7 +242,7 @@ static int parse(struct boxed *boxed, bool *is_boxed, struct secrets *secrets, s
     return passes >= 1 && passes <= PASSES_MOST && mib >= 1 && mib <= MIB_MOST ? 0 : FED_EKEY;
 }
 
-static int read_key_file(struct secrets *secrets, int fd, const char *path, const char *passphrase_file,
+static int read_key_file(struct secrets *secrets, int fd, const char *path, const struct fed_passphrase_source *source,
                          struct fed_error *err) {
     struct boxed boxed;
     bool is_boxed = false;
@@ -261,7 +261,7 @@ static int read_key_file(struct secrets *secrets, int fd, const char *path, cons
                              " and %d characters or " BOXED_PREFIX " and %d, as `fedavg keygen` wrote it",
                              path, (int)PLAIN_CHARS, (int)BOXED_CHARS);
     }
-    return is_boxed ? unbox(secrets, &boxed, passphrase_file, path, err) : 0;
+    return is_boxed ? unbox(secrets, &boxed, source, path, err) : 0;
 }
 
 static int open_key_file(int *out, const char *path, struct fed_error *err) {
@@ -289,7 +289,8 @@ static int open_key_file(int *out, const char *path, struct fed_error *err) {
     return 0;
 }
 
-int fed_identity_unlock(struct fed_identity *out, const char *path, const char *passphrase_file, struct fed_error *err) {
+int fed_identity_unlock_by(struct fed_identity *out, const char *path, const struct fed_passphrase_source *source,
+                           struct fed_error *err) {
     struct secrets *secrets = NULL;
     int fd = -1;
     int rc = open_key_file(&fd, path, err);
@@ -298,7 +299,7 @@ int fed_identity_unlock(struct fed_identity *out, const char *path, const char *
     }
     rc = secrets_new(&secrets, err);
     if (rc == 0) {
-        rc = read_key_file(secrets, fd, path, passphrase_file, err);
+        rc = read_key_file(secrets, fd, path, source, err);
     }
     if (rc == 0 && fed_identity_from_seed(out, secrets->seed) != 0) {
         rc = fed_error_set(err, FED_ENOMEM, "no memory for a secret key");
@@ -306,6 +307,15 @@ int fed_identity_unlock(struct fed_identity *out, const char *path, const char *
     fed_locked_free(secrets);
     close(fd);
     return rc;
+}
+
+static int from_file_or_terminal(void *file, struct fed_passphrase **out, const char *whose, struct fed_error *err) {
+    return fed_passphrase_get(out, file, whose, false, err);
+}
+
+int fed_identity_unlock(struct fed_identity *out, const char *path, const char *passphrase_file, struct fed_error *err) {
+    const struct fed_passphrase_source source = {from_file_or_terminal, (void *)(uintptr_t)passphrase_file};
+    return fed_identity_unlock_by(out, path, &source, err);
 }
 
 int fed_identity_load(struct fed_identity *out, const char *path, struct fed_error *err) {

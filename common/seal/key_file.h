@@ -20,6 +20,9 @@ int fed_identity_create(struct fed_identity *out, const char *path, const struct
  * codes; passphrase_file NULL asks on the terminal. */
 int fed_identity_unlock(struct fed_identity *out, const char *path, const char *passphrase_file,
                         struct fed_error *err) FED_MUST_CHECK;
+/* The same, with the passphrase from elsewhere. */
+int fed_identity_unlock_by(struct fed_identity *out, const char *path, const struct fed_passphrase_source *source,
+                           struct fed_error *err) FED_MUST_CHECK;
 /* The same, with nobody but the terminal to ask. */
 int fed_identity_load(struct fed_identity *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
 

@@ -17,7 +17,7 @@
 
 enum { CTRL_C = 0x03, CTRL_D = 0x04, BACKSPACE = 0x08, CTRL_U = 0x15, DELETE = 0x7f };
 
-static int passphrase_new(struct fed_passphrase **out, struct fed_error *err) {
+int fed_passphrase_new(struct fed_passphrase **out, struct fed_error *err) {
     void *memory;
     if (fed_locked_new(&memory, sizeof(struct fed_passphrase)) != 0) {
         return fed_error_set(err, FED_ENOMEM, "no memory for a passphrase");
@@ -155,7 +155,7 @@ static int prompt(struct fed_passphrase *passphrase, int tty, const char *questi
 
 static int prompt_again(const struct fed_passphrase *passphrase, int tty, const char *whose, struct fed_error *err) {
     struct fed_passphrase *again = NULL;
-    int rc = passphrase_new(&again, err);
+    int rc = fed_passphrase_new(&again, err);
     if (rc == 0) {
         rc = prompt(again, tty, "The same passphrase again for ", whose, err);
     }
@@ -185,7 +185,7 @@ static int from_terminal(struct fed_passphrase *passphrase, const char *whose, b
 int fed_passphrase_get(struct fed_passphrase **out, const char *file, const char *whose, bool is_new,
                        struct fed_error *err) {
     struct fed_passphrase *passphrase = NULL;
-    int rc = passphrase_new(&passphrase, err);
+    int rc = fed_passphrase_new(&passphrase, err);
     if (rc == 0) {
         rc = file != NULL ? from_file(passphrase, file, whose, err) : from_terminal(passphrase, whose, is_new, err);
     }

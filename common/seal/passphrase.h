@@ -14,6 +14,8 @@ struct fed_passphrase {
     size_t n; /* 1..FED_PASSPHRASE_MAX - 1, without the zero */
     char text[FED_PASSPHRASE_MAX];
 };
+/* Empty. FED_ENOMEM. */
+int fed_passphrase_new(struct fed_passphrase **out, struct fed_error *err) FED_MUST_CHECK;
 void fed_passphrase_free(struct fed_passphrase *passphrase); /* wipes; NULL is allowed */
 
 /* whose: the key file it belongs to, for prompt and sentences. file: its first line is the passphrase; "-" is standard
@@ -22,5 +24,12 @@ void fed_passphrase_free(struct fed_passphrase *passphrase); /* wipes; NULL is a
  * FED_EINTERRUPTED: given up at the prompt; FED_EIO; FED_ENOMEM. */
 int fed_passphrase_get(struct fed_passphrase **out, const char *file, const char *whose, bool is_new,
                        struct fed_error *err) FED_MUST_CHECK;
+
+/* Where else one may come from. get hands over a passphrase that was made with fed_passphrase_new, or returns a negative
+ * status with a sentence. */
+struct fed_passphrase_source {
+    int (*get)(void *context, struct fed_passphrase **out, const char *whose, struct fed_error *err);
+    void *context;
+};
 
 #endif
