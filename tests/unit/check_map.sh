@@ -12,7 +12,7 @@ list_facts() { # tree
     local folders=() folder
     local streams='(FILE|std(in|out|err))([^A-Za-z0-9_]|$)'
     streams+='|(f?open|v?f?printf|f?puts|f(read|write)|perror|rename|unlink)[ ]*[(]'
-    for folder in common proto coordinator client cli tests bench; do
+    for folder in include common proto coordinator client cli tests bench; do
         [[ ! -d $1/$folder ]] || folders+=("$folder")
     done
     (
@@ -54,9 +54,10 @@ judge() {
         may["common/link"] = "base seal link"
         may["proto"] = "base seal proto"
         may["coordinator"] = all " proto coordinator"
-        may["client"] = all " proto client"
+        may["include"] = "" # what is installed stands alone
+        may["client"] = all " proto client include"
         may["cli"] = all " proto coordinator client cli"
-        may["tests"] = may["bench"] = all " proto coordinator client cli tests bench"
+        may["tests"] = may["bench"] = all " proto coordinator client cli tests bench include"
 
         pure = "^(client/local_sgd|coordinator/(aggregate|evaluate|hygiene|limit|quarantine|refusals|round|roster|schedule|verdict))\\.[ch]$"
         world = "^(common/link/.*|common/base/(clock|file|log|pool)\\.h" \
@@ -149,6 +150,7 @@ self_test() {
     put coordinator/store.h '#include <sqlite3.h>'
     put client/session.c '#include "coordinator/round.h"' '#include <curl/curl.h>' '#include <sodium.h>' '#include "cli/x.h"'
     put client/local_sgd.c '#include <unistd.h>'
+    put include/fedavg/x.h '#include "common/base/status.h"' '#include <zmq.h>'
     put cli/plot.c '#include <zlib.h>' '#include "tests/house/x.h"'
     put tests/unit/tree.h '#include <zmq.h>'
     expected='cli/plot.c:1: not behind its door
@@ -184,6 +186,8 @@ coordinator/round.c:3: a pure room touches no stream
 coordinator/round.c:4: a pure room touches no stream
 coordinator/schedule.c:1: a pure room includes no socket, clock, file
 coordinator/store.h:1: third-party headers are never included in a header
+include/fedavg/x.h:1: include may not include common/base
+include/fedavg/x.h:2: third-party headers are never included in a header
 proto/extra.c:1: not behind its door
 proto/extra.c:2: proto may not include common/model
 tests/unit/tree.h:1: third-party headers are never included in a header'
