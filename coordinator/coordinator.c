@@ -18,6 +18,7 @@
 #include "common/seal/key_file.h"
 #include "coordinator/coordinator_internal.h"
 #include "coordinator/hygiene_store.h"
+#include "coordinator/initial.h"
 #include "coordinator/terms.h"
 
 #define IO_THREADS 1
@@ -98,19 +99,16 @@ static int load_roster(struct fed_coordinator *c, struct fed_error *err) {
 
 /* -- the run ------------------------------------------------------------------------------------------------------------ */
 
-/* A roster may have outgrown the bound on updates that the run was created with. The bound is part of the exact sum, so the
- * run keeps it, and the round keeps its cohorts within it. */
-static void keep_bound_of_run(const struct fed_coordinator *c, struct fed_task_terms *terms) {
+/* False: a new run, or one that opening it for good will speak about. */
+static bool terms_of_run(struct fed_task_terms *out, const struct fed_coordinator *c) {
     struct fed_store *store = NULL;
-    struct fed_task_terms stored;
     if (fed_store_open_readonly(&store, c->options.run_dir, NULL) != FED_OK) {
-        return; /* a new run; or one that opening it for good will speak about */
+        return false;
     }
     const char *text = fed_store_task_terms(store);
-    if (fed_task_terms_decode(&stored, text, strlen(text), NULL) == FED_OK) {
-        terms->max_updates = stored.max_updates;
-    }
+    bool found = fed_task_terms_decode(out, text, strlen(text), NULL) == FED_OK;
     fed_store_close(store);
+    return found;
 }
 
 static int make_terms(struct fed_coordinator *c, struct fed_task_terms *terms, struct fed_error *err) {
@@ -120,8 +118,16 @@ static int make_terms(struct fed_coordinator *c, struct fed_task_terms *terms, s
     if (c->has_partition) {
         terms->partition.clients = c->partition.n_clients; /* which the task may have left to the data */
     }
-    keep_bound_of_run(c, terms);
-    int rc = fed_fixed_init(&c->fixed, terms->max_delta, terms->max_weight, terms->max_updates, err);
+    struct fed_task_terms run;
+    bool goes_on = terms_of_run(&run, c);
+    if (goes_on) { /* a roster may have outgrown the bound, which is part of the exact sum: cohorts are kept within it */
+        terms->max_updates = run.max_updates;
+    }
+    int rc = fed_initial_read(&c->initial, terms, goes_on ? &run : NULL, c->task, &c->model, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    rc = fed_fixed_init(&c->fixed, terms->max_delta, terms->max_weight, terms->max_updates, err);
     if (rc != FED_OK) {
         return fed_error_prefix(err, rc, "%s", c->task->path);
     }
@@ -140,9 +146,17 @@ static int make_terms(struct fed_coordinator *c, struct fed_task_terms *terms, s
 }
 
 static int commit_initial_model(struct fed_coordinator *c, struct fed_error *err) {
+    if (c->task->initial != NULL && c->initial == NULL) {
+        return fed_error_set(err, FED_EDATA, "%s: no such file, and the run has no model yet: put it back",
+                             c->task->initial);
+    }
     int rc = fed_image_new(&c->image, &c->model, c->run_id, 0);
-    if (rc == FED_OK) {
+    if (rc == FED_OK && c->initial != NULL) {
+        memcpy(c->image->params, c->initial, c->model.n_params * sizeof *c->initial);
+    } else if (rc == FED_OK) {
         fed_model_initial(c->image->params, &c->model, c->task->seed);
+    }
+    if (rc == FED_OK) {
         rc = fed_image_finish(c->image, &c->model, c->run_id);
     }
     if (rc != FED_OK) {
@@ -476,6 +490,8 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
     }
     if (rc == FED_OK) {
         rc = open_store(c, &state, err);
+        free(c->initial);
+        c->initial = NULL;
     }
     if (rc == FED_OK) {
         struct fed_hygiene_config hygiene = hygiene_config(c);
@@ -541,6 +557,7 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     free(c->updates);
     fed_refusals_free(c->refusals);
     free(c->terms_text);
+    free(c->initial);
     if (c->signal_fd >= 0) {
         close(c->signal_fd);
     }

@@ -128,6 +128,7 @@ struct fed_coordinator {
         uint64_t since_ms, paused_until_ms;
     } floods[FED_LANES];
 
+    float *initial;               /* (n_params) of model.initial, only while a new run is made; NULL: the seed's */
     struct fed_image *image;      /* the committed model */
     struct fed_image *next_image; /* the mean of the attempt, not yet committed */
     uint64_t commit_began_us;     /* of the last commit; seconds of a round run from there to its own */

@@ -52,7 +52,7 @@ void fed_terms_from_task(struct fed_task_terms *out, const struct fed_task *task
 }
 
 int fed_terms_rest(char **out, const struct fed_task *task) {
-    const struct fed_run_files files = {.data = task->data};
+    const struct fed_run_files files = {.data = task->data, .initial = task->initial};
     json_t *rest = json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:I, s:f}", "rounds",
                              (json_int_t)task->algorithm.rounds, "target_accuracy", task->algorithm.target_accuracy,
                              "over_select", task->round.over_select, "min_reports", task->round.min_reports, "deadline_s",

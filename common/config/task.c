@@ -41,6 +41,7 @@ static const struct fed_setting rows[] = {
     {"seed", FED_SETTING_U64, FIELD(seed), .required = true, .max = INT64_MAX},
 
     FED_MODEL_ROWS(struct draft, model),
+    {"model.initial", FED_SETTING_PATH, FIELD(initial), .expected = "the path of a safetensors file"},
 
     FED_DATA_TRAIN_ROWS(struct draft, task.data),
     FED_DATA_TEST_ROWS(struct draft, task.data),
@@ -227,6 +228,7 @@ int fed_task_load(struct fed_task *out, const char *path, const char *const *set
 
 void fed_task_fini(struct fed_task *task) {
     free(task->path);
+    free(task->initial);
     fed_data_source_fini(&task->data);
     free(task->server.control);
     free(task->server.bulk);

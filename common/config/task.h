@@ -90,6 +90,7 @@ struct fed_task {
     char name[FED_NAME_MAX]; /* [a-z0-9-]+ */
     uint64_t seed;
     struct fed_model_spec model;
+    char *initial; /* file of the parameters to start from; NULL: drawn from the seed */
     struct fed_data_source data;
     struct fed_partition_spec partition;
     struct fed_algorithm algorithm;

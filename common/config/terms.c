@@ -51,10 +51,18 @@ static const struct term shards = {"data.partition.shards_per_client", TERM(part
 static const struct term alpha = {"data.partition.alpha", TERM(partition.alpha)};
 static const struct term each = {"data.partition.examples_per_client", TERM(partition.examples_per_client)};
 
+static const char partition_digest[] = "data.partition.digest", initial_digest[] = "model.initial";
+
 /* -- encode ------------------------------------------------------------------------------------------------------------ */
 
 static int put_term(json_t *root, const struct fed_task_terms *terms, const struct term *term) {
     return fed_terms_put(root, term->path, fed_terms_scalar(term->path, (const char *)terms + term->offset));
+}
+
+static int put_digest(json_t *root, const char *path, const uint8_t digest[FED_DIGEST_BYTES]) {
+    char hex[FED_DIGEST_HEX];
+    fed_hex(hex, digest, FED_DIGEST_BYTES);
+    return fed_terms_put(root, path, json_string(hex));
 }
 
 /* The number that goes with the kind; NULL for none. */
@@ -66,13 +74,11 @@ static int put_partition(json_t *root, const struct fed_task_terms *terms) {
     if (!terms->has_partition) {
         return fed_terms_put(root, "data", json_null());
     }
-    char hex[FED_DIGEST_HEX];
-    fed_hex(hex, terms->partition_digest, FED_DIGEST_BYTES);
     const struct term *number = number_of(terms->partition.kind);
     bool ok = put_term(root, terms, &kind) == 0 && put_term(root, terms, &clients) == 0 &&
               (number == NULL || put_term(root, terms, number) == 0) &&
               (terms->partition.examples_per_client == 0 || put_term(root, terms, &each) == 0) &&
-              fed_terms_put(root, "data.partition.digest", json_string(hex)) == 0;
+              put_digest(root, partition_digest, terms->partition_digest) == 0;
     return ok ? 0 : FED_ENOMEM;
 }
 
@@ -98,6 +104,9 @@ static json_t *to_json(const struct fed_task_terms *terms) {
     }
     if (code == 0) {
         code = fed_terms_put_model(root, &terms->model);
+    }
+    if (code == 0 && terms->has_initial) {
+        code = put_digest(root, initial_digest, terms->initial_digest);
     }
     if (code == 0) {
         code = put_partition(root, terms);
@@ -132,8 +141,8 @@ static int take_term(struct fed_task_terms *terms, const json_t *root, const str
 
 static int hex_value(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
 
-static int take_digest(uint8_t out[FED_DIGEST_BYTES], const json_t *value, struct fed_error *err) {
-    const char *hex = json_string_value(value);
+static int take_digest(uint8_t out[FED_DIGEST_BYTES], const json_t *root, const char *path, struct fed_error *err) {
+    const char *hex = json_string_value(fed_terms_get(root, path));
     for (size_t i = 0; hex != NULL && i < FED_DIGEST_BYTES; i++) {
         int high = hex_value(hex[2 * i]), low = high < 0 ? -1 : hex_value(hex[2 * i + 1]);
         if (low < 0) {
@@ -142,7 +151,7 @@ static int take_digest(uint8_t out[FED_DIGEST_BYTES], const json_t *value, struc
             out[i] = (uint8_t)(high * 16 + low);
         }
     }
-    return hex != NULL ? 0 : fed_error_set(err, FED_EWIRE, "terms: data.partition.digest is not 64 hex digits");
+    return hex != NULL ? 0 : fed_error_set(err, FED_EWIRE, "terms: %s is not 64 hex digits", path);
 }
 
 static int take_partition(struct fed_task_terms *terms, const json_t *root, struct fed_error *err) {
@@ -164,7 +173,7 @@ static int take_partition(struct fed_task_terms *terms, const json_t *root, stru
     if (code == 0 && (uint64_t)terms->partition.clients * terms->partition.shards_per_client > UINT32_MAX) {
         code = fed_error_set(err, FED_EWIRE, "terms: more than %u shards", UINT32_MAX);
     }
-    return code == 0 ? take_digest(terms->partition_digest, fed_terms_get(root, "data.partition.digest"), err) : code;
+    return code == 0 ? take_digest(terms->partition_digest, root, partition_digest, err) : code;
 }
 
 static int take_options(struct fed_task_terms *terms, const json_t *root, struct fed_error *err) {
@@ -250,6 +259,10 @@ int fed_task_terms_decode(struct fed_task_terms *out, const char *text, size_t n
     }
     if (code == 0) {
         code = fed_terms_take_model(&terms.model, root, err);
+    }
+    terms.has_initial = fed_terms_get(root, initial_digest) != NULL;
+    if (code == 0 && terms.has_initial) {
+        code = take_digest(terms.initial_digest, root, initial_digest, err);
     }
     if (code == 0) {
         code = take_partition(&terms, root, err);

@@ -11,7 +11,8 @@
  * "data" is null where the coordinator does not know the data. The digest covers the examples and their split. A model is
  * written out, preset or not: its input always in four dimensions, a layer with the keys of its kind and no others, and
  * "vocabulary" (a string) and "classes" (a list) where it has them. In "algorithm" stand "clip_norm", "clip_quantile" and
- * "clip_rate" where updates are clipped, and "max_share" where there is one. */
+ * "clip_rate" where updates are clipped, and "max_share" where there is one; in "model" stands "initial", the digest of the
+ * parameters that a run was given to start from, where it was. */
 #ifndef FED_COMMON_CONFIG_TERMS_H
 #define FED_COMMON_CONFIG_TERMS_H
 
@@ -44,6 +45,8 @@ struct fed_clip_options {
 struct fed_task_terms {
     uint64_t seed;               /* < 2^63 */
     struct fed_model_spec model; /* the preset's label does not travel */
+    bool has_initial;            /* false: drawn from the seed */
+    uint8_t initial_digest[32];
     bool has_partition;
     struct fed_partition_spec partition;
     uint8_t partition_digest[32];

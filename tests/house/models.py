@@ -1,8 +1,9 @@
-"""What a run has made is used: evaluated, with the numbers that the run itself wrote down."""
+"""What a run has made is used: evaluated, with the numbers that the run itself wrote down, and begun from by other runs."""
 import json
 import pathlib
 import shutil
 import sqlite3
+import struct
 
 import house
 from house import check, main
@@ -101,4 +102,64 @@ def other_data_are_named_and_missing_ones_are_told():
         scene.refused(3, "it is damaged", "evaluate", away, "--task", scene.task_path)
 
 
-main(evaluation_is_that_of_the_run_bit_for_bit, other_data_are_named_and_missing_ones_are_told)
+def rewritten(source, target):
+    """The same tensors as others may write them: in another order, without metadata, without alignment."""
+    data = source.read_bytes()
+    n = struct.unpack("<Q", data[:8])[0]
+    tensors = {name: tensor for name, tensor in json.loads(data[8:8 + n]).items() if name != "__metadata__"}
+    header, body = {}, b""
+    for name, tensor in reversed(tensors.items()):
+        begin, end = tensor["data_offsets"]
+        values = data[8 + n + begin:8 + n + end]
+        header[name] = {"dtype": "F32", "shape": tensor["shape"], "data_offsets": [len(body), len(body) + len(values)]}
+        body += values
+    text = json.dumps(header).encode()
+    target.write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def a_run_begins_where_another_has_ended():
+    with Trained() as scene:
+        foreign, model = scene.dir / "foreign.safetensors", scene.run / "model-5.safetensors"
+        rewritten(model, foreign)
+        sets = ["--set", "algorithm.rounds=2", "--set"]
+        first = scene.result(scene.task_path, "first", *sets, f"model.initial={foreign}")
+        second = scene.result(scene.task_path, "second", *sets, f"model.initial={model}")
+        check(first.models == second.models and len(first.models) == 2, f"{first.models} is not {second.models}")
+        with sqlite3.connect(f"file:{scene.dir}/first/run.db?mode=ro", uri=True) as db:
+            start = db.execute("SELECT hex(model) FROM rounds WHERE round = 0").fetchone()[0].lower()
+            terms = json.loads(db.execute("SELECT task_terms FROM meta").fetchone()[0])
+        check(start == scene.done["model"] == terms["model"]["initial"], f"it begins with {start}, not {scene.done['model']}")
+        check((first.models[1],) not in scene.rows("SELECT lower(hex(model)) FROM rounds"), "it begins anew")
+
+        def goes_on(code, text, initial):
+            process = scene.simulate(scene.task_path, "first", "--set", "algorithm.rounds=3", "--set", f"model.initial={initial}")
+            process.wait_exit(code)
+            check(process.said(text), f'nobody said "{text}": {process}')
+        goes_on(5, "model.initial: " + start[:40], scene.run / "model-4.safetensors")
+        goes_on(5, "model.initial: " + start[:40], "null")
+        foreign.unlink()
+        goes_on(0, "initial parameters are gone", foreign)
+
+
+def parameters_that_do_not_fit_are_named_and_nothing_begins():
+    with Trained() as scene:
+        model = scene.run / "model-5.safetensors"
+        def refused(task, initial, text):
+            process = scene.simulate(task, "other", "--set", f"model.initial={initial}")
+            process.wait_exit(3)
+            check(process.said(text), f'nobody said "{text}": {process}')
+            check(not (scene.dir / "other" / "run.db").exists(), "a run was made")
+        refused(scene.task("wider", hidden=33), model, "tensor fc1.weight has shape [32, 784], the task's model has [33, 784]")
+        refused(scene.task("flat", hidden=0), model, "tensor out.weight has shape [10, 32], the task's model has [10, 784]")
+        refused(scene.task_path, scene.dir / "nowhere", "nowhere")
+        (scene.dir / "x.npz").write_bytes(b"PK\3\4" + bytes(100))
+        refused(scene.task_path, scene.dir / "x.npz", "a ZIP archive, as NumPy's .npz")
+        rewritten(model, scene.dir / "bad")
+        bad = bytearray((scene.dir / "bad").read_bytes())
+        bad[-4:] = struct.pack("<f", float("inf"))
+        (scene.dir / "bad").write_bytes(bad)
+        refused(scene.task_path, scene.dir / "bad", "of tensor fc1.weight is infinite")
+
+
+main(evaluation_is_that_of_the_run_bit_for_bit, other_data_are_named_and_missing_ones_are_told,
+     a_run_begins_where_another_has_ended, parameters_that_do_not_fit_are_named_and_nothing_begins)

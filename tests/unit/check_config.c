@@ -610,6 +610,9 @@ START_TEST(terms_come_back_as_they_went) {
         terms.clip = (struct fed_clip_options){.norm = 1.0 / 3, .quantile = 0, .rate = 0.2};
     } else if (_i == 8) {
         terms.max_share = 0.1;
+    } else if (_i == 9) {
+        terms.has_initial = true;
+        memset(terms.initial_digest, 0x5c, sizeof terms.initial_digest);
     }
     struct fed_task_terms back;
     struct fed_error err = {.text = ""};
@@ -632,6 +635,8 @@ START_TEST(terms_come_back_as_they_went) {
     ck_assert_uint_eq(back.max_updates, terms.max_updates);
     ck_assert(back.clip.norm == terms.clip.norm && back.clip.quantile == terms.clip.quantile &&
               back.clip.rate == terms.clip.rate && back.max_share == terms.max_share);
+    ck_assert(back.has_initial == terms.has_initial);
+    ck_assert_mem_eq(back.initial_digest, terms.initial_digest, sizeof terms.initial_digest);
     ck_assert_str_eq(back.name, terms.name);
     ck_assert_uint_eq(back.model.n_layers, 2);
     ck_assert_mem_eq(back.model.layers, terms.model.layers, sizeof terms.model.layers);
@@ -669,6 +674,9 @@ static const char *const wrong_terms[][2] = {
     {"\"epochs\":1", "\"clip_norm\":2.0,\"clip_quantile\":1.5,\"clip_rate\":0.2,\"epochs\":1"},
     {"\"max_updates\"", "\"max_share\":0.0,\"max_updates\""},
     {"\"max_updates\"", "\"max_share\":1.5,\"max_updates\""},
+    {"\"input\":{", "\"initial\":\"5c5c\",\"input\":{"},
+    {"\"input\":{", "\"initial\":\"initial.safetensors\",\"input\":{"},
+    {"\"input\":{", "\"initial\":null,\"input\":{"},
     {"\"kind\":\"shards\"", "\"kind\":\"iid\""},
     {"\"kind\":\"shards\"", "\"kind\":\"none\""},
     {"\"clients\":100", "\"clients\":4294967295"},
@@ -913,7 +921,7 @@ static Suite *suite(void) {
 
     TCase *terms = tcase_create("terms");
     tcase_add_test(terms, terms_have_one_text);
-    tcase_add_loop_test(terms, terms_come_back_as_they_went, 0, 9);
+    tcase_add_loop_test(terms, terms_come_back_as_they_went, 0, 10);
     tcase_add_loop_test(terms, wrong_terms_are_not_a_message, 0, N(wrong_terms));
     tcase_add_test(terms, terms_cut_anywhere_are_not_a_message);
     tcase_add_loop_test(terms, a_difference_is_named_in_the_words_of_the_file, 0, 6);
