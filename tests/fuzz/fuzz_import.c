@@ -8,9 +8,8 @@
 #define N_PARAMS (4 + 4 + 4 + 2 + 2)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
-    static const struct fed_model_spec spec = {.input = {.channels = 1, .steps = 2},
-                                               .n_layers = 2,
-                                               .layers = {{1, .kind = FED_LSTM}, {2, FED_LINEAR}}};
+    static const struct fed_model_spec spec = {
+        .input = {.channels = 1, .steps = 2}, .n_layers = 2, .layers = {{1, .kind = FED_LSTM}, {2, FED_LINEAR}}};
     static struct fed_model model;
     if (model.n_params == 0) {
         MUST(fed_model_init(&model, &spec, NULL) == 0 && model.n_params == N_PARAMS);

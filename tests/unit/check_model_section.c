@@ -340,7 +340,7 @@ START_TEST(the_examples_of_the_man_page_are_right) {
         }
     }
     fclose(page);
-    ck_assert_uint_eq(n_examples, 6);
+    ck_assert_uint_eq(n_examples, 7);
 }
 END_TEST
 
