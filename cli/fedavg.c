@@ -37,6 +37,7 @@ static const struct command commands[] = {
     {"keygen", fed_cli_keygen, "make the key of a node, of a coordinator, or one that signs enrolments", NODES},
     {"roster", fed_cli_roster, "add, sign, revoke, list and re-key the nodes that may take part", NODES},
     {"enroll", fed_cli_enroll, "issue, show and use the one-use tokens that enrol nodes", NODES},
+    {"doctor", fed_cli_doctor, "look at a machine, a task, a client file or a run, and say what to do", DAEMONS},
     {"status", fed_cli_status, "show where a run stands, from its directory or its page", LOOK},
     {"evaluate", fed_cli_evaluate, "say how good a model is, on the run's test data or on others", LOOK},
     {"plot", fed_cli_plot, "draw the curves of runs, as SVG or PNG", LOOK},

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,10 +29,25 @@ int fed_sent_log_open(int *fd, const char *state_dir, struct fed_error *err) {
     } else if ((rc = fed_file_sync_name(path, err)) != FED_OK) { /* a record in a file that a power cut takes away is none */
         close(file);
     } else {
+        (void)flock(file, LOCK_SH | LOCK_NB); /* where there are no locks, nobody is told */
         *fd = file;
     }
     free(path);
     return rc;
+}
+
+bool fed_sent_log_in_use(const char *state_dir) {
+    char *path = NULL;
+    if (fed_path_join(&path, state_dir, "sent.log") != FED_OK) {
+        return false;
+    }
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    bool used = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0) {
+        close(fd);
+    }
+    free(path);
+    return used;
 }
 
 int fed_sent_log_write(int fd, const struct fed_sent *sent, int64_t wall_ms, struct fed_error *err) {

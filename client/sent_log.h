@@ -4,6 +4,7 @@
 #ifndef FED_CLIENT_SENT_LOG_H
 #define FED_CLIENT_SENT_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/status.h"
@@ -16,9 +17,13 @@ struct fed_sent {
     uint64_t n_clients, n_examples, n_bytes;
 };
 
-/* Opens state_dir/sent.log (0600, made with its directory if missing) for appending. FED_EIO. */
+/* Opens state_dir/sent.log (0600, made with its directory if missing) for appending, and holds a shared lock on it as long
+ * as it is open, which tells others that a client is at work. FED_EIO. */
 int fed_sent_log_open(int *fd, const char *state_dir, struct fed_error *err) FED_MUST_CHECK;
 /* Appends one line and waits until it is on disk. FED_EIO: then the update must not leave. */
 int fed_sent_log_write(int fd, const struct fed_sent *sent, int64_t wall_ms, struct fed_error *err) FED_MUST_CHECK;
+
+/* Whether a client has it open. */
+bool fed_sent_log_in_use(const char *state_dir);
 
 #endif

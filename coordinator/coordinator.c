@@ -25,7 +25,6 @@
 #define INTAKE_THREADS 2
 #define EVALUATE_THREADS_MOST 4
 #define LARGE_MODEL ((size_t)16 << 20) /* parameters */
-#define SPARE_PEERS 1024               /* strangers at the handshake, and nodes that a later roster brings */
 #define BULK_FRAME_MAX (FED_CHUNK_BYTES + FED_TAG_BYTES + 256)
 
 /* -- data --------------------------------------------------------------------------------------------------------------- */
@@ -317,7 +316,7 @@ static int make_round(struct fed_coordinator *c, const struct fed_store_state *s
 static int open_lanes(struct fed_coordinator *c, struct fed_error *err) {
     const struct fed_server *server = &c->task->server;
     struct fed_gate gate = {c, fed_gate_curve, fed_gate_plain, fed_gate_enrol};
-    int rc = fed_link_new(&c->link, IO_THREADS, (int)c->nodes.n_nodes + SPARE_PEERS, &gate, err);
+    int rc = fed_link_new(&c->link, IO_THREADS, (int)c->nodes.n_nodes + FED_SPARE_PEERS, &gate, err);
     if (rc == FED_OK) {
         rc = fed_lane_bind_control(&c->control, c->link, server->control, &c->identity, FED_CONTROL_MAX, err);
     }

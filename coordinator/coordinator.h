@@ -8,6 +8,8 @@
 #include "common/base/status.h"
 #include "common/config/task.h"
 
+#define FED_SPARE_PEERS 1024 /* strangers at the handshake, and nodes that a later roster brings */
+
 struct fed_coordinator;
 
 struct fed_coordinator_options {

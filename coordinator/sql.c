@@ -213,17 +213,22 @@ int fed_sql_make_durable(struct fed_sql *sql, struct fed_error *err) {
     return fed_sql_run(sql, text, "choose its journal", err);
 }
 
-int fed_sql_check(struct fed_sql *sql, struct fed_error *err) {
+static int check_pages(struct fed_sql *sql, const char *pragma, struct fed_error *err) {
     sqlite3_stmt *statement = NULL;
     int code = FED_OK;
-    if (sqlite3_prepare_v2(sql->db, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK ||
-        sqlite3_step(statement) != SQLITE_ROW) {
+    if (sqlite3_prepare_v2(sql->db, pragma, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW) {
         code = failed(sql, "check it", err);
     } else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0) {
         code = fed_sql_damaged(sql, (const char *)sqlite3_column_text(statement, 0), err);
     }
     sqlite3_finalize(statement);
     return code;
+}
+
+int fed_sql_check(struct fed_sql *sql, struct fed_error *err) { return check_pages(sql, "PRAGMA quick_check(1)", err); }
+
+int fed_sql_check_thoroughly(struct fed_sql *sql, struct fed_error *err) {
+    return check_pages(sql, "PRAGMA integrity_check(1)", err);
 }
 
 static int copy_into(struct fed_sql *sql, const char *path, struct fed_error *err) {

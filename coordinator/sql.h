@@ -32,6 +32,8 @@ void fed_sql_close(struct fed_sql *sql);
 int fed_sql_make_durable(struct fed_sql *sql, struct fed_error *err) FED_MUST_CHECK;
 /* Reads the structure of every page. FED_EDATA. */
 int fed_sql_check(struct fed_sql *sql, struct fed_error *err) FED_MUST_CHECK;
+/* And holds every index against its table, which takes longer. FED_EDATA. */
+int fed_sql_check_thoroughly(struct fed_sql *sql, struct fed_error *err) FED_MUST_CHECK;
 
 /* Writes a copy of the database, as of now, to the path: it is there whole or not at all. FED_EIO. */
 int fed_sql_backup(struct fed_sql *sql, const char *path, struct fed_error *err) FED_MUST_CHECK;

@@ -289,6 +289,17 @@ static int open_key_file(int *out, const char *path, struct fed_error *err) {
     return 0;
 }
 
+int fed_identity_needs_passphrase(bool *out, const char *path, struct fed_error *err) {
+    char prefix[PREFIX_CHARS];
+    int fd = -1;
+    int rc = open_key_file(&fd, path, err);
+    if (rc == 0) {
+        *out = read(fd, prefix, sizeof prefix) == (ssize_t)sizeof prefix && memcmp(prefix, BOXED_PREFIX, sizeof prefix) == 0;
+        close(fd);
+    }
+    return rc;
+}
+
 int fed_identity_unlock_by(struct fed_identity *out, const char *path, const struct fed_passphrase_source *source,
                            struct fed_error *err) {
     struct secrets *secrets = NULL;

@@ -26,6 +26,9 @@ int fed_identity_unlock_by(struct fed_identity *out, const char *path, const str
 /* The same, with nobody but the terminal to ask. */
 int fed_identity_load(struct fed_identity *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
 
+/* Whether it takes a passphrase, without asking for it. Codes as above. */
+int fed_identity_needs_passphrase(bool *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
+
 /* Whether the open file is a regular one of ours that nobody else may use; else FED_EKEY with a sentence that calls it what.
  */
 int fed_secret_file_check(int fd, const char *path, const char *what, struct fed_error *err) FED_MUST_CHECK;

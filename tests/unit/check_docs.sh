@@ -38,12 +38,14 @@ check_program() { # page source command...
 
 check_program fedavg-coordinator.8.scd coordinator/main.c "$bin/fedavg-coordinator"
 check_program fedavg-client.8.scd client/main.c "$bin/fedavg-client"
-for command in simulate keygen enroll roster partition status evaluate plot; do
-    check_program "fedavg-$command.1.scd" "cli/$command.c" "$bin/fedavg" "$command"
-done
-while read -r command _; do
+commands() { "$bin/fedavg" help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p'; }
+while read -r command; do
+    [[ $command == coordinator || $command == client ]] ||
+        check_program "fedavg-$command.1.scd" "cli/$command.c" "$bin/fedavg" "$command"
+done < <(commands)
+while read -r command; do
     grep -qF -- "*$command*" docs/man/fedavg.1.scd || lie "docs/man/fedavg.1.scd: says nothing of the command $command"
-done < <("$bin/fedavg" --help | sed -n 's/^  \([a-z]\)/\1/p')
+done < <(commands)
 
 # The paragraph that explains a key: from the line that begins with it to the next empty line, without markup.
 paragraph() { # page key
@@ -89,6 +91,7 @@ check_json() { # source page
 check_json coordinator/report.c fedavg-simulate.1.scd
 check_json coordinator/status_report.c fedavg-status.1.scd
 check_json cli/keygen.c fedavg-keygen.1.scd
+check_json cli/doctor.c fedavg-doctor.1.scd
 check_json cli/roster.c fedavg-roster.1.scd
 check_json cli/roster_view.c fedavg-roster.1.scd
 check_json cli/enroll.c fedavg-enroll.1.scd

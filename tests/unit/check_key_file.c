@@ -113,6 +113,27 @@ START_TEST(boxed_file_with_any_character_changed_does_not_open) {
 }
 END_TEST
 
+START_TEST(whether_a_passphrase_is_needed_is_told_without_it) {
+    struct fed_identity made = {0};
+    bool needed = true;
+    ck_assert_int_eq(fed_identity_create(&made, in_dir("plain"), NULL, NULL), 0);
+    ck_assert_int_eq(fed_identity_needs_passphrase(&needed, in_dir("plain"), NULL), 0);
+    ck_assert(!needed);
+    fed_identity_fini(&made);
+    struct fed_passphrase *secret = passphrase("correct horse\n");
+    ck_assert_int_eq(fed_identity_create(&made, in_dir("boxed"), secret, NULL), 0);
+    ck_assert_int_eq(fed_identity_needs_passphrase(&needed, in_dir("boxed"), NULL), 0);
+    ck_assert(needed);
+    fed_identity_fini(&made);
+    fed_passphrase_free(secret);
+    ck_assert_int_eq(chmod(in_dir("boxed"), 0644), 0);
+    ck_assert_int_eq(fed_identity_needs_passphrase(&needed, in_dir("boxed"), NULL), FED_EKEY);
+    ck_assert_int_eq(fed_identity_needs_passphrase(&needed, in_dir("nowhere"), NULL), FED_EKEY);
+    unlink(in_dir("plain"));
+    unlink(in_dir("boxed"));
+}
+END_TEST
+
 START_TEST(passphrase_that_cannot_be_had_is_said_in_one_sentence) {
     char longest[FED_PASSPHRASE_MAX + 1];
     ck_assert_int_eq(fed_secret_file_write(in_dir("key"), "key file", quick, n_quick, NULL), 0);
@@ -180,6 +201,7 @@ int main(void) {
     tcase_add_test(tcase, boxed_key_opens_with_its_passphrase_alone);
     tcase_add_test(tcase, known_boxed_file_opens_as_the_known_identity);
     tcase_add_test(tcase, boxed_file_with_any_character_changed_does_not_open);
+    tcase_add_test(tcase, whether_a_passphrase_is_needed_is_told_without_it);
     tcase_add_test(tcase, passphrase_that_cannot_be_had_is_said_in_one_sentence);
     tcase_add_test(tcase, passphrase_may_come_through_a_pipe);
     tcase_add_test(tcase, boxed_file_that_asks_for_absurd_costs_is_not_a_key_file);

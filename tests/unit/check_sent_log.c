@@ -156,10 +156,23 @@ START_TEST(half_a_line_of_a_crash_does_not_spoil_the_next) {
 }
 END_TEST
 
+START_TEST(whoever_has_it_open_is_noticed) {
+    ck_assert(!fed_sent_log_in_use(state)); /* nothing there yet */
+    int fd = open_log();
+    ck_assert(fed_sent_log_in_use(state));
+    int second = open_log(); /* which is nobody's business */
+    close(fd);
+    ck_assert(fed_sent_log_in_use(state));
+    close(second);
+    ck_assert(!fed_sent_log_in_use(state));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sent_log");
     TCase *tests = tcase_create("sent_log");
     tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, whoever_has_it_open_is_noticed);
     tcase_add_test(tests, a_line_is_as_documented);
     tcase_add_test(tests, the_largest_numbers_fit_in_a_line);
     tcase_add_test(tests, what_was_written_stays);
