@@ -59,6 +59,8 @@ CASES = [
     (["status", "run"], 0, {"name", "run_id", "state", "round", "recent"}),
     (["plot", "run"], 0, {"event", "runs"}),
     (["plot", "nowhere"], 2, None),
+    (["compare", "run", "run"], 0, {"event", "runs", "task", "models", "milestones"}),
+    (["compare", "run", "nowhere"], 2, None),
     (["plot", "run", "-o", "picture.svg"], 2, None),
 ]
 
