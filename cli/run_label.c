@@ -10,10 +10,11 @@
 #define KEYS_MOST 3
 #define VALUE_SHOWN 24
 
-/* Digests tell machines apart, not people; and where the name differs there is nothing to explain. */
+/* Digests tell machines apart, not people; where data lie is no property of theirs. */
 static bool says_something(const struct fed_difference *item) {
     size_t n = strlen(item->key);
-    return strcmp(item->key, "name") != 0 && (n < 6 || strcmp(item->key + n - 6, "digest") != 0);
+    bool is_file = !item->defines && strchr(item->key, '.') != NULL && strncmp(item->key, "data.", 5) == 0;
+    return !is_file && (n < 6 || strcmp(item->key + n - 6, "digest") != 0);
 }
 
 static const char *short_key(const char *key) {

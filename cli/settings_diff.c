@@ -84,7 +84,8 @@ static bool flatten(struct settings *settings, const char *prefix, const json_t 
          at = json_object_iter_next((json_t *)(uintptr_t)value, at)) {
         const char *name = json_object_iter_key(at);
         const char *before = *prefix != '\0' ? prefix : defines ? "" : section_of(name);
-        good = asprintf(&path, "%s%s%s", before, *prefix != '\0' ? "." : "", name) >= 0 &&
+        bool stands_at_top = !defines && *prefix == '\0' && strcmp(name, "files") == 0; /* its keys are whole already */
+        good = asprintf(&path, "%s%s%s", before, *prefix != '\0' ? "." : "", stands_at_top ? "" : name) >= 0 &&
                flatten(settings, path, json_object_iter_value(at), defines, depth + 1);
         free(path);
         path = NULL;

@@ -239,17 +239,17 @@ START_TEST(tasks_differ_key_by_key) {
     open_run(1,
              "{\"algorithm\":{\"epochs\":0.1,\"math\":\"exact\"},\"data\":null,"
              "\"model\":{\"layers\":[{\"units\":10},{\"units\":6}]},\"name\":\"ward\",\"seed\":1}",
-             "{\"rounds\":20,\"target_accuracy\":0.75}");
+             "{\"files\":{\"data.train\":\"/srv/x\"},\"rounds\":20,\"target_accuracy\":0.75}");
     commit_plain(0, 0);
     commit_plain(1, 0);
     compare();
     const struct fed_differences *task = &comparison.task;
-    static const char *const keys[] = {"algorithm.epochs", "algorithm.rounds", "data", "data.partition.kind",
-                                       "model.layers[1].units"};
-    ck_assert_uint_eq(task->n, 5);
-    for (size_t i = 0; i < 5; i++) {
+    static const char *const keys[] = {"algorithm.epochs",    "algorithm.rounds", "data",
+                                       "data.partition.kind", "data.train",       "model.layers[1].units"};
+    ck_assert_uint_eq(task->n, 6);
+    for (size_t i = 0; i < 6; i++) {
         ck_assert_str_eq(task->items[i].key, keys[i]);
-        ck_assert_int_eq(task->items[i].defines, i != 1);
+        ck_assert_int_eq(task->items[i].defines, i != 1 && i != 4);
     }
     ck_assert_str_eq(task->items[0].values[0], "1");
     ck_assert_str_eq(task->items[0].values[1], "0.1");

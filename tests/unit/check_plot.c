@@ -103,7 +103,7 @@ END_TEST
 START_TEST(runs_of_one_name_are_told_by_what_differs) {
     make_run(TERMS, REST, NULL, 0);
     make_run("{\"algorithm\":{\"epochs\":5,\"learning_rate\":0.1,\"momentum\":0.5},\"name\":\"ward\",\"seed\":1}",
-             "{\"rounds\":20,\"target_accuracy\":0.9}", NULL, 0);
+             "{\"files\":{\"data.train\":\"/elsewhere\"},\"rounds\":20,\"target_accuracy\":0.9}", NULL, 0);
     make_run("{\"algorithm\":{\"epochs\":5},\"name\":\"edge\",\"seed\":2}", REST, NULL, 0);
     ck_assert_str_eq(label(0), "ward (epochs 1, momentum -)");
     ck_assert_str_eq(label(1), "ward (epochs 5, momentum 0.5)"); /* rounds may change while it goes on */
@@ -115,7 +115,7 @@ START_TEST(runs_that_differ_in_nothing_are_told_by_directory) {
     char wanted[FED_RUN_LABEL];
     make_run(TERMS, REST, NULL, 0);
     make_run(TERMS, REST, NULL, 0);
-    make_run(TERMS, "{\"rounds\":20,\"target_accuracy\":0.9}", NULL, 0);
+    make_run(TERMS, "{\"files\":{\"data.train\":\"/elsewhere\"},\"rounds\":20,\"target_accuracy\":0.9}", NULL, 0);
     snprintf(wanted, sizeof wanted, "ward (%s)", dirs[1]);
     ck_assert_str_eq(label(1), wanted);
     ck_assert_str_eq(label(2), "ward (rounds 20)");
