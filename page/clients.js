@@ -5,7 +5,7 @@ import { ago, ask, at, byId, count, make, plural, say, seconds, whileSeen, words
 const ROWS = 25;
 const FRESH_MS = 5000; // how often the rows that are looked at are asked for again
 const TYPING_MS = 200;
-const SHOWN = 12; // digits of a fingerprint; the pointer shows all
+const SHOWN = 16; // digits of a fingerprint; the pointer shows all
 
 function hosts(node) {
   if (!node.clients) return '–';
@@ -13,17 +13,17 @@ function hosts(node) {
   return node.clients === 1 ? count(node.first_client) : `${count(node.first_client)} – ${count(last)}`;
 }
 
+const reasons = (refusals) => Object.entries(refusals ?? {}).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]).map(([reason, n]) => `${count(n)} ${words(reason)}`).join(', ');
+
 function refusalsCell(node) {
   const cell = make('td', { class: 'refused' });
   if (node.quarantined_until) {
     const until = at(node.quarantined_until);
     cell.append(make('span', { class: 'held' }, `in quarantine until ${until}${node.reason ? `: ${words(node.reason)}` : ''}`));
   }
-  const reasons = Object.entries(node.refusals ?? {}).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
-  if (reasons.length > 0) {
-    if (!node.quarantined_until) cell.dataset.label = 'Refused';
-    cell.append(reasons.map(([reason, n]) => `${count(n)} ${words(reason)}`).join(', '));
-  }
+  const refused = reasons(node.refusals);
+  if (refused !== '' && !node.quarantined_until) cell.dataset.label = 'Refused';
+  cell.append(refused);
   return cell;
 }
 
@@ -32,16 +32,15 @@ function row(node) {
   const long = fingerprint.length > SHOWN;
   const short = make('code', long ? { title: fingerprint } : {}, long ? `${fingerprint.slice(0, SHOWN)}…` : fingerprint);
   const cell = (label, text) => make('td', { class: 'n', 'data-label': label }, text);
-  const line = make('tr', node.online ? {} : { class: 'away' },
+  return make('tr', node.online === false ? { class: 'away' } : {},
     make('td', {}, node.name),
     make('td', {}, short),
     cell('Hosts', hosts(node)),
-    cell('Seen', node.online ? 'online' : ago(node.last_seen_s)),
+    cell('Seen', node.online ? 'online' : node.online === false ? ago(node.last_seen_s) : '–'),
     cell('Examples', count(node.examples)),
     cell('Rounds', count(node.rounds_served)),
     cell('Update takes', seconds(node.seconds_per_update)),
     refusalsCell(node));
-  return line;
 }
 
 export class Clients {
@@ -99,7 +98,7 @@ export class Clients {
     }
   }
 
-  show({ total, offset, nodes }, find) {
+  show({ total, offset, nodes, strangers }, find) {
     if (nodes.length === 0 && total > 0 && offset > 0) {
       this.go(Math.floor((total - 1) / ROWS) * ROWS);
       return;
@@ -107,6 +106,8 @@ export class Clients {
     this.total = total;
     this.offset = offset;
     this.body.replaceChildren(...nodes.map(row));
+    const refused = reasons(strangers);
+    say(byId('strangers'), refused === '' ? '' : `Strangers were refused: ${refused}.`);
     say(byId('client-count'), find ? `${plural(total, 'node matches', 'nodes match')}` : plural(total, 'node'));
     byId('pager').hidden = total <= ROWS;
     byId('before').disabled = offset === 0;

@@ -86,14 +86,13 @@ export class Curves {
     const back = columns.rolled_back ?? [];
     for (const name of ['accuracy', 'loss']) {
       const plot = this.plots[name];
+      plot.figure.hidden = name === 'accuracy' && !columns.accuracy.some(Number.isFinite) && columns.loss.some(Number.isFinite);
       const { data, crosses, best } = this.series(xs, columns[name], back, plot.kind);
       const notes = best === null ? [] : [{ i: best, value: data[2][best], text: name === 'accuracy' ? `best ${percent(data[2][best])}` : `least ${loss(data[2][best])}` }];
       plot.set(data, crosses, notes);
       this.describe(name, best);
     }
-    const taken = back.filter(Boolean).length;
-    byId('key-cross').hidden = taken === 0;
-    say(byId('key-cross-count'), `(${plural(taken, 'round')})`);
+    byId('key-cross').hidden = !back.some(Boolean);
     this.tell(null);
   }
 

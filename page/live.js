@@ -1,12 +1,13 @@
 // The wire to the coordinator: server-sent events, and what happens when they stop. A lost stream is tried again after half a
-// second, then ever more seldom, at once when the machine is back on a network. A coordinator without a stream (a run
-// that is only read from its directory) is asked for its status now and then.
+// second, then ever more seldom, and at once when the machine is back on a network or somebody looks again.
 
 import { ask } from './text.js';
 
 const FIRST_MS = 500;
 const LONGEST_MS = 30000;
-const DISK_MS = 10000;
+
+// A run that has come to its end; the coordinator leaves soon after.
+const isOver = (status) => status.state === 'finished' || Boolean(status.target_round) || (status.rounds > 0 && status.round >= status.rounds);
 
 export class Live {
   // on: { open() before each stream, status(status), round(row), event(event), state(word) }
@@ -44,12 +45,9 @@ export class Live {
       this.lost();
       return;
     }
-    if (this.status.live) {
-      this.listen();
-    } else {
-      this.failures = 0;
-      if (this.status.state !== 'finished') this.again(DISK_MS);
-    }
+    // A finished run that is read from its directory tells nothing new.
+    if (this.status.live || this.status.state !== 'finished') this.listen();
+    else this.failures = 0;
   }
 
   listen() {
@@ -78,16 +76,11 @@ export class Live {
     this.on.state(state === 'finished' ? 'finished' : live ? 'live' : 'disk');
   }
 
-  // A coordinator whose run is finished may end; the page stays as it is.
   lost() {
-    if (this.status?.state === 'finished') {
-      this.on.state('finished');
-      this.again(LONGEST_MS);
-      return;
-    }
-    const wait = Math.min(LONGEST_MS, FIRST_MS * 2 ** this.failures);
+    const over = this.status !== null && isOver(this.status);
+    const wait = over ? LONGEST_MS : Math.min(LONGEST_MS, FIRST_MS * 2 ** this.failures);
     this.failures++;
-    this.on.state('reconnecting');
+    this.on.state(over ? 'finished' : 'reconnecting');
     this.again(wait * (0.75 + Math.random() / 2));
   }
 }

@@ -72,11 +72,15 @@ export class Now {
   }
 
   showScores(status) {
+    const best = status.best?.round ?? null;
+    const scored = status.accuracy !== null || status.loss === null; // a model of numbers has a loss alone
+    byId('accuracy').parentElement.hidden = !scored;
     say(byId('accuracy'), percent(status.accuracy));
-    say(byId('best'), status.best?.round ? `best ${percent(status.best.accuracy)} in round\u00a0${count(status.best.round)}` : '');
+    say(byId('best'), best !== null ? `best ${percent(status.best.accuracy)} in round\u00a0${count(best)}` : '');
     say(byId('loss'), loss(status.loss));
+    const where = scored || best === null ? 'on the test data' : `on the test data, least in round\u00a0${count(best)}`;
     const back = status.rollbacks?.count ?? 0;
-    say(byId('loss-aside'), back > 0 ? `taken back ${plural(back, 'time')}, last in round\u00a0${count(status.rollbacks.last.round)}` : 'on the test data');
+    say(byId('loss-aside'), back > 0 ? `taken back ${plural(back, 'time')}, last in round\u00a0${count(status.rollbacks.last.round)}` : where);
     const one = pace(status.recent ?? []);
     const left = status.live && status.rounds > status.round ? status.rounds - status.round : 0;
     say(byId('pace'), one === null ? '' : `${seconds(one)} a round${left > 0 ? `, at most ${roughly(one * left)} left` : ''}`);

@@ -31,7 +31,9 @@ function shown() {
 let loading = null; // one request at a time
 
 function loadRounds() {
-  loading ??= rounds.load().then(shown).finally(() => { loading = null; });
+  const { best, rollbacks } = now.status;
+  const wanted = [best?.round, rollbacks?.last?.round].filter((round) => round > 0);
+  loading ??= rounds.load(wanted).then(shown).finally(() => { loading = null; });
   return loading;
 }
 

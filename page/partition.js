@@ -26,11 +26,9 @@ export class Partition {
 
   async load() {
     if (this.data) return;
-    try {
-      this.data = await ask('api/v1/partition');
-    } catch {
-      return; // not a simulation: nobody knows who has what
-    }
+    const data = await ask('api/v1/partition').catch(() => null);
+    if (!data?.clients?.length) return; // not a simulation: nobody knows who has what
+    this.data = data;
     this.sizes = this.data.counts.map(sum);
     this.most = Math.max(1, ...this.data.counts.map((row) => Math.max(0, ...row)));
     this.section.hidden = false;

@@ -23,9 +23,15 @@ export class Rounds {
     return row;
   }
 
-  async load() {
-    const answer = await ask(`api/v1/rounds?points=${POINTS}`);
-    this.columns = answer.columns;
+  // wanted: rounds that are told apart from the others, and so must not be left out.
+  async load(wanted = []) {
+    this.columns = (await ask(`api/v1/rounds?points=${POINTS}`)).columns;
+    for (const round of wanted) {
+      if (round > this.last || this.find(round) >= 0) continue;
+      const one = (await ask(`api/v1/rounds?from=${round}&to=${round}`)).columns;
+      const i = this.columns.round.findIndex((other) => other > round);
+      for (const [name, column] of Object.entries(this.columns)) column.splice(i, 0, one[name][0]);
+    }
   }
 
   // False: rounds are missing in between, or there are more than a chart wants: load anew.

@@ -82,7 +82,7 @@ export function at(s, now = Date.now()) {
 // "quarantine_over" and "bad-seal" are names for programs.
 export const words = (name) => String(name).replace(/[_-]+/g, ' ');
 
-// One sentence for a request that failed.
+// The JSON of a path, null where there is nothing; an error holds the coordinator's own sentence.
 export async function ask(path, signal) {
   const answer = await fetch(path, { headers: { Accept: 'application/json' }, cache: 'no-store', signal });
   if (!answer.ok) {
@@ -91,7 +91,7 @@ export async function ask(path, signal) {
     error.status = answer.status;
     throw error;
   }
-  return answer.json();
+  return answer.status === 204 ? null : answer.json();
 }
 
 export const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

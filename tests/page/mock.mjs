@@ -88,10 +88,11 @@ export class Mock {
   // First, last and evenly between.
   roundsAnswer(query) {
     const most = Number(query.get('points') ?? 1000);
-    const n = this.rows.length;
-    const chosen = n <= most ? this.rows : Array.from({ length: most }, (_, i) => this.rows[Math.round((i * (n - 1)) / (most - 1))]);
+    const rows = this.rows.slice(Number(query.get('from') ?? 0), Number(query.get('to') ?? this.rows.length) + 1);
+    const n = rows.length;
+    const chosen = n <= most ? rows : Array.from({ length: most }, (_, i) => rows[Math.round((i * (n - 1)) / (most - 1))]);
     const columns = Object.fromEntries(Object.keys(this.rows[0]).map((key) => [key, chosen.map((row) => row[key])]));
-    return { from: 0, to: n - 1, last: n - 1, columns };
+    return { from: chosen[0].round, to: chosen[chosen.length - 1].round, last: this.rows.length - 1, columns };
   }
 
   nodesAnswer(query) {
@@ -134,7 +135,11 @@ export class Mock {
     const url = new URL(request.url, 'http://x');
     this.asked.push(url.pathname);
     const headers = { 'Content-Security-Policy': CSP, 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store' };
-    if (url.pathname === '/api/v1/stream' && this.live) {
+    if (url.pathname === '/api/v1/stream' && this.full) {
+      response.writeHead(503, headers).end('{"error":"16 streams are open"}');
+      return;
+    }
+    if (url.pathname === '/api/v1/stream') {
       response.writeHead(200, { ...headers, 'Content-Type': 'text/event-stream' });
       response.flushHeaders();
       this.streams.add(response);
@@ -143,7 +148,8 @@ export class Mock {
     }
     const file = asset(url.pathname);
     const json = file ? null : this.answer(url.pathname, url.searchParams);
-    if (file) response.writeHead(200, { ...headers, 'Content-Type': `${file.type}; charset=utf-8` }).end(file.body);
+    if (!file && url.pathname === '/api/v1/partition' && this.simulated === 0) response.writeHead(204, headers).end();
+    else if (file) response.writeHead(200, { ...headers, 'Content-Type': `${file.type}; charset=utf-8` }).end(file.body);
     else if (json) response.writeHead(200, { ...headers, 'Content-Type': 'application/json' }).end(JSON.stringify(json));
     else response.writeHead(404, { ...headers, 'Content-Type': 'application/json' }).end('{"error":"there is nothing of this name"}');
   }
