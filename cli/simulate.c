@@ -122,8 +122,6 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
         arguments[n++] = "--set";
         arguments[n++] = own[i];
     }
-    arguments[n++] = "--set"; /* a simulation answers nobody but us, and two of them must not fight for a port */
-    arguments[n++] = "server.http=null";
     arguments[n++] = "--set"; /* its keys are ours, and so is it */
     arguments[n++] = "server.user=null";
     arguments[n++] = "--set"; /* and nobody else joins it */

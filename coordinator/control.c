@@ -211,6 +211,7 @@ void fed_control_admitted(void *context, size_t node, uint32_t part, const struc
                                                    .round = terms->round,
                                                    .attempt = terms->attempt});
     }
+    fed_publish_trained(c, node, header->n_clients, (double)header->train_seconds);
     c->train_seconds += isfinite(header->train_seconds) && header->train_seconds > 0 ? header->train_seconds : 0;
     fed_say_admitted(c, node, terms->round, terms->attempt, part);
     fed_say_rounds(c);

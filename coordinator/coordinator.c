@@ -385,16 +385,19 @@ static int open_http(struct fed_coordinator *c, struct fed_error *err) {
     if (c->task->server.http == NULL) {
         return FED_OK;
     }
-    int rc = fed_http_new(&c->http, c->task->server.http, err);
-    if (rc != FED_OK) {
-        return rc;
+    if (fed_board_new(&c->board) != FED_OK || fed_news_new(&c->news) != FED_OK || fed_publish_roster(c) != FED_OK) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory for the page");
     }
-    if (fed_status_report_read(&c->status, c->store, err) != FED_OK) {
-        return FED_EIO;
+    int rc = fed_page_new(&c->page, c->options.run_dir, c->board, c->news, err);
+    fed_publish_now(c, fed_clock_ms()); /* now it has something to tell */
+    if (rc == FED_OK) {
+        struct fed_http_config config = {.bind = c->task->server.http, .page = c->page};
+        rc = fed_http_new(&c->http, &config, err);
     }
-    fed_work_publish(c);
-    FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http))); /* and it has something to tell */
-    return FED_OK;
+    if (rc == FED_OK) {
+        FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http)), FED_STR("url", fed_http_url(c->http)));
+    }
+    return rc;
 }
 
 static int open_signals(struct fed_coordinator *c, struct fed_error *err) {
@@ -536,6 +539,9 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     fed_work_free(c);
     fed_intake_free(c->intake);
     fed_http_free(c->http);
+    fed_page_free(c->page);
+    fed_board_free(c->board);
+    fed_news_free(c->news);
     fed_lane_close(c->control);
     fed_lane_close(c->bulk);
     fed_lane_close(c->enrol.lane);

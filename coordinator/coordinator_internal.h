@@ -6,7 +6,7 @@
  *                    store, seal, mean,      bulk.c      model chunks out, update chunks in
  *                    evaluate                tally.c     what was refused
  *     enrol.c        tokens are taken        meter.c     what a peer may cost
- *                                            standing.c  where it stands, in a line
+ *     publish.c      what HTTP may tell      standing.c  where it stands, in a line
  *
  * All of it belongs to the loop's thread; a job borrows what its comment says until it comes back. */
 #ifndef FED_COORDINATOR_COORDINATOR_INTERNAL_H
@@ -19,18 +19,20 @@
 #include "common/link/link.h"
 #include "common/model/image.h"
 #include "coordinator/attempt.h"
+#include "coordinator/board.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/evaluator.h"
 #include "coordinator/http.h"
 #include "coordinator/hygiene.h"
 #include "coordinator/intake.h"
+#include "coordinator/news.h"
 #include "coordinator/nodes.h"
+#include "coordinator/page.h"
 #include "coordinator/refusals.h"
 #include "coordinator/report.h"
 #include "coordinator/roster_live.h"
 #include "coordinator/round.h"
 #include "coordinator/schedule.h"
-#include "coordinator/status_report.h"
 #include "coordinator/store.h"
 #include "coordinator/verdict.h"
 
@@ -75,9 +77,13 @@ struct fed_coordinator {
     struct fed_lane *control, *bulk;
     struct fed_enrol enrol;
     struct fed_roster_live *roster_live;
-    struct fed_http *http;                    /* NULL: not wanted */
+    struct fed_http *http; /* NULL: not wanted, and so are the three below: what it tells */
+    struct fed_page *page;
+    struct fed_board *board;
+    struct fed_news *news;
+    uint64_t n_online, n_quarantined; /* nodes */
+    uint64_t n_evaluated, n_store_errors;
     char alarm[256];                          /* the last write that failed, until one succeeds */
-    struct fed_status_report status;          /* as of the last write; what HTTP tells */
     struct fed_pool *store_pool, *model_pool; /* one thread each */
     struct fed_evaluator *evaluator;          /* NULL: there is no test data */
     uint64_t evaluated_round;                 /* what the evaluator is at */
@@ -253,6 +259,19 @@ bool fed_bulk_serve(struct fed_coordinator *c);
 int fed_bulk_get(void *context, size_t node, uint32_t part, uint64_t first, uint32_t count);
 void fed_bulk_broken(void *context, size_t node, uint32_t part);
 
+/* publish.c: what HTTP may tell; all of them do nothing where there is none */
+void fed_publish_now(struct fed_coordinator *c, uint64_t now_ms);
+/* Wakes who follows the run; returns when to call again at the latest. */
+uint64_t fed_publish_poke(struct fed_coordinator *c, uint64_t now_ms);
+/* Another roster. FED_ENOMEM: as before. */
+int fed_publish_roster(struct fed_coordinator *c) FED_MUST_CHECK;
+/* The node came, left, or is in quarantine. */
+void fed_publish_node(struct fed_coordinator *c, size_t node);
+/* Updates of so many of its clients were admitted, which took it so long. */
+void fed_publish_trained(struct fed_coordinator *c, size_t node, uint64_t clients, double seconds);
+/* When they all were last heard of: now and then. */
+void fed_publish_heard(struct fed_coordinator *c);
+
 /* standing.c */
 /* Where the run stands, to the service manager. */
 void fed_standing_tell(struct fed_coordinator *c);
@@ -275,8 +294,6 @@ void fed_work_collect(struct fed_coordinator *c);
 void fed_work_tick(struct fed_coordinator *c, uint64_t now_ms);
 /* As far as arithmetic goes: would another run of this task end in the same bits? */
 bool fed_work_reproducible(const struct fed_coordinator *c);
-/* Tells HTTP where the run stands now. */
-void fed_work_publish(struct fed_coordinator *c);
 /* Jobs that will never come back, once their pools are gone. */
 void fed_work_free(struct fed_coordinator *c);
 /* The learning rate of a round: eta * decay^(round - 1), by repeated multiplication in double, rounded once. */

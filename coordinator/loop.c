@@ -118,6 +118,8 @@ static void give_up(struct fed_coordinator *c) {
     if (failed < ATTEMPTS_ALARM && (most == 0 || failed < most)) {
         return;
     }
+    fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_ALARM, "%lu attempts at round %llu failed one after the other",
+                 (unsigned long)failed, (unsigned long long)fed_round_number(c->round));
     FED_ERROR("loop", "attempts fail one after the other", FED_U64("round", fed_round_number(c->round)),
               FED_U64("attempts_failed", failed));
     if (most > 0 && failed >= most) {
@@ -133,6 +135,8 @@ static void end_attempt(struct fed_coordinator *c, const struct fed_round_action
     bool committed = action->kind == FED_ACTION_END_COMMITTED;
     if (!committed && fed_round_phase(c->round) != FED_ROUND_FINISHED) { /* not when it was only training ahead of the end */
         fed_report_abandoned(&c->report, action->round, action->attempt, action->why);
+        fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_ABANDONED, "attempt %lu at round %llu: %s",
+                     (unsigned long)action->attempt, (unsigned long long)action->round, action->why);
     }
     c->collecting = false;
     c->aggregate_waits = c->broadcast_waits = false; /* what waited for this attempt's updates waits no more */
@@ -278,7 +282,13 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
         {.lane = fed_enrol_listens(c, before) ? c->enrol.lane : NULL, .fd = c->signal_fd},
         {.fd = c->evaluator != NULL ? fed_evaluator_fd(c->evaluator) : c->signal_fd},
     };
-    int rc = fed_link_poll(c->link, items, sizeof items / sizeof *items, timeout_ms(c, *serving, before));
+    int64_t patience_ms = timeout_ms(c, *serving, before);
+    fed_publish_now(c, before);
+    uint64_t poke_ms = fed_publish_poke(c, before);
+    if (poke_ms < before + (uint64_t)patience_ms) {
+        patience_ms = poke_ms > before ? (int64_t)(poke_ms - before) : 0;
+    }
+    int rc = fed_link_poll(c->link, items, sizeof items / sizeof *items, patience_ms);
     if (rc != FED_OK) {
         return rc;
     }
@@ -307,7 +317,6 @@ static int wait_and_serve(struct fed_coordinator *c, bool *serving, uint64_t *ne
         fed_enrol_tick(c, now);
         fed_tally_tick(c, now);
         fed_work_tick(c, now);
-        fed_work_publish(c);
         fed_standing_tell(c);
         fed_loop_post_kind(c, FED_EVENT_TICK);
         *next_tick = now + TICK_MS;

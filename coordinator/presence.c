@@ -35,7 +35,10 @@ void fed_presence_lost(struct fed_coordinator *c, size_t node, const char *why) 
         return;
     }
     FED_INFO("control", "node left", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_STR("why", why));
+    fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_LEFT, "%s: %s", fed_nodes_name(&c->nodes, node), why);
     n->online = n->missed = false;
+    c->n_online--;
+    fed_publish_node(c, node);
     fed_nodes_take_pass(&c->nodes, node);
     fed_intake_node_lost(c->intake, node);
     fed_schedule_node_lost(c->schedule, node);
@@ -59,13 +62,12 @@ static void note_family(struct fed_coordinator *c, size_t node, const char *fami
         FED_WARN("control", "not reproducible", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_STR("family", family),
                  FED_STR("wanted", wanted));
     }
-    if (!c->other_math) {
-        c->other_math = true;
-        fed_work_publish(c);
-    }
+    c->other_math = true;
 }
 
-static void note_hello(struct fed_node *n, const struct fed_route *route, const struct fed_msg_hello *hello) {
+static void note_hello(struct fed_coordinator *c, struct fed_node *n, const struct fed_route *route,
+                       const struct fed_msg_hello *hello) {
+    c->n_online += !n->online;
     n->online = true;
     n->control = *route;
     n->instance = hello->instance;
@@ -107,6 +109,9 @@ static void begin_quarantine(struct fed_coordinator *c, size_t node, const struc
     FED_WARN("quarantine", "the node is given no work for a while", FED_STR("node", fed_nodes_name(&c->nodes, node)),
              FED_STR("reason", fed_refusal_name(q->reason)), FED_U64("refusals", q->counted),
              FED_U64("seconds", q->last_ms / 1000));
+    fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_QUARANTINE, "%s: no work for %llu s (%s)",
+                 fed_nodes_name(&c->nodes, node), (unsigned long long)(q->last_ms / 1000), fed_refusal_name(q->reason));
+    fed_publish_node(c, node);
     if (c->nodes.nodes[node].online) {
         node_rests(c, node);
     }
@@ -117,16 +122,19 @@ void fed_presence_quarantine(struct fed_coordinator *c, uint64_t now_ms) {
     struct fed_quarantine_rules rules = fed_tally_rules(c);
     bool due = c->quarantine_due;
     c->quarantine_due = false;
+    c->n_quarantined = 0;
     for (size_t i = 0; i < c->nodes.n_nodes; i++) {
         struct fed_quarantine *q = &c->nodes.nodes[i].quarantine;
         if (due && !fed_quarantine_holds(q) && q->counted >= rules.after) {
             begin_quarantine(c, i, &rules, now_ms);
         } else if (fed_quarantine_ends(q, now_ms)) {
             FED_INFO("quarantine", "the node may try again", FED_STR("node", fed_nodes_name(&c->nodes, i)));
+            fed_publish_node(c, i);
             if (c->nodes.nodes[i].online) {
                 node_works(c, i);
             }
         }
+        c->n_quarantined += fed_quarantine_holds(q);
     }
 }
 
@@ -175,7 +183,7 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
         fed_presence_lost(c, node, "it connected anew");
     }
     bool fresh = !n->online;
-    note_hello(n, route, hello);
+    note_hello(c, n, route, hello);
     note_family(c, node, hello->kernel_family);
     fed_say_welcome(c, node, kept);
     if (fed_round_phase(c->round) == FED_ROUND_FINISHED) {
@@ -188,6 +196,8 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
     if (!fresh || !n->online) {
         return;
     }
+    fed_publish_node(c, node);
+    fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_JOINED, "%s joined", fed_nodes_name(&c->nodes, node));
     FED_INFO("control", "node joined", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_STR("build", hello->build),
              FED_STR("kernels", hello->kernels), FED_U64("workers", hello->workers), FED_U64("ranges", hello->n_hosted));
     if (!fed_quarantine_holds(&n->quarantine)) {
@@ -258,6 +268,7 @@ void fed_presence_tick(struct fed_coordinator *c, uint64_t now_ms) {
             fed_presence_lost(c, i, "its roster entry is not valid any more");
         }
     }
+    fed_publish_heard(c);
     if (c->collecting && now_ms >= c->said_ms + FED_REPEAT_MS) {
         fed_say_rounds_again(c);
         c->said_ms = now_ms;
@@ -289,6 +300,9 @@ static int take_up(struct fed_coordinator *c, struct fed_roster_file *file) {
         }
     }
     fed_nodes_take(&c->nodes, &next);
+    if (fed_publish_roster(c) != FED_OK) { /* its lines come with the next reload */
+        FED_ERROR("http", "not enough memory to show the new roster");
+    }
     return FED_OK;
 }
 

@@ -806,6 +806,7 @@ bool fed_round_counted(const struct fed_round *round, uint64_t client) {
 }
 
 size_t fed_round_goal(const struct fed_round *round) { return round->goal; }
+size_t fed_round_quorum(const struct fed_round *round) { return round->quorum; }
 size_t fed_round_admitted(const struct fed_round *round) { return round->n_admitted; }
 size_t fed_round_outstanding(const struct fed_round *round) { return round->n_present + round->n_absent; }
 uint32_t fed_round_failed(const struct fed_round *round) { return round->n_failed; }

@@ -123,6 +123,7 @@ bool fed_round_in_cohort(const struct fed_round *round, uint64_t client);
 bool fed_round_counted(const struct fed_round *round, uint64_t client);   /* its update is in the sum */
 bool fed_round_evaluates(const struct fed_round *round, uint64_t number); /* round `number` will be, once it is committed */
 size_t fed_round_goal(const struct fed_round *round);                     /* m, or all that were picked if fewer */
+size_t fed_round_quorum(const struct fed_round *round);                   /* 0 before the first attempt */
 size_t fed_round_admitted(const struct fed_round *round);
 size_t fed_round_outstanding(const struct fed_round *round);
 /* Attempts that were abandoned one after the other: since the last commit, or since the start. */

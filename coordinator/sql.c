@@ -134,9 +134,12 @@ static bool is_at_rest(const char *path) {
     uint8_t version = 0;
     char *log = NULL;
     bool has_log = asprintf(&log, "%s-wal", path) < 0 || access(log, F_OK) == 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool at_rest = !has_log && fd >= 0 && pread(fd, &version, 1, WRITE_VERSION) == 1 && version == WAL;
     free(log);
+    if (has_log) { /* nor may the file be opened and closed here: that would end the locks of a connection we have to it */
+        return false;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool at_rest = fd >= 0 && pread(fd, &version, 1, WRITE_VERSION) == 1 && version == WAL;
     if (fd >= 0) {
         close(fd);
     }

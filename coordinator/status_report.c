@@ -221,9 +221,21 @@ static json_t *quarantined_json(const struct fed_status_report *report) {
     return array;
 }
 
+static json_t *live_json(const struct fed_status_report *report) {
+    const struct fed_status_live *live = &report->live;
+    return !report->has_live
+               ? json_null()
+               : json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I}", "phase", live->phase, "round",
+                           (json_int_t)live->round, "attempt", (json_int_t)live->attempt, "picked", (json_int_t)live->picked,
+                           "admitted", (json_int_t)live->admitted, "outstanding", (json_int_t)live->outstanding, "goal",
+                           (json_int_t)live->goal, "quorum", (json_int_t)live->quorum, "deadline_s",
+                           number_json(live->deadline_s), "nodes_online", (json_int_t)live->nodes_online, "nodes",
+                           (json_int_t)live->nodes);
+}
+
 int fed_status_report_encode(char **out, const struct fed_status_report *report) {
     json_t *root = json_pack(
-        "{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "name",
+        "{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "name",
         report->name, "run_id", hex_json(report->run_id, sizeof report->run_id), "state", report->state, "round",
         (json_int_t)report->round, "rounds", (json_int_t)report->rounds, "attempt", (json_int_t)report->attempt, "clients",
         (json_int_t)report->clients, "reproducible", (int)report->reproducible, "accuracy", number_json(report->accuracy),
@@ -232,7 +244,7 @@ int fed_status_report_encode(char **out, const struct fed_status_report *report)
         round_json(report->target_round), "model",
         report->has_model ? hex_json(report->model, sizeof report->model) : json_null(), "refusals", refusals_json(report),
         "attempts_failed", (json_int_t)report->attempts_failed, "rollbacks", rollbacks_json(report), "quarantined",
-        quarantined_json(report), "recent", recents_json(report), "alarm", alarm_json(report->alarm));
+        quarantined_json(report), "recent", recents_json(report), "alarm", alarm_json(report->alarm), "live", live_json(report));
     char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     if (text == NULL) {
@@ -399,6 +411,20 @@ static bool get_recent(struct fed_status_report *report, const json_t *array) {
     return true;
 }
 
+/* A coordinator of an older version says nothing of it. */
+static bool get_live(struct fed_status_report *report, const json_t *root) {
+    const json_t *object = json_object_get(root, "live");
+    struct fed_status_live *live = &report->live;
+    report->has_live = object != NULL && !json_is_null(object);
+    return !report->has_live ||
+           (get_text(live->phase, sizeof live->phase, object, "phase") && get_u64(&live->round, object, "round") &&
+            get_u32(&live->attempt, object, "attempt") && get_u64(&live->picked, object, "picked") &&
+            get_u64(&live->admitted, object, "admitted") && get_u64(&live->outstanding, object, "outstanding") &&
+            get_u64(&live->goal, object, "goal") && get_u64(&live->quorum, object, "quorum") &&
+            get_f64(&live->deadline_s, object, "deadline_s") && get_u64(&live->nodes_online, object, "nodes_online") &&
+            get_u64(&live->nodes, object, "nodes"));
+}
+
 static bool get_report(struct fed_status_report *r, const json_t *root) {
     const json_t *best = json_object_get(root, "best");
     r->has_model = !json_is_null(json_object_get(root, "model"));
@@ -413,7 +439,7 @@ static bool get_report(struct fed_status_report *r, const json_t *root) {
            get_refusals(r, json_object_get(root, "refusals")) && get_attempts_failed(r, root) &&
            get_rollbacks(r, json_object_get(root, "rollbacks")) &&
            get_quarantined(r, json_object_get(root, "quarantined")) && get_recent(r, json_object_get(root, "recent")) &&
-           get_alarm(r->alarm, sizeof r->alarm, root);
+           get_alarm(r->alarm, sizeof r->alarm, root) && get_live(r, root);
 }
 
 int fed_status_report_decode(struct fed_status_report *out, const char *text, size_t n, struct fed_error *err) {

@@ -8,9 +8,11 @@
  *      "quarantined":[{"node":..,"until":<seconds since 1970>,"reason":..},..],
  *      "recent":[{"round":..,"attempt":..,"clients":..,"weight":..,"loss":..,"accuracy":..,"seconds":..,
  *                 "train_seconds":..,"bytes_down":..,"bytes_up":..,"model":..,
- *                 "norm_ceiling":..,"clip":..,"weight_cap":..},..],"alarm":..}
+ *                 "norm_ceiling":..,"clip":..,"weight_cap":..},..],"alarm":..,
+ *      "live":{"phase":..,"round":..,"attempt":..,"picked":..,"admitted":..,"outstanding":..,"goal":..,"quorum":..,
+ *              "deadline_s":..,"nodes_online":..,"nodes":..}}
  *
- * null = not known: not evaluated, no target reached, no model yet. */
+ * null = not known: not evaluated, no target reached, no model yet; live: from a directory. */
 #ifndef FED_COORDINATOR_STATUS_REPORT_H
 #define FED_COORDINATOR_STATUS_REPORT_H
 
@@ -33,6 +35,16 @@ struct fed_status_refusals {
 struct fed_status_quarantine {
     char node[64], reason[24];
     int64_t until_ms; /* wall clock */
+};
+
+/* What only a coordinator at work knows: the round and attempt at hand. */
+struct fed_status_live {
+    char phase[24]; /* fed_round_phase_name */
+    uint32_t attempt;
+    uint64_t round;
+    uint64_t picked, admitted, outstanding, goal, quorum; /* clients */
+    uint64_t nodes_online, nodes;
+    double deadline_s; /* left; NaN = nobody is waited for */
 };
 
 struct fed_status_report {
@@ -65,6 +77,8 @@ struct fed_status_report {
     struct fed_store_round recent[FED_STATUS_RECENT]; /* ascending */
     size_t n_recent;
     char alarm[256]; /* what somebody has to mend, for example the disk; "" = nothing */
+    bool has_live;
+    struct fed_status_live live;
 };
 
 /* What the run directory knows; costs a few rows, whatever the length of the run. */

@@ -23,6 +23,8 @@ void fed_tally_note(struct fed_coordinator *c, size_t node, enum fed_refusal ref
     if (fed_refusals_count(c->refusals, node, refusal, fed_clock_ms(), &left_out)) {
         FED_WARN("admit", "refused", FED_STR("node", fed_nodes_name(&c->nodes, node)),
                  FED_STR("reason", fed_refusal_name(refusal)), FED_STR("why", why), FED_U64("not_logged", left_out));
+        fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_REFUSED, "%s: %s%s%s", fed_nodes_name(&c->nodes, node),
+                     fed_refusal_name(refusal), why[0] != '\0' ? ": " : "", why);
     }
 }
 
@@ -33,5 +35,7 @@ void fed_tally_tick(struct fed_coordinator *c, uint64_t now_ms) {
     while (fed_refusals_left_out(c->refusals, now_ms, &node, &refusal, &left_out)) {
         FED_WARN("admit", "refused again and again", FED_STR("node", fed_nodes_name(&c->nodes, node)),
                  FED_STR("reason", fed_refusal_name(refusal)), FED_U64("not_logged", left_out));
+        fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_REFUSED, "%s: %s, %llu times more",
+                     fed_nodes_name(&c->nodes, node), fed_refusal_name(refusal), (unsigned long long)left_out);
     }
 }

@@ -41,9 +41,7 @@ struct work {
     int reread;                         /* ROLL_BACK, out: how that went */
     uint32_t in_a_row;                  /* ROLL_BACK, out: rollbacks that no better model came between */
     struct fed_store_quarantine quarantine; /* for the record */
-    uint64_t retry_ms, pause_ms;     /* a write that failed: when it is tried again (0: it is not waiting), and the pause */
-    bool has_status;                 /* store jobs, out: */
-    struct fed_status_report status; /* where the run stands after this write, for who asks over HTTP */
+    uint64_t retry_ms, pause_ms; /* a write that failed: when it is tried again (0: it is not waiting), and the pause */
 };
 
 float fed_work_learning_rate(const struct fed_algorithm *algorithm, uint64_t round) {
@@ -89,7 +87,12 @@ static void free_work(struct work *work) {
 #define RETRY_MOST_MS 60000
 
 static void storage_alarm(const struct work *work) {
-    snprintf(work->c->alarm, sizeof work->c->alarm, "%.*s", (int)sizeof work->c->alarm - 1, work->err.text);
+    struct fed_coordinator *c = work->c;
+    c->n_store_errors++;
+    if (c->alarm[0] == '\0') {
+        fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_ALARM, "a write failed: %s", work->err.text);
+    }
+    snprintf(c->alarm, sizeof c->alarm, "%.*s", (int)sizeof c->alarm - 1, work->err.text);
     FED_ERROR("store", "write failed", FED_STR("why", work->err.text), FED_STR("next", "nothing is lost; trying again"));
 }
 
@@ -101,39 +104,8 @@ static void try_again_later(struct work *work) {
     work->retry_ms = fed_clock_ms() + work->pause_ms;
 }
 
-/* On the store thread, after a write that succeeded; a few rows, and only where somebody may ask. */
-static void read_status(struct work *work) {
-    work->has_status =
-        work->rc == FED_OK && work->c->http != NULL && fed_status_report_read(&work->status, work->c->store, NULL) == FED_OK;
-}
-
-static void take_status(struct work *work) {
-    if (work->has_status) {
-        work->c->status = work->status;
-        fed_work_publish(work->c);
-    }
-}
-
 bool fed_work_reproducible(const struct fed_coordinator *c) {
     return c->task->algorithm.math == FED_MATH_EXACT && !c->other_math;
-}
-
-void fed_work_publish(struct fed_coordinator *c) {
-    char *text = NULL;
-    if (c->http == NULL || c->status.name[0] == '\0') {
-        return;
-    }
-    snprintf(c->status.state, sizeof c->status.state, "%s", fed_round_phase_name(fed_round_phase(c->round)));
-    snprintf(c->status.alarm, sizeof c->status.alarm, "%s", c->alarm[0] != '\0' ? c->alarm : c->doors_alarm);
-    c->status.attempt = fed_round_attempt(c->round);
-    c->status.attempts_failed = fed_round_failed(c->round);
-    fed_status_report_expire(&c->status, fed_clock_wall_ms());
-    c->status.rounds = c->task->algorithm.rounds;
-    c->status.reproducible = fed_work_reproducible(c);
-    if (fed_status_report_encode(&text, &c->status) == FED_OK) {
-        fed_http_publish(c->http, text);
-    }
-    free(text);
 }
 
 /* -- the attempt is opened ---------------------------------------------------------------------------------------------- */
@@ -141,7 +113,6 @@ void fed_work_publish(struct fed_coordinator *c) {
 static void run_open(struct fed_job *job) {
     struct work *work = (struct work *)(void *)job;
     work->rc = fed_store_open_attempt(work->c->store, work->round, work->attempt, work->cohort, work->n_cohort, &work->err);
-    read_status(work);
 }
 
 static void end_open(struct work *work) {
@@ -284,7 +255,6 @@ static void run_commit(struct fed_job *job) {
     };
     memcpy(commit.model_digest, image->digest, sizeof commit.model_digest);
     work->rc = fed_store_commit(c->store, &commit, c->task->server.keep_last, &work->err);
-    read_status(work);
 }
 
 static void end_commit(struct work *work) {
@@ -319,6 +289,8 @@ static void end_commit(struct work *work) {
     fed_image_release(c->next_image);
     c->next_image = NULL;
     fed_report_round(&c->report, &line, evaluated_later);
+    fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_COMMITTED, "round %llu: %zu clients",
+                 (unsigned long long)work->round, c->n_updates);
     fed_loop_post_kind(c, FED_EVENT_COMMITTED);
 }
 
@@ -391,7 +363,6 @@ static void run_store_evaluation(struct fed_job *job) {
         work->rc = fed_store_evaluation(work->c->store, work->round, result->loss, result->accuracy, work->target_reached,
                                         &work->err);
     }
-    read_status(work);
 }
 
 static void end_store_evaluation(struct work *work) {
@@ -403,6 +374,7 @@ static void end_store_evaluation(struct work *work) {
     }
     bool falls = work->rollback.reason != NULL;
     c->fallen = work->rollback;
+    c->n_evaluated++;
     fed_report_evaluated(&c->report, work->round, result->loss, result->accuracy, work->target_reached);
     fed_loop_post(c, &(struct fed_round_event){
                          .kind = FED_EVENT_EVALUATED, .round = work->round, .accuracy = result->accuracy, .falls = falls});
@@ -513,7 +485,6 @@ static void run_roll_back(struct fed_job *job) {
         work->result.accuracy = known && state.evaluated ? state.accuracy : NAN;
         free(state.cohort);
     }
-    read_status(work);
 }
 
 static void end_roll_back(struct work *work) {
@@ -546,6 +517,8 @@ static void end_roll_back(struct work *work) {
     c->image = fed_image_hold(work->image);
     fed_image_release(c->next_image); /* the mean that was to follow the model that fell */
     c->next_image = NULL;
+    fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_ROLLBACK, "round %llu is the model of round %llu again (%s)",
+                 (unsigned long long)work->round, (unsigned long long)work->rollback.to_round, work->rollback.reason);
     fed_report_rollback(&c->report, &work->rollback, work->in_a_row, work->result.loss, work->result.accuracy,
                         c->image->digest);
     fed_loop_post_kind(c, FED_EVENT_COMMITTED);
@@ -574,7 +547,6 @@ int fed_work_roll_back(struct fed_coordinator *c) {
 static void run_quarantine(struct fed_job *job) {
     struct work *work = (struct work *)(void *)job;
     work->rc = fed_store_quarantine(work->c->store, &work->quarantine, &work->err);
-    read_status(work);
 }
 
 static void end_quarantine(struct work *work) {
@@ -619,6 +591,8 @@ static void end_finish(struct work *work) {
 static void say_done(struct fed_coordinator *c) {
     if (c->finish_stored && c->works == NULL) {
         fed_report_done(&c->report, c->finish_round, (double)(fed_clock_ms() - c->started_ms) / 1000.0, c->image->digest);
+        fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_FINISHED, "the run is finished: its result is round %llu",
+                     (unsigned long long)c->finish_round);
         c->finished = true;
     }
 }
@@ -652,7 +626,6 @@ void fed_work_collect(struct fed_coordinator *c) {
             if (pools[i] == c->store_pool && work->rc == FED_OK) {
                 c->alarm[0] = '\0';
             }
-            take_status(work);
             work->end(work);
             if (work->retry_ms == 0) {
                 free_work(work);

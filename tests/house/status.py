@@ -31,8 +31,9 @@ class Watched(wards.Scene):
 
 
 def keys(value, path=""):
-    """Every key of an object and of what it holds; the counters of refusals are named by what was refused."""
-    if isinstance(value, dict) and path != ".refusals":
+    """Every key of an object and of what it holds; the counters of refusals are named by what was refused, and of the attempt
+    at hand only the coordinator at work can tell."""
+    if isinstance(value, dict) and path not in (".refusals", ".live"):
         return {f"{path}.{key}" for key in value}.union(*(keys(item, f"{path}.{key}") for key, item in value.items()))
     if isinstance(value, list):
         return set().union(*(keys(item, f"{path}[]") for item in value))

@@ -4,8 +4,6 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,16 +11,45 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+#include "tests/unit/scratch_run.h"
+
+static struct fed_board *board;
+static struct fed_news *news;
+static struct fed_page *page;
 static struct fed_http *http;
+
+/* The loop turns, at this attempt. */
+static void show(uint32_t attempt) {
+    struct fed_board_now now;
+    memset(&now, 0, sizeof now);
+    now.live.attempt = attempt;
+    strcpy(now.live.phase, "collect");
+    fed_board_put(board, &now, fed_clock_ms());
+}
+
+static int open_at(struct fed_http **out, const char *bind, struct fed_error *err) {
+    return fed_http_new(out, &(struct fed_http_config){.bind = bind, .page = page}, err);
+}
 
 static void start(void) {
     struct fed_error err = {""};
-    int code = fed_http_new(&http, "127.0.0.1:0", &err);
-    ck_assert_msg(code == FED_OK, "%s", err.text);
+    scratch_open();
+    ck_assert_int_eq(fed_board_new(&board), FED_OK);
+    ck_assert_int_eq(fed_news_new(&news), FED_OK);
+    ck_assert_msg(fed_page_new(&page, scratch_dir, board, news, &err) == FED_OK, "%s", err.text);
+    ck_assert_msg(open_at(&http, "127.0.0.1:0", &err) == FED_OK, "%s", err.text);
     ck_assert_uint_ne(fed_http_port(http), 0);
+    show(1);
 }
 
-static void stop(void) { fed_http_free(http); }
+static void stop(void) {
+    fed_http_free(http);
+    fed_page_free(page);
+    fed_board_free(board);
+    fed_news_free(news);
+    scratch_remove();
+}
 
 /* Sends the bytes, returns all that comes back until the other side closes. */
 static const char *exchange(uint16_t port, const char *request) {
@@ -57,17 +84,18 @@ static const char *body_of(const char *reply) {
     return end + 4;
 }
 
-START_TEST(status_is_what_was_published_last) {
-    ck_assert_int_eq(status_of(ask("GET", "/api/v1/status", "localhost")), 503);
-    char text[] = "{\"round\":1}";
-    fed_http_publish(http, text);
-    memset(text, 'x', sizeof text - 1); /* it was copied */
-    ck_assert_str_eq(body_of(ask("GET", "/api/v1/status", "localhost")), "{\"round\":1}");
-    fed_http_publish(http, "{\"round\":2}");
+START_TEST(status_is_what_the_run_and_the_loop_say) {
+    scratch_commit(0, 0, NULL, 0);
     const char *reply = ask("GET", "/api/v1/status", "localhost");
     ck_assert_int_eq(status_of(reply), 200);
-    ck_assert_str_eq(body_of(reply), "{\"round\":2}");
     ck_assert_ptr_nonnull(strstr(reply, "Content-Type: application/json"));
+    ck_assert_ptr_nonnull(strstr(body_of(reply), "\"state\":\"collect\",\"round\":0,"));
+    ck_assert_ptr_nonnull(strstr(body_of(reply), "\"attempt\":1,"));
+    scratch_commit(1, 2, NULL, 0);
+    show(7);
+    reply = ask("GET", "/api/v1/status", "localhost");
+    ck_assert_ptr_nonnull(strstr(body_of(reply), "\"round\":1,"));
+    ck_assert_ptr_nonnull(strstr(body_of(reply), "\"attempt\":7,"));
 }
 END_TEST
 
@@ -92,7 +120,8 @@ START_TEST(health_is_ok_and_head_has_no_body) {
 END_TEST
 
 START_TEST(other_paths_and_methods_are_refused) {
-    static const char *const paths[] = {"/", "/api/v1/status/", "/api/v1", "/healthz/x", "/../etc/passwd", "/HEALTHZ"};
+    static const char *const paths[] = {"/nothing",   "/api/v1/status/", "/api/v1",
+                                        "/healthz/x", "/../etc/passwd",  "/HEALTHZ"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         const char *reply = ask("GET", paths[i], "localhost");
         ck_assert_msg(status_of(reply) == 404, "%s: %s", paths[i], reply);
@@ -169,7 +198,7 @@ START_TEST(address_in_use_is_said) {
     struct fed_http *second = NULL;
     struct fed_error err = {""};
     snprintf(bind, sizeof bind, "127.0.0.1:%u", fed_http_port(http));
-    ck_assert_int_eq(fed_http_new(&second, bind, &err), FED_EADDRESS);
+    ck_assert_int_eq(open_at(&second, bind, &err), FED_EADDRESS);
     ck_assert_ptr_null(second);
     ck_assert_msg(strstr(err.text, bind) != NULL && strstr(err.text, "in use") != NULL, "%s", err.text);
 }
@@ -180,7 +209,7 @@ START_TEST(address_is_free_again_after_free) {
     snprintf(bind, sizeof bind, "127.0.0.1:%u", fed_http_port(http));
     ck_assert_int_eq(status_of(ask("GET", "/healthz", "localhost")), 200);
     fed_http_free(http);
-    ck_assert_int_eq(fed_http_new(&http, bind, NULL), FED_OK);
+    ck_assert_int_eq(open_at(&http, bind, NULL), FED_OK);
     ck_assert_int_eq(status_of(ask("GET", "/healthz", "localhost")), 200);
 }
 END_TEST
@@ -205,7 +234,7 @@ START_TEST(text_that_is_no_address_is_refused) {
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct fed_http *other = NULL;
         struct fed_error err = {""};
-        ck_assert_msg(fed_http_new(&other, texts[i], &err) == FED_ECONFIG, "%s", texts[i]);
+        ck_assert_msg(open_at(&other, texts[i], &err) == FED_ECONFIG, "%s", texts[i]);
         ck_assert_ptr_nonnull(strstr(err.text, "ADDRESS:PORT"));
     }
 }
@@ -213,7 +242,7 @@ END_TEST
 
 START_TEST(empty_address_is_loopback) {
     struct fed_http *other = NULL;
-    ck_assert_int_eq(fed_http_new(&other, ":0", NULL), FED_OK);
+    ck_assert_int_eq(open_at(&other, ":0", NULL), FED_OK);
     ck_assert_int_eq(status_of(exchange(fed_http_port(other), "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
                                                               "Connection: close\r\n\r\n")),
                      200);
@@ -223,7 +252,7 @@ END_TEST
 
 START_TEST(everywhere_means_any_address_but_still_no_name) {
     struct fed_http *other = NULL;
-    ck_assert_int_eq(fed_http_new(&other, "0.0.0.0:0", NULL), FED_OK);
+    ck_assert_int_eq(open_at(&other, "0.0.0.0:0", NULL), FED_OK);
     const char *by_address = "GET /healthz HTTP/1.1\r\nHost: 10.1.2.3:80\r\nConnection: close\r\n\r\n";
     const char *by_name = "GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     ck_assert_int_eq(status_of(exchange(fed_http_port(other), by_address)), 200);
@@ -232,36 +261,10 @@ START_TEST(everywhere_means_any_address_but_still_no_name) {
 }
 END_TEST
 
-/* A long text of one digit: a torn read would mix two digits. */
-static void *publish_on(void *stop_flag) {
-    char text[4001] = {0};
-    for (unsigned i = 0; !atomic_load((atomic_bool *)stop_flag); i++) {
-        memset(text, '0' + (int)(i % 10), sizeof text - 1);
-        fed_http_publish(http, text);
-    }
-    return NULL;
-}
-
-START_TEST(reader_sees_one_text_or_the_other) {
-    pthread_t publisher;
-    atomic_bool stop_flag = false;
-    fed_http_publish(http, "0");
-    ck_assert_int_eq(pthread_create(&publisher, NULL, publish_on, &stop_flag), 0);
-    for (int i = 0; i < 100; i++) {
-        const char *body = body_of(ask("GET", "/api/v1/status", "localhost"));
-        char digit[2] = {body[0], '\0'};
-        ck_assert_uint_eq(strspn(body, digit), strlen(body));
-        ck_assert(strlen(body) == 1 || strlen(body) == 4000);
-    }
-    atomic_store(&stop_flag, true);
-    pthread_join(publisher, NULL);
-}
-END_TEST
-
 int main(void) {
     TCase *core = tcase_create("core");
     tcase_add_checked_fixture(core, start, stop);
-    tcase_add_test(core, status_is_what_was_published_last);
+    tcase_add_test(core, status_is_what_the_run_and_the_loop_say);
     tcase_add_test(core, every_answer_says_how_to_treat_it);
     tcase_add_test(core, health_is_ok_and_head_has_no_body);
     tcase_add_test(core, other_paths_and_methods_are_refused);
@@ -274,7 +277,6 @@ int main(void) {
     tcase_add_test(core, text_that_is_no_address_is_refused);
     tcase_add_test(core, empty_address_is_loopback);
     tcase_add_test(core, everywhere_means_any_address_but_still_no_name);
-    tcase_add_test(core, reader_sees_one_text_or_the_other);
     Suite *suite = suite_create("http");
     suite_add_tcase(suite, core);
     SRunner *runner = srunner_create(suite);

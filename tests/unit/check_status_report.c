@@ -135,7 +135,9 @@ static const char KNOWN[] =
     "\"loss\":0.25,"
     "\"accuracy\":null,\"seconds\":1.5,\"train_seconds\":4.5,\"bytes_down\":10,\"bytes_up\":20,"
     "\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\","
-    "\"norm_ceiling\":12.5,\"clip\":null,\"weight_cap\":60}],\"alarm\":null}";
+    "\"norm_ceiling\":12.5,\"clip\":null,\"weight_cap\":60}],\"alarm\":null,"
+    "\"live\":{\"phase\":\"collect\",\"round\":8,\"attempt\":2,\"picked\":10,\"admitted\":4,\"outstanding\":6,\"goal\":9,"
+    "\"quorum\":7,\"deadline_s\":1.5,\"nodes_online\":3,\"nodes\":5}}";
 
 START_TEST(json_is_the_known_text_both_ways) {
     struct fed_status_report report = {.name = "ward",
@@ -174,7 +176,9 @@ START_TEST(json_is_the_known_text_both_ways) {
                                                    .norm_ceiling = 12.5,
                                                    .clip = (double)NAN,
                                                    .weight_cap = 60}},
-                                       .n_recent = 1};
+                                       .n_recent = 1,
+                                       .has_live = true,
+                                       .live = {"collect", 2, 8, 10, 4, 6, 9, 7, 3, 5, 1.5}};
     char *text, *again;
     ck_assert_int_eq(fed_status_report_encode(&text, &report), FED_OK);
     ck_assert_str_eq(text, KNOWN);
@@ -223,8 +227,13 @@ static const struct {
     {"\"norm_ceiling\":12.5", "\"norm_ceiling\":\"12.5\""},
     {"\"clip\":null", "\"clip\":{}"},
     {"\"weight_cap\":60", "\"weight_cap\":-1"},
-    {"\"alarm\":null}", "\"alarm\":null"},
-    {"\"alarm\":null}", "\"alarm\":null}x"},
+    {"\"nodes\":5}}", "\"nodes\":5}"},
+    {"\"nodes\":5}}", "\"nodes\":5}}x"},
+    {"\"live\":{", "\"live\":7,\"was\":{"},
+    {"\"phase\":\"collect\"", "\"phase\":\"\\u001b[2J\""},
+    {"\"quorum\":7", "\"quorum\":-7"},
+    {"\"deadline_s\":1.5", "\"deadline_s\":\"soon\""},
+    {",\"nodes\":5", ""},
     {"\"alarm\":null", "\"alarm\":7"},
     {"\"alarm\":null", "\"alarm\":\"\\u001b[2J\""},
 };
