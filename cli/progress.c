@@ -84,6 +84,14 @@ static void hear_start(struct fed_progress *progress, const json_t *event, const
             progress->round, progress->rounds);
 }
 
+static void hear_page(struct fed_progress *progress, const json_t *event) {
+    const char *url = json_string_value(json_object_get(event, "url"));
+    if (url != NULL && !progress->quiet) {
+        fed_progress_break(progress);
+        fprintf(stderr, "page: %s\n", url);
+    }
+}
+
 static void hear_round(struct fed_progress *progress, const json_t *event) {
     progress->round = (uint64_t)json_integer_value(json_object_get(event, "round"));
     double accuracy = number(event, "accuracy"), loss = number(event, "loss");
@@ -135,6 +143,8 @@ void fed_progress_event(struct fed_progress *progress, const char *line, size_t 
         hear_rollback(progress, event);
     } else if (strcmp(kind, "done") == 0) {
         hear_done(progress, event);
+    } else if (strcmp(kind, "page") == 0) {
+        hear_page(progress, event);
     } else if (strcmp(kind, "waiting") == 0 && progress->terminal) {
         const char *why = json_string_value(json_object_get(event, "for"));
         say(progress, why != NULL ? why : "waiting");

@@ -395,7 +395,8 @@ static int open_http(struct fed_coordinator *c, struct fed_error *err) {
         rc = fed_http_new(&c->http, &config, err);
     }
     if (rc == FED_OK) {
-        FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http)), FED_STR("url", fed_http_url(c->http)));
+        FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http)));
+        fed_report_page(&c->report, fed_http_url(c->http));
     }
     return rc;
 }

@@ -58,6 +58,11 @@ void fed_report_start(struct fed_report *report, const struct fed_report_start *
                                  (json_int_t)start->parameters, "quantum", start->quantum, "run_dir", start->run_dir));
 }
 
+void fed_report_page(struct fed_report *report, const char *url) {
+    FED_INFO("report", "page", FED_STR("url", url));
+    print_line(report, json_pack("{s:s, s:s}", "event", "page", "url", url));
+}
+
 static void say_round(struct fed_report *report, const struct fed_report_round *r) {
     char model[FED_DIGEST_HEX];
     fed_hex(model, r->model, sizeof r->model);

@@ -36,6 +36,8 @@ struct fed_report_start {
 
 void fed_report_init(struct fed_report *report, bool json);
 void fed_report_start(struct fed_report *report, const struct fed_report_start *start);
+/* Where the page of the run is served. */
+void fed_report_page(struct fed_report *report, const char *url);
 /* A committed round. With evaluated_later its line waits for fed_report_evaluated. */
 void fed_report_round(struct fed_report *report, const struct fed_report_round *round, bool evaluated_later);
 void fed_report_evaluated(struct fed_report *report, uint64_t round, double loss, double accuracy, bool target_reached);

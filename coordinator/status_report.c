@@ -223,20 +223,19 @@ static json_t *quarantined_json(const struct fed_status_report *report) {
 
 static json_t *live_json(const struct fed_status_report *report) {
     const struct fed_status_live *live = &report->live;
-    return !report->has_live
-               ? json_null()
-               : json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I}", "phase", live->phase, "round",
-                           (json_int_t)live->round, "attempt", (json_int_t)live->attempt, "picked", (json_int_t)live->picked,
-                           "admitted", (json_int_t)live->admitted, "outstanding", (json_int_t)live->outstanding, "goal",
-                           (json_int_t)live->goal, "quorum", (json_int_t)live->quorum, "deadline_s",
-                           number_json(live->deadline_s), "nodes_online", (json_int_t)live->nodes_online, "nodes",
-                           (json_int_t)live->nodes);
+    return !report->has_live ? json_null()
+                             : json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I}", "phase", live->phase,
+                                         "round", (json_int_t)live->round, "attempt", (json_int_t)live->attempt, "picked",
+                                         (json_int_t)live->picked, "admitted", (json_int_t)live->admitted, "outstanding",
+                                         (json_int_t)live->outstanding, "goal", (json_int_t)live->goal, "quorum",
+                                         (json_int_t)live->quorum, "deadline_s", number_json(live->deadline_s),
+                                         "nodes_online", (json_int_t)live->nodes_online, "nodes", (json_int_t)live->nodes);
 }
 
 int fed_status_report_encode(char **out, const struct fed_status_report *report) {
     json_t *root = json_pack(
-        "{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "name",
-        report->name, "run_id", hex_json(report->run_id, sizeof report->run_id), "state", report->state, "round",
+        "{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}",
+        "name", report->name, "run_id", hex_json(report->run_id, sizeof report->run_id), "state", report->state, "round",
         (json_int_t)report->round, "rounds", (json_int_t)report->rounds, "attempt", (json_int_t)report->attempt, "clients",
         (json_int_t)report->clients, "reproducible", (int)report->reproducible, "accuracy", number_json(report->accuracy),
         "loss", number_json(report->loss), "best", "round", round_json(report->best_round), "accuracy",
@@ -244,7 +243,8 @@ int fed_status_report_encode(char **out, const struct fed_status_report *report)
         round_json(report->target_round), "model",
         report->has_model ? hex_json(report->model, sizeof report->model) : json_null(), "refusals", refusals_json(report),
         "attempts_failed", (json_int_t)report->attempts_failed, "rollbacks", rollbacks_json(report), "quarantined",
-        quarantined_json(report), "recent", recents_json(report), "alarm", alarm_json(report->alarm), "live", live_json(report));
+        quarantined_json(report), "recent", recents_json(report), "alarm", alarm_json(report->alarm), "live",
+        live_json(report));
     char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     if (text == NULL) {

@@ -90,6 +90,11 @@ void fed_report_start(struct fed_report *report, const struct fed_report_start *
              start->rounds);
 }
 
+void fed_report_page(struct fed_report *report, const char *url) {
+    (void)report;
+    (void)url;
+}
+
 void fed_report_round(struct fed_report *report, const struct fed_report_round *round, bool evaluated_later) {
     (void)report;
     sim_note("reported: round %" PRIu64 ", weight %" PRIu64 "%s", round->round, round->weight,
