@@ -11,6 +11,7 @@ function(fed_library name folder)
   add_library(${name} STATIC ${sources})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
   target_link_libraries(${name} PUBLIC ${ARGN})
+  set_target_properties(${name} PROPERTIES C_VISIBILITY_PRESET hidden) # what is not public stays inside a library
 endfunction()
 
 # fed_protocol(name folder): the generated protobuf-c code and the wire room that hides it.
