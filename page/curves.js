@@ -93,7 +93,7 @@ export class Curves {
       this.describe(name, best);
     }
     byId('key-cross').hidden = !back.some(Boolean);
-    this.tell(null);
+    this.tell(this.plots.loss.at); // where the pointer is
   }
 
   // Rounds that were taken back are crosses; what stands is the line.

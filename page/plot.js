@@ -31,6 +31,7 @@ export class Plot {
   set(data, crosses, notes) {
     const zoom = this.zoomed ? { ...this.plot.scales.x } : null;
     this.data = data;
+    this.ends = [data[0][0], data[0][data[0].length - 1]];
     this.crosses = crosses;
     this.notes = notes;
     if (this.box.clientWidth === 0) return;
@@ -48,15 +49,20 @@ export class Plot {
     else if (this.data) this.set(this.data, this.crosses, this.notes);
   }
 
+  // The row under the cursor, or null; the charts share it.
+  get at() {
+    return this.plot?.cursor.idx ?? null;
+  }
+
+  // Held against what was drawn last: the columns grow in place.
   get zoomed() {
-    const xs = this.data?.[0] ?? [];
     const scale = this.plot?.scales.x;
-    return Boolean(scale && xs.length > 1 && (scale.min > xs[0] || scale.max < xs[xs.length - 1]));
+    return Boolean(scale && (scale.min > this.ends[0] || scale.max < this.ends[1]));
   }
 
   whole() {
-    const xs = this.data[0];
-    this.plot.setScale('x', { min: xs[0], max: xs[xs.length - 1] });
+    const [min, max] = this.ends;
+    this.plot.setScale('x', { min, max });
   }
 
   options() {
@@ -91,7 +97,7 @@ export class Plot {
         { stroke: ink, width: 1, dash: [2, 3], spanGaps: true, points: { show: false }, paths: window.uPlot.paths.stepped({ align: 1 }) },
         { stroke: accent, width: 1.75, spanGaps: true, points: { show: (plot, i, from, to) => to - from <= 40, size: 5, fill: accent } },
       ],
-      hooks: { setCursor: [(plot) => this.told(plot.cursor.idx)], draw: [(plot) => this.drawMarks(plot)], setScale: [(plot, key) => key === 'x' && this.told(plot.cursor.idx)] },
+      hooks: { setCursor: [() => this.told(this.at)], draw: [(plot) => this.drawMarks(plot)], setScale: [(plot, key) => key === 'x' && this.told(this.at)] },
     };
   }
 
@@ -173,7 +179,7 @@ export class Plot {
 
   key(event) {
     const last = (this.data?.[0].length ?? 0) - 1;
-    const at = this.plot?.cursor.idx ?? last;
+    const at = this.at ?? last;
     const to = { ArrowLeft: at - 1, ArrowRight: at + 1, PageUp: at - 10, PageDown: at + 10, Home: 0, End: last }[event.key];
     if (to === undefined || last < 0) return;
     event.preventDefault();

@@ -49,7 +49,7 @@ export function bytes(n) {
 
 export function seconds(s) {
   if (!isNumber(s)) return '–';
-  if (s > 0 && s < 0.0995) return `${(s * 1000).toFixed(s < 0.00995 ? 1 : 0)}${NARROW}ms`;
+  if (s > 0 && s < 0.9995) return `${(s * 1000).toFixed(s < 0.00995 ? 1 : 0)}${NARROW}ms`;
   if (s > 0 && s < 9.95) return `${s.toFixed(1)}${NARROW}s`;
   s = Math.round(s);
   if (s < 60) return `${s}${NARROW}s`;

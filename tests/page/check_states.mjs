@@ -47,6 +47,7 @@ async function what_happens_is_shown_without_a_reload() {
     equal(await view.text('#phase'), 'Round 124: 3 of 10 clients answered', 'phase');
     equal(await view.text('#event-list li:first-child .text'), 'round 123 of attempt 1, 10 clients', 'the newest event');
     await view.until(() => document.querySelector('#chart-loss output').textContent.includes('round 123'), 'the curve of round 123');
+    check(await view.page.locator('#whole').isHidden(), 'the chart shows a part of the run only');
     check(/^Round 12[123] is committed, accuracy 9/.test(await view.page.locator('#spoken').textContent()), 'nobody told who listens');
     check(await view.page.evaluate(() => window.sameDocument), 'the page was loaded again');
   });
@@ -138,7 +139,7 @@ async function alarms_and_setbacks_are_seen() {
 }
 
 async function curves_have_three_axes_and_two_scales() {
-  await scene(FULL, async (view) => {
+  await scene(FULL, async (view, mock) => {
     const output = view.page.locator('#chart-loss output');
     const chart = view.page.locator('#chart-loss .chart');
     for (const axis of ['bytes', 'seconds', 'round']) {
@@ -162,6 +163,13 @@ async function curves_have_three_axes_and_two_scales() {
     await view.page.mouse.down();
     await view.page.mouse.move(box.x + box.width * 0.6, box.y + 60, { steps: 4 });
     await view.page.mouse.up();
+    const under = await output.textContent();
+    mock.commit(); // what is looked at stays
+    await view.until(() => document.querySelector('#chart-loss .chart').ariaLabel.includes('over 121 rounds'), 'the curve of round 121');
+    equal(await output.textContent(), under, 'under the pointer');
+    await view.page.mouse.move(5, 5);
+    mock.commit();
+    await view.until(() => document.querySelector('#chart-loss output').textContent.includes('round 122'), 'the curve of round 122');
     await view.page.locator('#whole').click();
     check(await view.page.locator('#whole').isHidden(), 'still a part of the run');
     await view.shoot('curves', { fullPage: false });
