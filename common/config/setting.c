@@ -13,8 +13,7 @@
 #include "common/config/name.h"
 
 #define PATH_CHARS 1024 /* longer than any path that yaml.c lets through; --set is cut, which makes it unknown */
-#define EXPECTED_CHARS 256
-#define SHOWN 60 /* characters of a wrong value that a sentence repeats */
+#define SHOWN 60        /* characters of a wrong value that a sentence repeats */
 
 /* -- one scalar -------------------------------------------------------------------------------------------------------- */
 
@@ -79,41 +78,43 @@ static bool parse_word(unsigned *out, const struct fed_setting *row, const char 
     return false;
 }
 
-static void describe(char out[EXPECTED_CHARS], const struct fed_setting *row) {
+void fed_setting_describe(char out[FED_SETTING_EXPECTED_MAX], const struct fed_setting *row) {
     size_t n = 0;
     if (row->expected != NULL) {
-        snprintf(out, EXPECTED_CHARS, "%s", row->expected);
+        snprintf(out, FED_SETTING_EXPECTED_MAX, "%s", row->expected);
         return;
     }
     switch (row->type) {
-    case FED_SETTING_NAME: snprintf(out, EXPECTED_CHARS, "a name of 1 to 63 characters from a-z, 0-9 and -"); break;
-    case FED_SETTING_PATH: snprintf(out, EXPECTED_CHARS, "the path of a file"); break;
-    case FED_SETTING_BOOL: snprintf(out, EXPECTED_CHARS, "yes or no"); break;
+    case FED_SETTING_NAME:
+        snprintf(out, FED_SETTING_EXPECTED_MAX, "a name of 1 to 63 characters from a-z, 0-9 and -");
+        break;
+    case FED_SETTING_PATH: snprintf(out, FED_SETTING_EXPECTED_MAX, "the path of a file"); break;
+    case FED_SETTING_BOOL: snprintf(out, FED_SETTING_EXPECTED_MAX, "yes or no"); break;
     case FED_SETTING_U32:
     case FED_SETTING_U64:
-        snprintf(out, EXPECTED_CHARS, "a whole number from %llu to %llu%s%s", (unsigned long long)row->min,
+        snprintf(out, FED_SETTING_EXPECTED_MAX, "a whole number from %llu to %llu%s%s", (unsigned long long)row->min,
                  (unsigned long long)row->max, row->zero_word != NULL ? ", or the word " : "",
                  row->zero_word != NULL ? row->zero_word : "");
         break;
     case FED_SETTING_REAL:
-        snprintf(out, EXPECTED_CHARS,
+        snprintf(out, FED_SETTING_EXPECTED_MAX,
                  row->open ? "a number greater than %.7g and at most %.7g" : "a number from %.7g to %.7g", row->low,
                  row->high);
         break;
     case FED_SETTING_WORD:
-        for (unsigned i = (unsigned)row->min; i <= row->max && n < EXPECTED_CHARS; i++) {
+        for (unsigned i = (unsigned)row->min; i <= row->max && n < FED_SETTING_EXPECTED_MAX; i++) {
             const char *before = i == row->min ? "" : i == row->max ? " or " : ", ";
-            n += (size_t)snprintf(out + n, EXPECTED_CHARS - n, "%s%s", before, row->word(i));
+            n += (size_t)snprintf(out + n, FED_SETTING_EXPECTED_MAX - n, "%s%s", before, row->word(i));
         }
         break;
     case FED_SETTING_TEXT:
-    case FED_SETTING_CUSTOM: snprintf(out, EXPECTED_CHARS, "some text"); break;
+    case FED_SETTING_CUSTOM: snprintf(out, FED_SETTING_EXPECTED_MAX, "some text"); break;
     }
 }
 
 static int wrong(const struct fed_setting *row, const char *text, struct fed_error *err) {
-    char expected[EXPECTED_CHARS];
-    describe(expected, row);
+    char expected[FED_SETTING_EXPECTED_MAX];
+    fed_setting_describe(expected, row);
     bool cut = strlen(text) > SHOWN;
     return fed_error_set(err, FED_ECONFIG, "found \"%.*s%s\", expected %s", SHOWN, text, cut ? "..." : "", expected);
 }
@@ -328,12 +329,12 @@ static bool is_section(const struct fed_settings *settings, const char *path) {
 
 static int unknown(const struct fed_settings *settings, const struct fed_settings_source *source,
                    const struct fed_yaml_entry *entry, struct fed_error *err) {
-    char plain[PATH_CHARS] = "", expected[EXPECTED_CHARS];
+    char plain[PATH_CHARS] = "", expected[FED_SETTING_EXPECTED_MAX];
     without_indexes(plain, entry->path);
     for (size_t i = 0; i < settings->n_rows; i++) {
         const struct fed_setting *row = &settings->rows[i];
         if (below(plain, row->path) && !is_section(settings, row->path)) {
-            describe(expected, row);
+            fed_setting_describe(expected, row);
             fed_error_set(err, FED_ECONFIG, "found a section or list, expected %s", expected);
             return place(source, entry, row->path, FED_ECONFIG, err);
         }
@@ -349,8 +350,8 @@ static int unknown(const struct fed_settings *settings, const struct fed_setting
 
 static int missing(const struct fed_settings_source *source, const struct fed_setting *row, const char *path,
                    struct fed_error *err) {
-    char expected[EXPECTED_CHARS];
-    describe(expected, row);
+    char expected[FED_SETTING_EXPECTED_MAX];
+    fed_setting_describe(expected, row);
     fed_error_set(err, FED_ECONFIG, "missing, expected %s", expected);
     return place(source, nearby(&source->yaml, path), path, FED_ECONFIG, err);
 }

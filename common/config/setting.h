@@ -81,6 +81,9 @@ int fed_settings_place(const struct fed_settings_source *source, struct fed_erro
 
 /* NULL if there is no such row. The numbers in [3] do not matter. */
 const struct fed_setting *fed_setting_find(const struct fed_settings *settings, const char *path);
+/* What is allowed, as the end of a sentence. */
+#define FED_SETTING_EXPECTED_MAX 256
+void fed_setting_describe(char out[FED_SETTING_EXPECTED_MAX], const struct fed_setting *row);
 /* Parses text into the field. dir: for PATH, may be NULL. FED_ECONFIG: `found "x", expected y`; FED_ENOMEM. */
 int fed_setting_parse(void *field, const struct fed_setting *row, const char *text, const char *dir,
                       struct fed_error *err) FED_MUST_CHECK;

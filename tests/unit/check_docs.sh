@@ -2,6 +2,7 @@
 # Keeps the documents honest: check_docs.sh BIN_FOLDER LIST_SETTINGS.
 #   - the options in a program's --help, in its source and in its man page are the same;
 #   - every key of a settings table stands in its man page with its default, and no other key does;
+#   - docs/settings.md is what docs/make-settings makes of table and pages;
 #   - every event and key of the JSON that is written stands in the man page;
 #   - every man page compiles without a word of complaint (where scdoc is installed);
 #   - every relative link, and every `folder/file` of ours, in a Markdown file leads to something.
@@ -80,6 +81,7 @@ settings=$("$list_settings")
 check_keys task fedavg-task.5.scd
 check_keys client fedavg-client.yaml.5.scd
 check_keys roster fedavg-roster.1.scd
+stale=$(docs/make-settings "$list_settings" --check 2>&1) || lie "$stale"
 
 # What is written as JSON: every name between json_pack( and the end of that call.
 check_json() { # source page
