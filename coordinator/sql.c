@@ -52,11 +52,28 @@ int fed_sql_damaged(const struct fed_sql *sql, const char *what, struct fed_erro
                          one_line(what).text);
 }
 
+/* What the system said of a read that failed, of the database or its journal; 0: nothing. SQLite calls a page that the disk
+ * does not give (EIO) a damaged file; but the disk may give it the next time. */
+static int unread(const struct fed_sql *sql) {
+    int cause = 0, of_journal = 0;
+    sqlite3_file *journal = NULL;
+    sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_LAST_ERRNO, &cause);
+    sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal);
+    if (cause == 0 && journal != NULL && journal->pMethods != NULL) {
+        journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &of_journal);
+    }
+    return cause != 0 ? cause : of_journal;
+}
+
 static int failed(const struct fed_sql *sql, const char *what, struct fed_error *err) {
     int rc = sqlite3_errcode(sql->db), cause = sqlite3_system_errno(sql->db);
     const struct words said = one_line(sqlite3_errmsg(sql->db));
     switch (rc) {
     case SQLITE_CORRUPT:
+        if ((cause = unread(sql)) != 0) {
+            return fed_error_set(err, FED_EIO, "%s: cannot %s: %s", sql->path, what, strerror(cause));
+        }
+        __attribute__((fallthrough));
     case SQLITE_NOTADB: return fed_sql_damaged(sql, said.text, err);
     case SQLITE_CONSTRAINT: return fed_error_set(err, FED_EFAILED, "%s: cannot %s: %s", sql->path, what, said.text);
     case SQLITE_IOERR:

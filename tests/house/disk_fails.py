@@ -66,7 +66,8 @@ class Coordinator:
         process.wait(lambda: process.open == 0 or process.said("write failed"), "an alarm or the end")
         mended.touch()
         code = process.wait_exit(None)
-        if code == 9 and not process.said("write failed"):
+        unread = calls == "read" and process.said("Input/output error")  # of a key, then with the status of keys
+        if (code == 9 or (unread and code != 0)) and not process.said("write failed"):
             house.check(process.said(str(folder)), f"{name}: the refusal names no file: {process}")
             process = self.scene.simulate(self.task, name)
             code = process.wait_exit(None)
