@@ -32,6 +32,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"init", fed_cli_init, "ask a few questions, write a task and what belongs to it", BEGIN},
     {"simulate", fed_cli_simulate, "run a whole task on this machine", BEGIN},
     {"partition", fed_cli_partition, "show how a task splits its data between clients", BEGIN},
     {"keygen", fed_cli_keygen, "make the key of a node, of a coordinator, or one that signs enrolments", NODES},

@@ -93,6 +93,7 @@ check_json() { # source page
 check_json coordinator/report.c fedavg-simulate.1.scd
 check_json coordinator/status_report.c fedavg-status.1.scd
 check_json cli/keygen.c fedavg-keygen.1.scd
+check_json cli/init.c fedavg-init.1.scd
 check_json cli/doctor.c fedavg-doctor.1.scd
 check_json cli/roster.c fedavg-roster.1.scd
 check_json cli/roster_view.c fedavg-roster.1.scd
