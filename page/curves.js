@@ -42,7 +42,7 @@ export class Curves {
     const log = () => this.form.elements.scale.value === 'log';
     const digits = (step) => Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
     this.plots = {
-      accuracy: new Plot(byId('chart-accuracy'), { best: 'max', floor: 0, ceiling: 1, log: () => false, tick: (y, step) => percent(y, digits(step * 100)) }, (i) => this.tell(i)),
+      accuracy: new Plot(byId('chart-accuracy'), { best: 'max', floor: 0, ceiling: 1, log, tick: (y, step) => percent(y, digits(step * 100)) }, (i) => this.tell(i)),
       loss: new Plot(byId('chart-loss'), { best: 'min', floor: 0, ceiling: Infinity, log, tick: (y) => loss(y) }, (i) => this.tell(i)),
     };
     this.form.addEventListener('change', () => this.choose());
@@ -88,8 +88,7 @@ export class Curves {
       const plot = this.plots[name];
       plot.figure.hidden = name === 'accuracy' && !columns.accuracy.some(Number.isFinite) && columns.loss.some(Number.isFinite);
       const { data, crosses, best } = this.series(xs, columns[name], back, plot.kind);
-      const notes = best === null ? [] : [{ i: best, value: data[2][best], text: name === 'accuracy' ? `best ${percent(data[2][best])}` : `least ${loss(data[2][best])}` }];
-      plot.set(data, crosses, notes);
+      plot.set(data, crosses, best);
       this.describe(name, best);
     }
     byId('key-cross').hidden = !back.some(Boolean);
@@ -105,7 +104,7 @@ export class Curves {
     let best = null;
     for (let i = 0; i < xs.length; i++) {
       const value = values[i] ?? null;
-      const shown = value !== null && !(kind.log() && value <= 0);
+      const shown = value !== null && !(kind.best === 'min' && kind.log() && value <= 0);
       if (back[i]) crosses.push([i, value]);
       stands[i] = shown && !back[i] ? value : null;
       if (stands[i] !== null && (best === null || better(value, stands[best]))) best = i;

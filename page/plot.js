@@ -1,5 +1,5 @@
-// One chart of one quantity against rounds, bytes or seconds: the best so far, the values that stand, and crosses where
-// rounds were taken back. data = [xs, bests, values]. uPlot draws lines and axes; marks, touch and keys are here.
+// One chart of one quantity against rounds, bytes or seconds: the best so far, the values that stand, a ring around the best
+// of them, and crosses where rounds were taken back. data = [xs, bests, values]. uPlot draws lines and axes; marks, touch and keys are here.
 
 import { style } from './text.js';
 
@@ -7,15 +7,21 @@ const FONT = '12px system-ui, sans-serif';
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000];
 const SYNC = 'rounds';
 
+// Shares on a logarithmic scale: what counts is how far they are from all. 90 %, 99 % and 99.9 % are equally far apart.
+const NEARLY_ALL = 0.99999;
+const NEAR = [0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999, 0.9995, 0.9999];
+const fromAll = (share) => -Math.log10(1 - Math.min(share, NEARLY_ALL));
+const toAll = (far) => 1 - 10 ** -far;
+
 export class Plot {
-  // kind: { name, format(value), log(), best: 'max' | 'min', floor, ceiling }
+  // kind: { log(), best: 'max' | 'min', floor, ceiling, tick(value, step) }; with the best at most, values are shares.
   constructor(figure, kind, told) {
     this.figure = figure;
     this.box = figure.querySelector('.chart');
     this.kind = kind;
     this.told = told; // (i or null): the row under the cursor
     this.crosses = [];
-    this.notes = [];
+    this.best = null;
     this.box.addEventListener('keydown', (event) => this.key(event));
     this.box.addEventListener('touchmove', (event) => this.touch(event), { passive: true });
     new ResizeObserver(() => this.resize()).observe(this.box);
@@ -28,12 +34,12 @@ export class Plot {
     this.plot = null;
   }
 
-  set(data, crosses, notes) {
+  set(data, crosses, best) {
     const zoom = this.zoomed ? { ...this.plot.scales.x } : null;
     this.data = data;
     this.ends = [data[0][0], data[0][data[0].length - 1]];
     this.crosses = crosses;
-    this.notes = notes;
+    this.best = best;
     if (this.box.clientWidth === 0) return;
     if (!this.plot) {
       this.plot = new window.uPlot(this.options(), data, this.box);
@@ -46,7 +52,7 @@ export class Plot {
   resize() {
     const { clientWidth: width, clientHeight: height } = this.box;
     if (this.plot && width > 0) this.plot.setSize({ width, height });
-    else if (this.data) this.set(this.data, this.crosses, this.notes);
+    else if (this.data) this.set(this.data, this.crosses, this.best);
   }
 
   // The row under the cursor, or null; the charts share it.
@@ -73,7 +79,7 @@ export class Plot {
     return {
       width: this.box.clientWidth,
       height: this.box.clientHeight,
-      padding: [12, 14, 0, 0],
+      padding: [12, 24, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: SYNC, scales: ['x', null] },
@@ -83,14 +89,14 @@ export class Plot {
       },
       scales: {
         x: { time: false, range: (plot, min, max) => (min === max ? [min - 1, max + 1] : [min, max]) },
-        y: { distr: this.kind.log() ? 3 : 1, range: (plot, min, max) => this.range(min, max) },
+        y: { ...this.distribution(), range: (plot, min, max) => this.range(min, max) },
       },
       axes: [
         { ...side, grid: { show: false }, border: { show: true, stroke: style('--edge'), width: 1 }, space: 64, size: 30, gap: 8,
           ...(this.axis.step === 'seconds' ? { incrs: STEPS_S } : {}),
           ...(this.axis.step === 'whole' ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 1000000] } : {}),
           values: (plot, splits) => splits.map((x) => this.axis.format(x)) },
-        { ...side, size: 56, gap: 8, space: 34, values: (plot, splits, axis, space, incr) => splits.map((y) => this.tick(y, incr)) },
+        { ...side, size: 56, gap: 8, space: 34, ...(this.near ? { splits: (plot, i, min, max) => this.nearTicks(min, max), filter: (plot, splits) => splits } : {}), values: (plot, splits, axis, space, incr) => splits.map((y) => this.tick(y, incr)) },
       ],
       series: [
         {},
@@ -101,15 +107,39 @@ export class Plot {
     };
   }
 
-  // A logarithmic axis is labelled at 1, 2 and 5 times a power of ten.
+  get near() {
+    return this.kind.log() && this.kind.best === 'max';
+  }
+
+  distribution() {
+    return this.near ? { distr: 100, fwd: fromAll, bwd: toAll } : { distr: this.kind.log() ? 3 : 1 };
+  }
+
+  // Those that leave each other room.
+  nearTicks(min, max) {
+    const pixels = (y) => ((fromAll(y) - fromAll(min)) / (fromAll(max) - fromAll(min))) * this.box.clientHeight;
+    const chosen = [];
+    for (const y of NEAR) {
+      if (y >= min && y <= max && (chosen.length === 0 || pixels(y) - pixels(chosen[chosen.length - 1]) >= 24)) chosen.push(y);
+    }
+    return chosen;
+  }
+
+  // A logarithmic axis of losses is labelled at 1, 2 and 5 times a power of ten.
   tick(y, step) {
+    if (this.near) return this.kind.tick(y, y < 0.99 ? 0.01 : y < 0.999 ? 0.001 : 0.0001);
     if (y === null || (this.kind.log() && !/^[125]e/.test(y.toExponential()))) return '';
     return this.kind.tick(y, step);
   }
 
   range(min, max) {
     const { floor, ceiling } = this.kind;
-    if (min === null) return this.kind.log() ? [0.1, 1] : [0, 1];
+    if (min === null) return this.kind.log() && !this.near ? [0.1, 1] : [0, 1];
+    if (this.near) {
+      const [low, high] = [fromAll(min), fromAll(max)];
+      const room = (high - low) * 0.06 || 0.1;
+      return [Math.max(0, toAll(low - room)), toAll(high + room)];
+    }
     if (this.kind.log()) {
       const room = (max / min) ** 0.06;
       return room > 1 ? [min / room, max * room] : [min / 2, max * 2];
@@ -124,7 +154,7 @@ export class Plot {
     const scale = window.devicePixelRatio || 1;
     const inside = (x) => x >= bbox.left - 1 && x <= bbox.left + bbox.width + 1;
     ctx.save();
-    ctx.lineWidth = 2 * scale;
+    ctx.lineWidth = 1.75 * scale;
     ctx.strokeStyle = style('--ink');
     ctx.setLineDash([]);
     const arm = 4 * scale;
@@ -140,34 +170,16 @@ export class Plot {
       ctx.lineTo(x + arm, y - arm);
       ctx.stroke();
     }
-    for (const note of this.notes) this.drawNote(plot, note, scale, inside);
+    if (this.best !== null) this.drawRing(plot, scale, inside);
     ctx.restore();
   }
 
-  // A ring around a point, with a few words beside it, in the frame.
-  drawNote(plot, { i, value, text }, scale, inside) {
-    const { ctx, bbox } = plot;
-    const x = plot.valToPos(this.data[0][i], 'x', true);
-    const y = plot.valToPos(value, 'y', true);
+  drawRing(plot, scale, inside) {
+    const x = plot.valToPos(this.data[0][this.best], 'x', true);
     if (!inside(x)) return;
-    ctx.lineWidth = 1.75 * scale;
-    ctx.strokeStyle = style('--ink');
-    ctx.beginPath();
-    ctx.arc(x, y, 5 * scale, 0, 2 * Math.PI);
-    ctx.stroke();
-    ctx.font = FONT.replace('12px', `${12 * scale}px`);
-    ctx.textAlign = 'left';
-    ctx.textBaseline = 'alphabetic';
-    const width = ctx.measureText(text).width;
-    const left = Math.max(bbox.left + 2 * scale, Math.min(x - width / 2, bbox.left + bbox.width - width));
-    const below = this.kind.best === 'max' ? y + 26 * scale : y - 20 * scale;
-    const base = Math.min(bbox.top + bbox.height - 6 * scale, Math.max(bbox.top + 12 * scale, below));
-    ctx.lineJoin = 'round';
-    ctx.lineWidth = 4 * scale;
-    ctx.strokeStyle = style('--paper');
-    ctx.strokeText(text, left, base);
-    ctx.fillStyle = style('--ink');
-    ctx.fillText(text, left, base);
+    plot.ctx.beginPath();
+    plot.ctx.arc(x, plot.valToPos(this.data[2][this.best], 'y', true), 5 * scale, 0, 2 * Math.PI);
+    plot.ctx.stroke();
   }
 
   moveTo(i) {

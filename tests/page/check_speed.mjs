@@ -33,6 +33,7 @@ async function the_page_comes_at_once_and_is_small() {
     let bytes = 0;
     for (let i = 0; i < TIMES; i++) {
       const view = await View.open(mock.url);
+      await view.until(() => document.querySelectorAll('.uplot').length === 2, 'the charts');
       const [paint, sizes] = await view.page.evaluate(() => [performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null,
         performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')).map((entry) => entry.encodedBodySize)]);
       if (paint !== null) paints.push(paint);
