@@ -8,6 +8,7 @@
 struct json_t;
 
 int fed_cli_doctor(int argc, char **argv);
+int fed_cli_backup(int argc, char **argv);
 int fed_cli_compare(int argc, char **argv);
 int fed_cli_enroll(int argc, char **argv);
 int fed_cli_evaluate(int argc, char **argv);

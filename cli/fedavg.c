@@ -42,6 +42,7 @@ static const struct command commands[] = {
     {"status", fed_cli_status, "show where a run stands, from its directory or its page", LOOK},
     {"evaluate", fed_cli_evaluate, "say how good a model is, on the run's test data or on others", LOOK},
     {"plot", fed_cli_plot, "draw the curves of runs, as SVG or PNG", LOOK},
+    {"backup", fed_cli_backup, "copy a run while it goes on, and verify the copy", LOOK},
     {"compare", fed_cli_compare, "say what differs between two runs, and where they part", LOOK},
     {"coordinator", NULL, "the daemon that drives the rounds of a run (fedavg-coordinator)", DAEMONS},
     {"client", NULL, "the daemon beside the data (fedavg-client)", DAEMONS},

@@ -184,12 +184,12 @@ static char *immutable_uri(const char *path) {
     return uri;
 }
 
-static int open_for_reading(struct fed_sql *sql, struct fed_error *err) {
+static int open_for_reading(struct fed_sql *sql, bool beside, struct fed_error *err) {
     if (access(sql->path, R_OK) != 0) {
         int code = errno == ENOENT || errno == ENOTDIR ? FED_ENOTFOUND : FED_EIO;
         return fed_error_set(err, code, "%s: cannot open it: %s", sql->path, strerror(errno));
     }
-    if (!is_at_rest(sql->path)) {
+    if (beside || !is_at_rest(sql->path)) {
         return open_file(sql, sql->path, SQLITE_OPEN_READONLY, err);
     }
     char *uri = immutable_uri(sql->path);
@@ -198,12 +198,12 @@ static int open_for_reading(struct fed_sql *sql, struct fed_error *err) {
     return code;
 }
 
-int fed_sql_open_readonly(struct fed_sql **out, const char *path, const char *const *statements, size_t n_statements,
-                          struct fed_error *err) {
+static int open_reader(struct fed_sql **out, const char *path, const char *const *statements, size_t n_statements,
+                       bool beside, struct fed_error *err) {
     struct fed_sql *sql = NULL;
     int code = new_sql(&sql, path, statements, n_statements, err);
     if (code == FED_OK) {
-        code = open_for_reading(sql, err);
+        code = open_for_reading(sql, beside, err);
     }
     if (code == FED_OK) {
         *out = sql;
@@ -211,6 +211,16 @@ int fed_sql_open_readonly(struct fed_sql **out, const char *path, const char *co
     }
     fed_sql_close(sql);
     return code;
+}
+
+int fed_sql_open_readonly(struct fed_sql **out, const char *path, const char *const *statements, size_t n_statements,
+                          struct fed_error *err) {
+    return open_reader(out, path, statements, n_statements, false, err);
+}
+
+int fed_sql_open_beside(struct fed_sql **out, const char *path, const char *const *statements, size_t n_statements,
+                        struct fed_error *err) {
+    return open_reader(out, path, statements, n_statements, true, err);
 }
 
 void fed_sql_close(struct fed_sql *sql) {

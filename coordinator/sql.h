@@ -25,6 +25,10 @@ int fed_sql_open(struct fed_sql **out, const char *path, const char *const *stat
 /* Opens without changing anything in the directory. FED_ENOTFOUND. */
 int fed_sql_open_readonly(struct fed_sql **out, const char *path, const char *const *statements, size_t n_statements,
                           struct fed_error *err) FED_MUST_CHECK;
+/* Reads while another process may begin to write at any instant: takes part in SQLite's locks, which may make files beside
+ * the database. FED_ENOTFOUND. */
+int fed_sql_open_beside(struct fed_sql **out, const char *path, const char *const *statements, size_t n_statements,
+                        struct fed_error *err) FED_MUST_CHECK;
 void fed_sql_close(struct fed_sql *sql);
 
 /* From now on a transaction is on disk when it ends: write-ahead log and synchronous = FULL, or a rollback journal where

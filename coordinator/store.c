@@ -21,6 +21,7 @@
 #include "coordinator/model_files.h"
 #include "coordinator/schema.h"
 #include "coordinator/store_internal.h"
+#include "coordinator/store_view.h"
 
 int fed_store_no_memory(const struct fed_store *store, struct fed_error *err) {
     return fed_error_set(err, FED_ENOMEM, "%s: out of memory", store->dir);
@@ -273,12 +274,13 @@ int fed_store_open(struct fed_store **out, const char *dir, const char *task_ter
     return code;
 }
 
-int fed_store_open_readonly(struct fed_store **out, const char *dir, struct fed_error *err) {
+static int open_reader(struct fed_store **out, const char *dir, bool beside, struct fed_error *err) {
     struct fed_store *store = NULL;
     bool is_new = false;
     int code = new_store(&store, dir, err);
     if (code == FED_OK) {
-        code = fed_sql_open_readonly(&store->sql, store->path, fed_store_statements, N_STATEMENTS, err);
+        code = (beside ? fed_sql_open_beside : fed_sql_open_readonly)(&store->sql, store->path, fed_store_statements,
+                                                                      N_STATEMENTS, err);
     }
     if (code == FED_ENOTFOUND) {
         code = fed_error_prefix(err, code, "there is no run in %s", dir);
@@ -301,6 +303,14 @@ int fed_store_open_readonly(struct fed_store **out, const char *dir, struct fed_
     }
     fed_store_close(store);
     return code;
+}
+
+int fed_store_open_readonly(struct fed_store **out, const char *dir, struct fed_error *err) {
+    return open_reader(out, dir, false, err);
+}
+
+int fed_store_open_beside(struct fed_store **out, const char *dir, struct fed_error *err) {
+    return open_reader(out, dir, true, err);
 }
 
 void fed_store_close(struct fed_store *store) {

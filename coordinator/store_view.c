@@ -32,3 +32,19 @@ int fed_store_admitted(struct fed_store *store, uint64_t round,
     }
     return fed_query_finish(&q, FED_OK, "read the admitted set", err);
 }
+
+int fed_store_newest(bool *any, uint64_t *round, struct fed_store *store, struct fed_error *err) {
+    struct fed_query q = fed_sql_query(store->sql, SELECT_NEWEST);
+    bool found = fed_query_row(&q);
+    uint64_t newest = found ? fed_query_u64(&q, 0) : 0;
+    int code = fed_query_finish(&q, FED_OK, "read the last round", err);
+    if (code == FED_OK) {
+        *any = found;
+        *round = newest;
+    }
+    return code;
+}
+
+int fed_store_copy(struct fed_store *store, const char *path, struct fed_error *err) {
+    return fed_sql_backup(store->sql, path, err);
+}

@@ -102,6 +102,7 @@ check_json cli/partition.c fedavg-partition.1.scd
 check_json cli/fedavg.c fedavg.1.scd
 check_json cli/plot.c fedavg-plot.1.scd
 check_json cli/compare.c fedavg-compare.1.scd
+check_json cli/backup_set.c fedavg-backup.1.scd
 
 if command -v scdoc >/dev/null; then
     for page in docs/man/*.scd; do

@@ -65,6 +65,10 @@ CASES = [
     (["plot", "nowhere"], 2, None),
     (["compare", "run", "run"], 0, {"event", "runs", "task", "models", "milestones"}),
     (["compare", "run", "nowhere"], 2, None),
+    (["backup", "run", "backup"], 0, {"event", "run_id", "round", "files", "dest", "bytes", "verified"}),
+    (["backup", "run", "backup"], 2, None),
+    (["backup", "--verify", "backup"], 0, {"event", "files", "verified"}),
+    (["backup", "--verify", "run"], 2, None),
     (["plot", "run", "-o", "picture.svg"], 2, None),
 ]
 
