@@ -106,6 +106,7 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
     arguments[n++] = s->task_path;
     arguments[n++] = "--allow-root";
     arguments[n++] = "--json";
+    arguments[n++] = "--any-http-port"; /* several simulations of one task may run at a time */
     arguments[n++] = "--run-dir";
     arguments[n++] = s->run_dir;
     arguments[n++] = "--log-level";

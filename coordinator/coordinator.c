@@ -391,7 +391,13 @@ static int open_http(struct fed_coordinator *c, struct fed_error *err) {
     int rc = fed_page_new(&c->page, c->options.run_dir, c->board, c->news, err);
     fed_publish_now(c, fed_clock_ms()); /* now it has something to tell */
     if (rc == FED_OK) {
-        struct fed_http_config config = {.bind = c->task->server.http, .page = c->page};
+        const struct fed_server *server = &c->task->server;
+        struct fed_http_config config = {.bind = server->http,
+                                         .page = c->page,
+                                         .hosts = server->http_hosts,
+                                         .n_hosts = server->n_http_hosts,
+                                         .token = server->http_token,
+                                         .may_move = c->options.page_may_move};
         rc = fed_http_new(&c->http, &config, err);
     }
     if (rc == FED_OK) {

@@ -15,6 +15,7 @@ struct fed_coordinator;
 struct fed_coordinator_options {
     const char *run_dir;
     const char *passphrase_file; /* of the key, NULL: asked on the terminal if need be (common/seal/passphrase.h) */
+    bool page_may_move;          /* where the port of server.http is in use any other one will do */
     bool json;                   /* one JSON object a line on stdout, for each event (man 1 fedavg-simulate) */
     struct fed_notify *notify;   /* borrowed; who is told that it is ready and lives. NULL: nobody */
 };

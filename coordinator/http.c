@@ -2,11 +2,7 @@
  * shared. A reader to whom there is nothing to say is suspended until it is poked. */
 #include "coordinator/http.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <limits.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -14,26 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "common/base/log.h"
 #include "coordinator/http_api.h"
+#include "coordinator/http_guard.h"
+#include "coordinator/http_listen.h"
 #include "coordinator/http_rows.h"
 #include "coordinator/http_stream.h"
 
-#define BACKLOG 16
 #define CONNECTIONS_MAX 64u
 #define IDLE_S 10u
 #define CONNECTION_BYTES ((size_t)16 * 1024) /* of one request's line and headers */
-#define HOST_MAX 64                          /* "localhost" or an address in text */
-#define PIECE_BYTES ((size_t)16 * 1024)      /* of a text that is made while it is sent */
-#define POKE_MS 500u                         /* between two messages of a kind */
-#define ALIVE_MS 15000u                      /* a reader that is gone is noticed so late */
-
-struct address {
-    int family;            /* AF_INET, AF_INET6 */
-    struct in6_addr bytes; /* an IPv4 address fills the first four */
-};
+#define FORWARDED_PROTO "X-Forwarded-Proto"
+#define SINGLE 3                        /* headers that may be given once */
+#define PIECE_BYTES ((size_t)16 * 1024) /* of a text that is made while it is sent */
+#define POKE_MS 500u                    /* between two messages of a kind */
+#define ALIVE_MS 15000u                 /* a reader that is gone is noticed so late */
 
 struct reader {
     struct fed_http *http;
@@ -44,9 +36,9 @@ struct reader {
 
 struct fed_http {
     struct MHD_Daemon *daemon;
-    struct address bound;
-    uint16_t port;
-    char url[80];
+    struct fed_guard guard;
+    bool listens; /* the socket is to be removed at the end */
+    char url[FED_HTTP_URL_MAX];
     struct fed_page *page;
     struct fed_streams *streams;
     pthread_mutex_t lock;
@@ -57,135 +49,22 @@ struct fed_http {
     uint64_t poked_ms, poked_version; /* of who pokes */
 };
 
-/* -- Addresses -- */
-
-/* An address in text: IPv4, or IPv6 in brackets. */
-static bool address_parse(struct address *out, const char *text, size_t n) {
-    char plain[HOST_MAX];
-    struct address address = {.family = AF_INET};
-    if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
-        address.family = AF_INET6;
-        text++;
-        n -= 2;
-    }
-    if (n >= sizeof plain) {
-        return false;
-    }
-    memcpy(plain, text, n);
-    plain[n] = '\0';
-    if (inet_pton(address.family, plain, &address.bytes) != 1) {
-        return false;
-    }
-    *out = address;
-    return true;
-}
-
-static size_t address_bytes(const struct address *address) { return address->family == AF_INET ? 4 : 16; }
-
-static bool address_equal(const struct address *a, const struct address *b) {
-    return a->family == b->family && memcmp(&a->bytes, &b->bytes, address_bytes(a)) == 0;
-}
-
-static bool address_is_any(const struct address *address) {
-    static const uint8_t zeros[16];
-    return memcmp(&address->bytes, zeros, address_bytes(address)) == 0;
-}
-
-static bool address_is_loopback(const struct address *address) {
-    static const struct in6_addr loopback = IN6ADDR_LOOPBACK_INIT;
-    return address->family == AF_INET ? address->bytes.s6_addr[0] == 127
-                                      : memcmp(&address->bytes, &loopback, sizeof loopback) == 0;
-}
-
-/* Names can be made to point anywhere, addresses cannot: of names only localhost passes. On every address of the machine
- * any address will do, for the connection could not have come by another one. */
-static bool is_our_host(const struct fed_http *http, const char *host) {
-    struct address address;
-    const char *port = strrchr(host, ':');
-    size_t n = port != NULL && strchr(port, ']') == NULL ? (size_t)(port - host) : strlen(host);
-    if (n == strlen("localhost") && strncasecmp(host, "localhost", n) == 0) {
-        return true;
-    }
-    return address_parse(&address, host, n) &&
-           (address_is_loopback(&address) || address_equal(&address, &http->bound) || address_is_any(&http->bound));
-}
-
-static int bind_parse(struct address *address, uint16_t *port, const char *bind, struct fed_error *err) {
-    const char *colon = strrchr(bind, ':');
-    char *end = NULL;
-    unsigned long number = colon != NULL && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : ULONG_MAX;
-    const char *text = colon == bind ? "127.0.0.1" : bind;
-    size_t n = colon == bind || colon == NULL ? strlen(text) : (size_t)(colon - bind);
-    if (number > UINT16_MAX || *end != '\0' || !address_parse(address, text, n)) {
-        return fed_error_set(err, FED_ECONFIG,
-                             "server.http is \"%s\": wanted is ADDRESS:PORT, as in 127.0.0.1:5680 or [::1]:5680", bind);
-    }
-    *port = (uint16_t)number;
-    return FED_OK;
-}
-
-static int listen_on(int *out, struct fed_http *http, const char *bind_text, struct fed_error *err) {
-    struct sockaddr_storage storage = {.ss_family = (sa_family_t)http->bound.family};
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&storage;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&storage;
-    bool is_v4 = http->bound.family == AF_INET;
-    socklen_t n = is_v4 ? sizeof *v4 : sizeof *v6;
-    const int yes = 1;
-    if (is_v4) {
-        v4->sin_port = htons(http->port);
-        memcpy(&v4->sin_addr, &http->bound.bytes, sizeof v4->sin_addr);
-    } else {
-        v6->sin6_port = htons(http->port);
-        v6->sin6_addr = http->bound.bytes;
-    }
-    /* SO_REUSEADDR: connections of a coordinator that just ended must not keep the next one from listening. */
-    int fd = socket(http->bound.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-        bind(fd, (const struct sockaddr *)&storage, n) != 0 || listen(fd, BACKLOG) != 0 ||
-        getsockname(fd, (struct sockaddr *)&storage, &n) != 0) {
-        int code = fed_error_set(err, FED_EADDRESS, "server.http: cannot listen on %s: %s", bind_text, strerror(errno));
-        if (fd >= 0) {
-            close(fd);
-        }
-        return code;
-    }
-    http->port = ntohs(is_v4 ? v4->sin_port : v6->sin6_port);
-    *out = fd;
-    return FED_OK;
-}
-
 /* -- Answers -- */
 
-static const char CSP[] =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+struct headers {
+    struct MHD_Response *response;
+    bool fine;
+};
 
-static bool add_header(struct MHD_Response *response, const char *name, const char *value) {
-    return MHD_add_response_header(response, name, value) == MHD_YES;
+static void add_header(void *context, const char *name, const char *value) {
+    struct headers *headers = context;
+    headers->fine = headers->fine && MHD_add_response_header(headers->response, name, value) == MHD_YES;
 }
 
 static bool add_headers(struct MHD_Response *response, const struct fed_answer *answer) {
-    char disposition[sizeof answer->file + 32];
-    bool fine = add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type) &&
-                add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, answer->etag != NULL ? "no-cache" : "no-store") &&
-                add_header(response, "X-Content-Type-Options", "nosniff") &&
-                add_header(response, "Referrer-Policy", "no-referrer") &&
-                add_header(response, "Cross-Origin-Resource-Policy", "same-origin") &&
-                add_header(response, "Content-Security-Policy", CSP);
-    if (fine && answer->etag != NULL) {
-        fine = add_header(response, MHD_HTTP_HEADER_ETAG, answer->etag);
-    }
-    if (fine && answer->file[0] != '\0') {
-        snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", answer->file);
-        fine = add_header(response, MHD_HTTP_HEADER_CONTENT_DISPOSITION, disposition);
-    }
-    if (fine && answer->kind == FED_ANSWER_STREAM) {
-        fine = add_header(response, "X-Accel-Buffering", "no"); /* a proxy passes each message on at once */
-    }
-    if (fine && answer->status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        fine = add_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    }
-    return fine;
+    struct headers headers = {response, true};
+    fed_answer_headers(answer, add_header, &headers);
+    return headers.fine;
 }
 
 static ssize_t read_csv(void *context, uint64_t position, char *bytes, size_t room) {
@@ -351,12 +230,46 @@ static const char *parameter(void *context, const char *name) {
     return MHD_lookup_connection_value(context, MHD_GET_ARGUMENT_KIND, name);
 }
 
+static const char *header(struct MHD_Connection *connection, const char *name) {
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* Of headers that decide something there may be one each. */
+static enum MHD_Result count_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value) {
+    static const char *const single[] = {MHD_HTTP_HEADER_HOST, MHD_HTTP_HEADER_AUTHORIZATION, FORWARDED_PROTO};
+    unsigned *counts = context;
+    (void)kind;
+    (void)value;
+    for (size_t i = 0; i < SINGLE; i++) {
+        counts[i] += strcasecmp(name, single[i]) == 0;
+    }
+    return MHD_YES;
+}
+
+static unsigned judge(const char **why, struct fed_http *http, struct MHD_Connection *connection) {
+    static const char *const passed_on[] = {FORWARDED_PROTO,      "X-Forwarded-For", "X-Forwarded-Host",
+                                            "X-Forwarded-Server", "X-Real-IP",       MHD_HTTP_HEADER_FORWARDED,
+                                            MHD_HTTP_HEADER_VIA};
+    unsigned counts[SINGLE] = {0};
+    struct fed_guard_ask ask = {.host = header(connection, MHD_HTTP_HEADER_HOST),
+                                .authorization = header(connection, MHD_HTTP_HEADER_AUTHORIZATION),
+                                .proto = header(connection, FORWARDED_PROTO)};
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, count_header, counts);
+    for (size_t i = 0; i < SINGLE; i++) {
+        ask.twice = ask.twice || counts[i] > 1;
+    }
+    for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++) {
+        ask.forwarded = ask.forwarded || header(connection, passed_on[i]) != NULL;
+    }
+    return fed_guard_judge(why, &http->guard, &ask);
+}
+
 static void find_answer(struct fed_answer *out, struct fed_http *http, struct MHD_Connection *connection, const char *path,
                         const char *method) {
-    const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-    const char *known = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_NONE_MATCH);
-    if (host == NULL || !is_our_host(http, host)) {
-        fed_answer_error(out, MHD_HTTP_FORBIDDEN, "ask by the address this coordinator listens on, or by localhost");
+    const char *known = header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH), *why = "";
+    unsigned refused = judge(&why, http, connection);
+    if (refused != 0) {
+        fed_answer_error(out, refused, why);
         return;
     }
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
@@ -397,19 +310,42 @@ static struct MHD_Daemon *start_daemon(struct fed_http *http, int fd) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, http->port, NULL, NULL, handle, http,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, http->guard.bound.port,
+                         NULL, NULL, handle, http, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+                         CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }
 
-static void name_url(struct fed_http *http) {
-    char address[INET6_ADDRSTRLEN];
-    bool is_v4 = http->bound.family == AF_INET;
-    inet_ntop(http->bound.family, &http->bound.bytes, address, sizeof address);
-    snprintf(http->url, sizeof http->url, is_v4 ? "http://%s:%u/" : "http://[%s]:%u/", address, http->port);
+static int prepare(struct fed_http *http, const struct fed_http_config *config, struct fed_error *err) {
+    struct fed_guard *guard = &http->guard;
+    http->page = config->page;
+    guard->hosts = config->hosts;
+    guard->n_hosts = config->n_hosts;
+    if (fed_endpoint_http_parse(&guard->bound, config->bind) != FED_OK) {
+        return fed_error_set(err, FED_ECONFIG, "server.http: found \"%s\", expected " FED_ENDPOINT_HTTP, config->bind);
+    }
+    int code = guard->n_hosts > 0 ? fed_bearer_load(&guard->bearer, config->token, err) : FED_OK;
+    if (code == FED_OK && (code = fed_streams_new(&http->streams, config->page)) != FED_OK) {
+        fed_error_set(err, code, "server.http: out of memory");
+    }
+    return code;
+}
+
+static int listen_somewhere(int *fd, struct fed_http *http, const struct fed_http_config *config, struct fed_error *err) {
+    struct fed_endpoint_http *at = &http->guard.bound;
+    int code = fed_http_listen(fd, at, config->bind, err);
+    if (code == FED_EADDRESS && config->may_move && at->port != 0) {
+        at->port = 0;
+        code = fed_http_listen(fd, at, config->bind, err);
+        if (code == FED_OK) {
+            FED_WARN("http", "another port, for this one is in use", FED_STR("wanted", config->bind),
+                     FED_U64("port", at->port));
+        }
+    }
+    return code;
 }
 
 int fed_http_new(struct fed_http **out, const struct fed_http_config *config, struct fed_error *err) {
@@ -419,16 +355,13 @@ int fed_http_new(struct fed_http **out, const struct fed_http_config *config, st
         return fed_error_set(err, FED_ENOMEM, "server.http: out of memory");
     }
     pthread_mutex_init(&http->lock, NULL);
-    http->page = config->page;
-    int code = bind_parse(&http->bound, &http->port, config->bind, err);
-    if (code == FED_OK && (code = fed_streams_new(&http->streams, config->page)) != FED_OK) {
-        fed_error_set(err, code, "server.http: out of memory");
+    int code = prepare(http, config, err);
+    if (code == FED_OK) {
+        code = listen_somewhere(&fd, http, config, err);
     }
     if (code == FED_OK) {
-        code = listen_on(&fd, http, config->bind, err);
-    }
-    if (code == FED_OK) {
-        name_url(http);
+        http->listens = true;
+        fed_http_listen_url(http->url, &http->guard.bound);
         http->daemon = start_daemon(http, fd); /* which owns fd from here on, also if it fails */
         code = http->daemon != NULL ? FED_OK : fed_error_set(err, FED_ENOMEM, "server.http: cannot start its thread");
     }
@@ -451,12 +384,15 @@ void fed_http_free(struct fed_http *http) {
         wake_all(http); /* nothing may be suspended when it ends */
         MHD_stop_daemon(http->daemon);
     }
+    if (http->listens) {
+        fed_http_unlisten(&http->guard.bound);
+    }
     fed_streams_free(http->streams);
     pthread_mutex_destroy(&http->lock);
     free(http);
 }
 
-uint16_t fed_http_port(const struct fed_http *http) { return http->port; }
+uint16_t fed_http_port(const struct fed_http *http) { return http->guard.bound.port; }
 const char *fed_http_url(const struct fed_http *http) { return http->url; }
 
 const char *fed_http_library_version(void) { return MHD_get_version(); }

@@ -46,6 +46,9 @@ struct fed_ask {
 void fed_answer_error(struct fed_answer *out, unsigned status, const char *sentence);
 /* Takes what was written. */
 void fed_answer_written(struct fed_answer *out, const char *type, struct fed_writer *writer);
+/* The headers that go with it, one by one. */
+void fed_answer_headers(const struct fed_answer *answer, void (*add)(void *context, const char *name, const char *value),
+                        void *context);
 /* For what an answer owns and nobody took. */
 void fed_answer_fini(struct fed_answer *answer);
 

@@ -22,24 +22,25 @@ struct arguments {
     const char *path, *run_dir, *passphrase_file;
     const char *sets[SETS_MAX];
     size_t n_sets;
-    bool json, allow_root;
+    bool json, allow_root, any_http_port;
 };
 
 static void print_usage(FILE *out) {
-    fputs(
-        "usage: fedavg-coordinator TASK.yaml [--set key=value]... [--run-dir DIR] [--json] [--allow-root]\n"
-        "                          [--passphrase-file FILE|-] [--log-format text|json] [--log-level error|warn|info|debug]\n"
-        "\n"
-        "Admits enrolled nodes and drives the rounds of one run, until the last round or target_accuracy.\n"
-        "SIGTERM and SIGINT stop at once, safely; SIGUSR1 stops after the round; SIGHUP reloads the roster.\n"
-        "Started again, it goes on from the last committed model.\n"
-        "\n"
-        "  --run-dir DIR      where the run lies (default runs/NAME, NAME from the task)\n"
-        "  --passphrase-file FILE   where the key's passphrase is the first line (- is standard input); else it is asked\n"
-        "  --json             one JSON object a line on stdout for each event\n"
-        "\n"
-        "See fedavg-coordinator(8) and fedavg-task(5).\n",
-        out);
+    fputs("usage: fedavg-coordinator TASK.yaml [--set key=value]... [--run-dir DIR] [--json] [--allow-root]\n"
+          "                          [--any-http-port] [--passphrase-file FILE|-] [--log-format text|json] [--log-level "
+          "error|warn|info|debug]\n"
+          "\n"
+          "Admits enrolled nodes and drives the rounds of one run, until the last round or target_accuracy.\n"
+          "SIGTERM and SIGINT stop at once, safely; SIGUSR1 stops after the round; SIGHUP reloads the roster.\n"
+          "Started again, it goes on from the last committed model.\n"
+          "\n"
+          "  --run-dir DIR      where the run lies (default runs/NAME, NAME from the task)\n"
+          "  --passphrase-file FILE   where the key's passphrase is the first line (- is standard input); else it is asked\n"
+          "  --any-http-port    where the port of server.http is in use, serve the page on any free one\n"
+          "  --json             one JSON object a line on stdout for each event\n"
+          "\n"
+          "See fedavg-coordinator(8) and fedavg-task(5).\n",
+          out);
 }
 
 static int print_version(void) {
@@ -61,6 +62,7 @@ static int parse(struct arguments *out, int argc, char **argv) {
                                             {"passphrase-file", required_argument, NULL, 'p'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"allow-root", no_argument, NULL, 'r'},
+                                            {"any-http-port", no_argument, NULL, 'a'},
                                             {"log-format", required_argument, NULL, 'f'},
                                             {"log-level", required_argument, NULL, 'l'},
                                             {"help", no_argument, NULL, 'h'},
@@ -81,6 +83,7 @@ static int parse(struct arguments *out, int argc, char **argv) {
         case 'p': out->passphrase_file = optarg; break;
         case 'j': out->json = true; break;
         case 'r': out->allow_root = true; break;
+        case 'a': out->any_http_port = true; break;
         case 'f': good = fed_log_parse_format(&format, optarg) == FED_OK; break;
         case 'l': good = fed_log_parse_level(&level, optarg) == FED_OK; break;
         case 'h': print_usage(stdout); return 0;
@@ -139,6 +142,7 @@ static int run(const struct arguments *arguments, struct fed_notify *notify, str
         snprintf(run_dir, sizeof run_dir, "runs/%s", task.name);
         struct fed_coordinator_options options = {.run_dir = arguments->run_dir != NULL ? arguments->run_dir : run_dir,
                                                   .passphrase_file = arguments->passphrase_file,
+                                                  .page_may_move = arguments->any_http_port,
                                                   .json = arguments->json,
                                                   .notify = notify};
         rc = fed_coordinator_new(&coordinator, &task, &options, err);

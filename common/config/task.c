@@ -30,6 +30,16 @@ static int parse_sign_line(void *field, const char *text, struct fed_error *why)
 
 static bool enrol_valid(const char *text) { return strcmp(text, "none") == 0 || fed_endpoint_bind_valid(text); }
 
+#define HOST_NAME_MOST 253
+
+/* A name, and no address: a letter comes first. */
+static bool host_name_valid(const char *text) {
+    size_t n = strlen(text);
+    bool begins = (text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z');
+    return begins && n <= HOST_NAME_MOST &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == n;
+}
+
 #define MOST_ROUNDS 1000000000
 #define YEAR_S 31536000
 #define FIELD(name) offsetof(struct draft, task.name)
@@ -93,6 +103,9 @@ static const struct fed_setting rows[] = {
     {"server.bulk", FED_SETTING_TEXT, FIELD(server.bulk), .fallback = "tcp://*:5601", .check = fed_endpoint_bind_valid,
      .expected = FED_ENDPOINT_BIND},
     {"server.http", FED_SETTING_TEXT, FIELD(server.http), .check = fed_endpoint_http_valid, .expected = FED_ENDPOINT_HTTP},
+    {"server.http_hosts[]", FED_SETTING_TEXT, 0, .required = true, .check = host_name_valid,
+     .expected = "the name of a host, such as fl.example.org"},
+    {"server.http_token", FED_SETTING_PATH, FIELD(server.http_token)},
     {"server.enrol", FED_SETTING_TEXT, FIELD(server.enrol), .zero_word = "none", .check = enrol_valid,
      .expected = FED_ENDPOINT_BIND ", or the word none"},
     {"server.enrolment_key", FED_SETTING_CUSTOM, FIELD(server.enrolment_key), .parse = parse_sign_line,
@@ -171,6 +184,28 @@ static int check_enrol(const struct fed_task *task, const struct fed_settings_so
                                      "needs server.enrolment_key, the key that signs the tokens it takes");
 }
 
+static int read_hosts(struct fed_server *server, const struct fed_settings_source *source, struct fed_error *err) {
+    static const char key[] = "server.http_hosts";
+    size_t n = fed_settings_count(&source->yaml, key);
+    if (n > FED_HTTP_HOSTS_MOST) {
+        return fed_settings_refuse(source, key, err, "found %zu names, expected at most %d", n, FED_HTTP_HOSTS_MOST);
+    }
+    int code = 0;
+    for (size_t i = 0; i < n && code == 0; i++) {
+        char *name = NULL;
+        code = fed_settings_read_item(&name, &settings, source, key, i, err);
+        server->http_hosts[server->n_http_hosts] = name;
+        server->n_http_hosts += name != NULL;
+    }
+    if (code == 0 && server->n_http_hosts > 0 && server->http_token == NULL) {
+        code = fed_settings_refuse(source, key, err, "needs server.http_token, what whoever comes by such a name must bear");
+    }
+    if (code == 0 && server->http_token != NULL && server->n_http_hosts == 0) {
+        code = fed_settings_refuse(source, "server.http_token", err, "goes with server.http_hosts, not given here");
+    }
+    return code;
+}
+
 static int read_task(struct draft *draft, const struct fed_settings_source *source, struct fed_error *err) {
     struct fed_task *task = &draft->task;
     int code = fed_settings_read(draft, &settings, source, err);
@@ -195,6 +230,9 @@ static int read_task(struct draft *draft, const struct fed_settings_source *sour
     task->server.has_enrolment_key = fed_settings_given(source, "server.enrolment_key");
     if (code == 0) {
         code = check_enrol(task, source, err);
+    }
+    if (code == 0) {
+        code = read_hosts(&task->server, source, err);
     }
     task->round.min_reports_given = fed_settings_given(source, "round.min_reports");
     task->hygiene.quarantine_after_given = fed_settings_given(source, "hygiene.quarantine_after");
@@ -233,6 +271,10 @@ void fed_task_fini(struct fed_task *task) {
     free(task->server.control);
     free(task->server.bulk);
     free(task->server.http);
+    for (size_t i = 0; i < task->server.n_http_hosts; i++) {
+        free(task->server.http_hosts[i]);
+    }
+    free(task->server.http_token);
     free(task->server.enrol);
     free(task->server.roster);
     free(task->server.key);

@@ -59,10 +59,15 @@ struct fed_hygiene {
     double rollback_factor;       /* a loss this many times the reference is taken back; 0 = none is, else > 1; default 10 */
 };
 
+#define FED_HTTP_HOSTS_MOST 8
+
 struct fed_server {
-    char *control, *bulk; /* endpoints; default port 5600 and 5601 of every address */
-    char *http;           /* "127.0.0.1:5680", or NULL (default): no page */
-    char *enrol;          /* endpoint, or NULL (default): tokens are not taken */
+    char *control, *bulk;                  /* endpoints; default port 5600 and 5601 of every address */
+    char *http;                            /* "127.0.0.1:5680", "unix:/run/fedavg/page", or NULL (default): no page */
+    char *http_hosts[FED_HTTP_HOSTS_MOST]; /* (n_http_hosts) names under which a proxy passes requests on */
+    size_t n_http_hosts;
+    char *http_token; /* file of what they must bear; given exactly where there are http_hosts */
+    char *enrol;      /* endpoint, or NULL (default): tokens are not taken */
     bool has_enrolment_key;
     uint8_t enrolment_key[FED_SIGN_KEY_BYTES]; /* has_enrolment_key: every entry of the roster is signed by it */
     char *roster, *key;                        /* files, default roster and coordinator.key beside the task */

@@ -299,7 +299,22 @@ static const struct {
      "ipc://PATH"},
     {TASK, "server.bulk=ipc://",
      "--set server.bulk: found \"ipc://\", expected an endpoint to bind, tcp://ADDRESS:PORT (* for any) or ipc://PATH"},
-    {TASK, "server.http=8080", "--set server.http: found \"8080\", expected an address and port, such as 127.0.0.1:5680"},
+    {TASK, "server.http=8080",
+     "--set server.http: found \"8080\", expected 127.0.0.1:PORT, [::1]:PORT or unix:/PATH; to be read from "
+     "other machines, put a proxy that speaks TLS in front of it"},
+    {TASK, "server.http=10.0.0.1:5680",
+     "--set server.http: found \"10.0.0.1:5680\", expected 127.0.0.1:PORT, [::1]:PORT or unix:/PATH; to be read from other "
+     "machines, put a proxy that speaks TLS in front of it"},
+    {TASK, "server.http=unix:page",
+     "--set server.http: found \"unix:page\", expected 127.0.0.1:PORT, [::1]:PORT or unix:/PATH; to be read from other "
+     "machines, put a proxy that speaks TLS in front of it"},
+    {TASK, "server.http_hosts[0]=a b",
+     "--set server.http_hosts[0]: found \"a b\", expected the name of a host, such as fl.example.org"},
+    {TASK, "server.http_hosts[0]=10.0.0.1",
+     "--set server.http_hosts[0]: found \"10.0.0.1\", expected the name of a host, such as fl.example.org"},
+    {TASK "server: {http: '127.0.0.1:1', http_hosts: [fl.example.org]}\n", NULL,
+     "@:6: server.http_hosts: needs server.http_token, what whoever comes by such a name must bear"},
+    {TASK, "server.http_token=secret", "--set server.http_token: goes with server.http_hosts, not given here"},
     {TASK, "server.roster=", "--set server.roster: found \"\", expected the path of a file"},
     /* unknown keys */
     {HEAD "model: {preset: mnist_2nn}\nalgoritm: {rounds: 3}\n", NULL,
@@ -458,7 +473,8 @@ static const char full_task[] =
          "  clip_norm: 3, clip_quantile: 0.75, clip_rate: 0.1, max_share: 0.25}\n"
          "hygiene: {norm_factor: 0, norm_rounds: 7}\n"
          "round: {over_select: 1.3, min_reports: 1, deadline_s: 9, rejoin_s: 0, evaluate_every: 2}\n"
-         "server: {control: 'ipc:///run/x', bulk: 'tcp://[::1]:*', http: '0.0.0.0:80', roster: r, key: k, user: fed,\n"
+         "server: {control: 'ipc:///run/x', bulk: 'tcp://[::1]:*', http: '[::1]:80', roster: r, key: k, user: fed,\n"
+         "  http_hosts: [fl.example.org, x-1], http_token: t,\n"
          "  keep_last: 1, staging_mb: 2, partial_sums: no}\n";
 
 START_TEST(a_full_task_fills_every_field) {
@@ -491,7 +507,12 @@ START_TEST(a_full_task_fills_every_field) {
     ck_assert_uint_eq(task.round.rejoin_s, 0);
     ck_assert_str_eq(task.server.control, "ipc:///run/x");
     ck_assert_str_eq(task.server.bulk, "tcp://[::1]:*");
-    ck_assert_str_eq(task.server.http, "0.0.0.0:80");
+    ck_assert_str_eq(task.server.http, "[::1]:80");
+    ck_assert_uint_eq(task.server.n_http_hosts, 2);
+    ck_assert_str_eq(task.server.http_hosts[0], "fl.example.org");
+    ck_assert_str_eq(task.server.http_hosts[1], "x-1");
+    snprintf(images, sizeof images, "%s/t", dir);
+    ck_assert_str_eq(task.server.http_token, images);
     ck_assert_str_eq(task.server.user, "fed");
     ck_assert(!task.server.partial_sums);
     fed_task_fini(&task);

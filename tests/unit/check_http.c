@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -160,17 +162,25 @@ static const struct {
     {"10.0.0.1", false},
     {"[fe80::1]:80", false},
     {"127.0.0.1@evil.example", false},
-    {"::1", false},
-    {"", false},
-    {":5680", false},
-    {"[", false},
-    {"]", false},
+    {"127.0.0.2:80", true},
     {"a-name-that-is-longer-than-any-address-could-ever-be-in-text-form-and-then-some:80", false},
 };
 
 START_TEST(name_that_points_here_is_not_enough) {
     int status = status_of(ask("GET", "/healthz", hosts[_i].host));
     ck_assert_msg(status == (hosts[_i].ours ? 200 : 403), "%s: %d", hosts[_i].host, status);
+}
+END_TEST
+
+START_TEST(request_of_two_minds_is_refused) {
+    static const char twice[] =
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    ck_assert_int_eq(status_of(exchange(fed_http_port(http), twice)), 400);
+    static const char *const none[] = {"::1", "", ":5680", "[", "]", "localhost:", "localhost:x", "localhost:1:2", "[::1"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        int status = status_of(ask("GET", "/healthz", none[i]));
+        ck_assert_msg(status == 400 || status == 403, "%s: %d", none[i], status);
+    }
 }
 END_TEST
 
@@ -214,7 +224,7 @@ START_TEST(address_is_free_again_after_free) {
 }
 END_TEST
 
-START_TEST(text_that_is_no_address_is_refused) {
+START_TEST(only_loopback_and_sockets_are_listened_on) {
     static const char *const texts[] = {"",
                                         "127.0.0.1",
                                         "127.0.0.1:",
@@ -230,34 +240,99 @@ START_TEST(text_that_is_no_address_is_refused) {
                                         "1.2.3:80",
                                         "*:80",
                                         "[]:80",
+                                        "0.0.0.0:80",
+                                        "[::]:80",
+                                        "10.0.0.1:80",
+                                        "192.168.1.1:80",
+                                        "[fe80::1]:80",
+                                        ":80",
+                                        "unix:",
                                         "127.0.0.1:99999999999999999999"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct fed_http *other = NULL;
         struct fed_error err = {""};
         ck_assert_msg(open_at(&other, texts[i], &err) == FED_ECONFIG, "%s", texts[i]);
-        ck_assert_ptr_nonnull(strstr(err.text, "ADDRESS:PORT"));
+        ck_assert_msg(strstr(err.text, "a proxy that speaks TLS") != NULL, "%s", err.text);
     }
 }
 END_TEST
 
-START_TEST(empty_address_is_loopback) {
+START_TEST(another_port_will_do_only_where_that_is_said) {
+    char bind[32];
     struct fed_http *other = NULL;
-    ck_assert_int_eq(open_at(&other, ":0", NULL), FED_OK);
-    ck_assert_int_eq(status_of(exchange(fed_http_port(other), "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
-                                                              "Connection: close\r\n\r\n")),
-                     200);
+    snprintf(bind, sizeof bind, "127.0.0.1:%u", fed_http_port(http));
+    struct fed_http_config config = {.bind = bind, .page = page, .may_move = true};
+    ck_assert_int_eq(fed_http_new(&other, &config, NULL), FED_OK);
+    ck_assert_uint_ne(fed_http_port(other), fed_http_port(http));
+    snprintf(bind, sizeof bind, "http://127.0.0.1:%u/", fed_http_port(other));
+    ck_assert_str_eq(fed_http_url(other), bind);
     fed_http_free(other);
 }
 END_TEST
 
-START_TEST(everywhere_means_any_address_but_still_no_name) {
+/* -- a socket in the file system -- */
+
+static char socket_bind[64];
+static const char *socket_path(void) {
+    snprintf(socket_bind, sizeof socket_bind, "unix:%s/page", scratch_dir);
+    return socket_bind + strlen("unix:");
+}
+
+static int connect_file(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+START_TEST(socket_is_its_owners_and_goes_with_the_server) {
     struct fed_http *other = NULL;
-    ck_assert_int_eq(open_at(&other, "0.0.0.0:0", NULL), FED_OK);
-    const char *by_address = "GET /healthz HTTP/1.1\r\nHost: 10.1.2.3:80\r\nConnection: close\r\n\r\n";
-    const char *by_name = "GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
-    ck_assert_int_eq(status_of(exchange(fed_http_port(other), by_address)), 200);
-    ck_assert_int_eq(status_of(exchange(fed_http_port(other), by_name)), 403);
+    struct stat file;
+    const char *path = socket_path();
+    mode_t mask = umask(0);
+    ck_assert_int_eq(open_at(&other, socket_bind, NULL), FED_OK);
+    umask(mask);
+    ck_assert_int_eq(stat(path, &file), 0);
+    ck_assert(S_ISSOCK(file.st_mode));
+    ck_assert_uint_eq(file.st_mode & 07777, 0600);
+    ck_assert_str_eq(fed_http_url(other), socket_bind);
+    static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    char reply[2048] = "";
+    int fd = connect_file(path);
+    ck_assert_int_eq(send(fd, request, strlen(request), 0), (ssize_t)strlen(request));
+    ck_assert_int_gt(recv(fd, reply, sizeof reply - 1, MSG_WAITALL), 0);
+    ck_assert_int_eq(status_of(reply), 200);
+    close(fd);
     fed_http_free(other);
+    ck_assert_int_ne(stat(path, &file), 0);
+}
+END_TEST
+
+START_TEST(dead_socket_is_replaced_and_a_live_one_is_not) {
+    struct fed_http *first = NULL, *second = NULL;
+    struct fed_error err = {""};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = socket_path();
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(dead, (struct sockaddr *)&address, sizeof address), 0);
+    close(dead); /* as a process leaves it that was killed */
+    ck_assert_int_eq(open_at(&first, socket_bind, NULL), FED_OK);
+    ck_assert_int_eq(open_at(&second, socket_bind, &err), FED_EADDRESS);
+    ck_assert_msg(strstr(err.text, "in use") != NULL, "%s", err.text);
+    int fd = connect_file(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    fed_http_free(first);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fclose(file);
+    ck_assert_int_eq(open_at(&second, socket_bind, &err), FED_EADDRESS);
+    ck_assert_msg(strstr(err.text, "no socket") != NULL, "%s", err.text);
 }
 END_TEST
 
@@ -274,9 +349,11 @@ int main(void) {
     tcase_add_test(core, noise_is_survived);
     tcase_add_test(core, address_in_use_is_said);
     tcase_add_test(core, address_is_free_again_after_free);
-    tcase_add_test(core, text_that_is_no_address_is_refused);
-    tcase_add_test(core, empty_address_is_loopback);
-    tcase_add_test(core, everywhere_means_any_address_but_still_no_name);
+    tcase_add_test(core, request_of_two_minds_is_refused);
+    tcase_add_test(core, only_loopback_and_sockets_are_listened_on);
+    tcase_add_test(core, another_port_will_do_only_where_that_is_said);
+    tcase_add_test(core, socket_is_its_owners_and_goes_with_the_server);
+    tcase_add_test(core, dead_socket_is_replaced_and_a_live_one_is_not);
     Suite *suite = suite_create("http");
     suite_add_tcase(suite, core);
     SRunner *runner = srunner_create(suite);
