@@ -96,3 +96,10 @@ set(FED_LONG_TESTS house/hostile house/clients_killed house/coordinator_killed h
 if(TEST house/networks)
   set_tests_properties(${FED_LONG_TESTS} PROPERTIES TIMEOUT 1800)
 endif()
+
+# On request, because they make a whole Debian: ctest -C packages -L packages, after deploy/package.
+if(Python3_FOUND)
+  add_test(NAME house/packages CONFIGURATIONS packages COMMAND ${Python3_EXECUTABLE} -B ${FED_HOUSE_DIR}/packages.py)
+  set_tests_properties(house/packages PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77 LABELS packages ENVIRONMENT
+                       "FEDAVG_PACKAGES=${CMAKE_SOURCE_DIR}/build/package")
+endif()
