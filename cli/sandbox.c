@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/config/endpoint.h"
 #include "common/config/roster_file.h"
 #include "common/seal/key_file.h"
 
@@ -77,13 +78,15 @@ static void remove_all_left_over(const char *run_dir) {
     }
 }
 
-static int make_dir(struct fed_sandbox *sandbox, const char *run_dir, struct fed_error *err) {
+static int make_dir(struct fed_sandbox *sandbox, const char *run_dir, bool sockets, struct fed_error *err) {
     const char *tmp = getenv("TMPDIR");
+    size_t most = sockets ? SOCKET_PATH_MAX - SOCKET_NAME_MAX : sizeof sandbox->dir - 1;
     int n = snprintf(sandbox->dir, sizeof sandbox->dir, "%s/" DIR_PREFIX "XXXXXX", run_dir);
-    if (n < 0 || (size_t)n + SOCKET_NAME_MAX > SOCKET_PATH_MAX) {
+    if (sockets && (n < 0 || (size_t)n > most)) {
         n = snprintf(sandbox->dir, sizeof sandbox->dir, "%s/fedavg.XXXXXX", tmp != NULL ? tmp : "/tmp");
     }
-    if (n < 0 || (size_t)n + SOCKET_NAME_MAX > SOCKET_PATH_MAX || mkdtemp(sandbox->dir) == NULL) {
+    errno = ENAMETOOLONG;
+    if (n < 0 || (size_t)n > most || mkdtemp(sandbox->dir) == NULL) {
         int rc = fed_error_set(err, FED_EIO, "%s: a temporary directory cannot be made: %s", sandbox->dir, strerror(errno));
         sandbox->dir[0] = '\0';
         return rc;
@@ -96,6 +99,27 @@ static int make_dir(struct fed_sandbox *sandbox, const char *run_dir, struct fed
         sandbox->dir[0] = '\0';
     }
     return rc;
+}
+
+/* An address is this host's own name, which it cannot listen on: it listens on all. */
+static int place_lanes(struct fed_sandbox *sandbox, const char *address, struct fed_error *err) {
+    if (address == NULL) {
+        snprintf(sandbox->control, sizeof sandbox->control, "ipc://%s/control", sandbox->dir);
+        snprintf(sandbox->bulk, sizeof sandbox->bulk, "ipc://%s/bulk", sandbox->dir);
+        return FED_OK;
+    }
+    bool tcp = strncmp(address, "tcp://", 6) == 0 && fed_endpoint_connect_valid(address);
+    unsigned long port = tcp ? strtoul(strrchr(address, ':') + 1, NULL, 10) : 0;
+    if (port < 1 || port > 65534) {
+        return fed_error_set(
+            err, FED_ECONFIG,
+            "--address: found \"%.200s\", expected tcp://HOST:PORT with a port from 1 to 65534 (the next one "
+            "is used too)",
+            address);
+    }
+    snprintf(sandbox->control, sizeof sandbox->control, "tcp://*:%lu", port);
+    snprintf(sandbox->bulk, sizeof sandbox->bulk, "tcp://*:%lu", port + 1);
+    return FED_OK;
 }
 
 static json_t *partition_json(const struct fed_task *task) {
@@ -179,16 +203,19 @@ static int data_json(json_t **out, const struct fed_task *task, struct fed_error
 
 /* An equal share of this machine: nodes keep the updates of a round in case that it is repeated, half of this at most, and a
  * cohort of many large updates must not fill the machine. */
-static json_int_t memory_mb(const struct fed_sandbox *sandbox) {
+static json_int_t memory_mb(const struct fed_sandbox_nodes *nodes) {
+    if (nodes->memory_mb > 0) {
+        return (json_int_t)nodes->memory_mb;
+    }
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    json_int_t all = pages > 0 && page > 0 ? (json_int_t)pages / 1024 * page / 1024 : 0, share = all / sandbox->n_nodes;
+    json_int_t all = pages > 0 && page > 0 ? (json_int_t)pages / 1024 * page / 1024 : 0, share = all / nodes->n;
     return share > MEMORY_LEAST_MB ? share : MEMORY_LEAST_MB;
 }
 
 /* JSON is YAML, and quotes every path as it must be quoted. */
-static int write_client(const struct fed_sandbox *sandbox, const struct fed_task *task, uint32_t node, uint32_t threads,
-                        const char *coordinator_line, struct fed_error *err) {
-    char path[FED_SANDBOX_PATH], key[FED_SANDBOX_PATH], endpoint[FED_SANDBOX_PATH + 8], control[FED_SANDBOX_PATH], name[32];
+static int write_client(const struct fed_sandbox *sandbox, const struct fed_task *task, uint32_t node,
+                        const struct fed_sandbox_nodes *nodes, const char *coordinator_line, struct fed_error *err) {
+    char path[FED_SANDBOX_PATH], key[FED_SANDBOX_PATH], name[32];
     json_t *data = NULL;
     int rc = data_json(&data, task, err);
     if (rc != FED_OK) {
@@ -196,14 +223,12 @@ static int write_client(const struct fed_sandbox *sandbox, const struct fed_task
     }
     snprintf(name, sizeof name, "node-%u.key", node);
     fed_sandbox_path(key, sandbox, name);
-    fed_sandbox_path(control, sandbox, "control");
-    snprintf(endpoint, sizeof endpoint, "ipc://%s", control);
-    json_t *client = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o, s:{s:i, s:I}, s:{s:I, s:I, s:I, s:I}, s:s}", "schema", 1,
-                               "coordinator", endpoint, "coordinator_key", coordinator_line, "key", key, "workers",
-                               (json_int_t)threads, "seed", (json_int_t)task->seed, "data", data, "clients", "first", 0,
-                               "count", (json_int_t)task->partition.clients, "limits", "max_epochs", (json_int_t)1000000,
-                               "max_model_mb", (json_int_t)1048576, "max_train_s", (json_int_t)86400, "memory_mb",
-                               memory_mb(sandbox), "state_dir", "none");
+    json_t *client = json_pack(
+        "{s:i, s:s, s:s, s:s, s:I, s:I, s:o, s:{s:i, s:I}, s:{s:I, s:I, s:I, s:I}, s:s}", "schema", 1, "coordinator",
+        nodes->address != NULL ? nodes->address : sandbox->control, "coordinator_key", coordinator_line, "key", key,
+        "workers", (json_int_t)nodes->threads, "seed", (json_int_t)task->seed, "data", data, "clients", "first", 0, "count",
+        (json_int_t)task->partition.clients, "limits", "max_epochs", (json_int_t)1000000, "max_model_mb",
+        (json_int_t)1048576, "max_train_s", (json_int_t)86400, "memory_mb", memory_mb(nodes), "state_dir", "none");
     char *text = client != NULL ? json_dumps(client, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(client);
     if (text == NULL) {
@@ -230,7 +255,8 @@ static int create_identity(char line[FED_PUBLIC_LINE_MAX], struct fed_public_key
     return rc;
 }
 
-static int fill(struct fed_sandbox *sandbox, const struct fed_task *task, uint32_t threads, struct fed_error *err) {
+static int fill(struct fed_sandbox *sandbox, const struct fed_task *task, const struct fed_sandbox_nodes *nodes,
+                struct fed_error *err) {
     char line[FED_PUBLIC_LINE_MAX], ignored[FED_PUBLIC_LINE_MAX], path[FED_SANDBOX_PATH], name[32];
     struct fed_public_keys keys;
     struct fed_roster_file roster = {calloc(sandbox->n_nodes, sizeof *roster.entries), sandbox->n_nodes};
@@ -244,7 +270,7 @@ static int fill(struct fed_sandbox *sandbox, const struct fed_task *task, uint32
         snprintf(name, sizeof name, "node-%u.key", i);
         rc = create_identity(ignored, &entry->keys, sandbox, name, err);
         if (rc == FED_OK) {
-            rc = write_client(sandbox, task, i, threads, line, err);
+            rc = write_client(sandbox, task, i, nodes, line, err);
         }
     }
     if (rc == FED_OK) {
@@ -255,16 +281,19 @@ static int fill(struct fed_sandbox *sandbox, const struct fed_task *task, uint32
     return rc;
 }
 
-int fed_sandbox_new(struct fed_sandbox *out, const char *run_dir, const struct fed_task *task, uint32_t n_nodes,
-                    uint32_t threads, struct fed_error *err) {
-    struct fed_sandbox sandbox = {.n_nodes = n_nodes};
+int fed_sandbox_new(struct fed_sandbox *out, const char *run_dir, const struct fed_task *task,
+                    const struct fed_sandbox_nodes *nodes, struct fed_error *err) {
+    struct fed_sandbox sandbox = {.n_nodes = nodes->n};
     int rc = fed_file_make_dirs(run_dir, err);
     if (rc == FED_OK) {
         remove_all_left_over(run_dir);
-        rc = make_dir(&sandbox, run_dir, err);
+        rc = make_dir(&sandbox, run_dir, nodes->address == NULL, err);
     }
     if (rc == FED_OK) {
-        rc = fill(&sandbox, task, threads, err);
+        rc = place_lanes(&sandbox, nodes->address, err);
+    }
+    if (rc == FED_OK) {
+        rc = fill(&sandbox, task, nodes, err);
     }
     if (rc != FED_OK) {
         fed_sandbox_remove(&sandbox);

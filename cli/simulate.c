@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/children.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "cli/sandbox.h"
@@ -26,33 +27,33 @@
 
 #define SETS_MAX 64
 #define NODES_MAX 256
+#define NODE_MEMORY_MAX_MB (1ul << 20)
 #define RESTARTS_MAX 3
 #define LINE_MAX_BYTES 65536
 
 static const char usage[] =
     "fedavg simulate TASK.yaml [--set key=value]... [--run-dir DIR] [--nodes N] [--threads T]\n"
+    "                       [--node-memory MB] [--address tcp://HOST:PORT --launcher COMMAND]\n"
     "                       [--json] [--quiet] [--log-level error|warn|info|debug] [--log-format text|json]\n"
     "\n"
     "Runs the whole federation on this machine: one coordinator, N node processes (default: one a core) of T workers\n"
     "each (default: 1), together hosting every client of the task's partition. Ends at the last round or at\n"
     "target_accuracy; started again, it goes on where it was.\n"
     "\n"
+    "  --address  where nodes on other hosts find this one; it listens on that port and the next\n"
+    "  --launcher what starts a node, its words followed by a program and its arguments: srun, ssh, a script\n"
     "  --json     stdout holds one JSON object a line and nothing else\n"
     "  --quiet    no progress, only the result\n"
     "\n"
     "The first Ctrl-C finishes the round, the second stops at once. See fedavg-simulate(1).\n";
-
-struct child {
-    pid_t pid; /* 0 = not running */
-    unsigned restarts;
-};
 
 struct simulation {
     const char *task_path;
     const char *sets[SETS_MAX];
     size_t n_sets;
     const char *run_dir_flag, *log_level, *log_format;
-    unsigned long nodes, threads;
+    unsigned long nodes, threads, node_memory_mb;
+    const char *address, *launcher; /* NULL: all on this host */
     bool json, quiet;
 
     struct fed_task task;
@@ -61,7 +62,7 @@ struct simulation {
     struct fed_sandbox sandbox;
     struct fed_progress progress;
     char bin[PATH_MAX]; /* folder of the programs */
-    struct child coordinator, node[NODES_MAX];
+    struct fed_child coordinator, node[NODES_MAX];
     bool nodes_started;
     int signal_fd, pipe_fd; /* pipe_fd: the coordinator's stdout */
     char line[LINE_MAX_BYTES];
@@ -72,33 +73,10 @@ struct simulation {
 /* -- children -------------------------------------------------------------------------------------------------------------
  */
 
-/* Starts program with arguments; stdout goes to out_fd (-1: inherited). The child dies with us, and is not in the terminal's
- * foreground group, so that Ctrl-C is ours to pass on. */
-static pid_t start(const struct simulation *s, const char *program, char *const *arguments, int out_fd) {
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/%s", s->bin, program);
-    pid_t parent = getpid(), pid = fork();
-    if (pid != 0) {
-        return pid;
-    }
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int in = open("/dev/null", O_RDONLY);
-    if (getppid() != parent || in < 0 || dup2(in, STDIN_FILENO) < 0 || (out_fd >= 0 && dup2(out_fd, STDOUT_FILENO) < 0)) {
-        _exit(1);
-    }
-    execv(path, arguments);
-    fprintf(stderr, "fedavg simulate: %s cannot be started: %s\n", path, strerror(errno));
-    _exit(1);
-}
-
 static int start_coordinator(struct simulation *s, struct fed_error *err) {
-    char sandbox[FED_SANDBOX_PATH], own[4][FED_SANDBOX_PATH + 32];
-    const char *names[] = {"control", "bulk", "roster", "coordinator.key"};
-    const char *keys[] = {"server.control=ipc://", "server.bulk=ipc://", "server.roster=", "server.key="};
+    char roster[FED_SANDBOX_PATH], key[FED_SANDBOX_PATH], own[4][FED_SANDBOX_PATH + 32];
+    const char *names[] = {"server.control", "server.bulk", "server.roster", "server.key"};
+    const char *values[] = {s->sandbox.control, s->sandbox.bulk, roster, key};
     const char *arguments[2 * SETS_MAX + 48];
     size_t n = 0;
     int ends[2];
@@ -117,9 +95,10 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
         arguments[n++] = "--set";
         arguments[n++] = s->sets[i];
     }
+    fed_sandbox_path(roster, &s->sandbox, "roster");
+    fed_sandbox_path(key, &s->sandbox, "coordinator.key");
     for (size_t i = 0; i < 4; i++) {
-        fed_sandbox_path(sandbox, &s->sandbox, names[i]);
-        snprintf(own[i], sizeof own[i], "%s%s", keys[i], sandbox);
+        snprintf(own[i], sizeof own[i], "%s=%s", names[i], values[i]);
         arguments[n++] = "--set";
         arguments[n++] = own[i];
     }
@@ -145,7 +124,8 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return fed_error_set(err, FED_EFAILED, "pipe: %s", strerror(errno));
     }
-    s->coordinator.pid = start(s, "fedavg-coordinator", (char *const *)arguments, ends[1]);
+    s->coordinator.pid =
+        fed_child_start(&(struct fed_start){.dir = s->bin, .arguments = (char *const *)arguments, .out_fd = ends[1]});
     close(ends[1]);
     if (s->pipe_fd >= 0) {
         close(s->pipe_fd);
@@ -159,9 +139,10 @@ static int start_coordinator(struct simulation *s, struct fed_error *err) {
 static int start_node(struct simulation *s, uint32_t i, struct fed_error *err) {
     char path[FED_SANDBOX_PATH];
     fed_sandbox_client_path(path, &s->sandbox, i);
-    const char *arguments[] = {"fedavg-client", path,           "--allow-root", "--log-level",
+    const char *arguments[] = {"fedavg-client", path,           "--allow-root", "--one-run", "--log-level",
                                s->log_level,    "--log-format", s->log_format,  NULL};
-    s->node[i].pid = start(s, "fedavg-client", (char *const *)arguments, -1);
+    s->node[i].pid = fed_child_start(&(struct fed_start){
+        .dir = s->bin, .arguments = (char *const *)arguments, .out_fd = -1, .launcher = s->launcher, .number = i});
     return s->node[i].pid > 0 ? FED_OK : fed_error_set(err, FED_EFAILED, "fork: %s", strerror(errno));
 }
 
@@ -175,14 +156,6 @@ static int start_nodes(struct simulation *s, struct fed_error *err) {
     return rc;
 }
 
-static void stop_child(struct child *child) {
-    if (child->pid > 0) {
-        kill(child->pid, SIGKILL); /* every stop is a crash that was announced; the store does not mind */
-        waitpid(child->pid, NULL, 0);
-        child->pid = 0;
-    }
-}
-
 static void describe_end(char out[64], int status) {
     if (WIFSIGNALED(status)) {
         snprintf(out, 64, "was killed by signal %d", WTERMSIG(status));
@@ -193,7 +166,7 @@ static void describe_end(char out[64], int status) {
 
 /* A child that ended although it should not have: again, three times at most; but not when it has said what is wrong and
  * would say it again. */
-static int restart(struct simulation *s, const char *name, struct child *child, int status, uint32_t node,
+static int restart(struct simulation *s, const char *name, struct fed_child *child, int status, uint32_t node,
                    struct fed_error *err) {
     char how[64];
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -255,6 +228,16 @@ static int coordinator_ended(struct simulation *s, int status, struct fed_error 
     return rc == FED_OK ? FED_EAGAIN : rc;
 }
 
+static int node_ended(struct simulation *s, uint32_t i, int status, struct fed_error *err) {
+    char name[32];
+    struct pollfd said = {.fd = s->pipe_fd, .events = POLLIN};
+    snprintf(name, sizeof name, "node-%u", i);
+    while (s->pipe_fd >= 0 && poll(&said, 1, 0) > 0) { /* the coordinator's end is what nodes leave for */
+        read_lines(s);
+    }
+    return s->progress.done && status == 0 ? FED_OK : restart(s, name, &s->node[i], status, i, err);
+}
+
 static int reap(struct simulation *s, struct fed_error *err) {
     int status, rc = FED_EAGAIN;
     for (pid_t pid; rc == FED_EAGAIN && (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
@@ -265,10 +248,8 @@ static int reap(struct simulation *s, struct fed_error *err) {
         }
         for (uint32_t i = 0; i < s->sandbox.n_nodes; i++) {
             if (pid == s->node[i].pid) {
-                char name[32];
-                snprintf(name, sizeof name, "node-%u", i);
                 s->node[i].pid = 0;
-                int again = restart(s, name, &s->node[i], status, i, err);
+                int again = node_ended(s, i, status, err);
                 rc = again == FED_OK ? FED_EAGAIN : again;
             }
         }
@@ -336,6 +317,9 @@ static int parse(struct simulation *s, int argc, char **argv) {
                                             {"run-dir", required_argument, NULL, 'd'},
                                             {"nodes", required_argument, NULL, 'n'},
                                             {"threads", required_argument, NULL, 't'},
+                                            {"node-memory", required_argument, NULL, 'm'},
+                                            {"address", required_argument, NULL, 'a'},
+                                            {"launcher", required_argument, NULL, 'L'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"quiet", no_argument, NULL, 'q'},
                                             {"log-level", required_argument, NULL, 'l'},
@@ -356,6 +340,9 @@ static int parse(struct simulation *s, int argc, char **argv) {
         case 'd': s->run_dir_flag = optarg; break;
         case 'n': good = parse_count(&s->nodes, optarg, NODES_MAX); break;
         case 't': good = parse_count(&s->threads, optarg, 1024); break;
+        case 'm': good = parse_count(&s->node_memory_mb, optarg, NODE_MEMORY_MAX_MB); break;
+        case 'a': s->address = optarg; break;
+        case 'L': s->launcher = optarg; break;
         case 'j': s->json = true; break;
         case 'q': s->quiet = true; break;
         case 'l':
@@ -453,7 +440,12 @@ static int run(struct simulation *s, struct fed_error *err) {
         rc = name_run_dir(s, err);
     }
     if (rc == FED_OK) {
-        rc = fed_sandbox_new(&s->sandbox, s->run_dir, &s->task, (uint32_t)s->nodes, (uint32_t)s->threads, err);
+        rc = fed_sandbox_new(&s->sandbox, s->run_dir, &s->task,
+                             &(struct fed_sandbox_nodes){.n = (uint32_t)s->nodes,
+                                                         .threads = (uint32_t)s->threads,
+                                                         .memory_mb = s->node_memory_mb,
+                                                         .address = s->address},
+                             err);
     }
     if (rc == FED_OK) {
         rc = open_signals(s, err);
@@ -478,10 +470,8 @@ int fed_cli_simulate(int argc, char **argv) {
         fprintf(stderr, "fedavg simulate: running as root; a simulation does not need it\n");
     }
     int rc = run(&s, &err);
-    for (uint32_t i = 0; i < s.sandbox.n_nodes; i++) {
-        stop_child(&s.node[i]);
-    }
-    stop_child(&s.coordinator);
+    fed_children_stop(s.node, s.sandbox.n_nodes, s.launcher != NULL, rc == FED_OK);
+    fed_children_stop(&s.coordinator, 1, false, false);
     fed_sandbox_remove(&s.sandbox);
     if (rc != FED_OK && s.made_run_dir) {
         rmdir(s.run_dir); /* goes only while nothing of a run is in it */

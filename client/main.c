@@ -25,17 +25,18 @@ struct arguments {
     const char *sets[SETS_MAX];
     size_t n_sets;
     const char *passphrase_file;
-    bool check, allow_root;
+    bool check, one_run, allow_root;
 };
 
 static void print_usage(FILE *out) {
-    fputs("usage: fedavg-client CLIENT.yaml [--set key=value]... [--check] [--passphrase-file FILE|-] [--allow-root]\n"
-          "                     [--log-format text|json] [--log-level error|warn|info|debug]\n"
+    fputs("usage: fedavg-client CLIENT.yaml [--set key=value]... [--check] [--one-run] [--passphrase-file FILE|-]\n"
+          "                     [--allow-root] [--log-format text|json] [--log-level error|warn|info|debug]\n"
           "\n"
           "Trains on this machine's data whenever the coordinator asks, and sends back sealed updates.\n"
           "Stops on SIGTERM or SIGINT; what was going on is taken up again at the next start.\n"
           "\n"
           "  --check    only find out whether the coordinator welcomes this node: exit 0, or 8 and why\n"
+          "  --one-run  leave with exit 0 when the run is finished, and do not wait for another\n"
           "  --passphrase-file FILE   where the key's passphrase is the first line (- is standard input); else it is asked\n"
           "\n"
           "See fedavg-client(8) and fedavg-client.yaml(5).\n",
@@ -56,15 +57,12 @@ static int print_version(void) {
 
 /* -1: go on; otherwise the exit code. */
 static int parse(struct arguments *out, int argc, char **argv) {
-    static const struct option options[] = {{"set", required_argument, NULL, 's'},
-                                            {"check", no_argument, NULL, 'c'},
-                                            {"passphrase-file", required_argument, NULL, 'p'},
-                                            {"allow-root", no_argument, NULL, 'r'},
-                                            {"log-format", required_argument, NULL, 'f'},
-                                            {"log-level", required_argument, NULL, 'l'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'v'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"set", required_argument, NULL, 's'},       {"check", no_argument, NULL, 'c'},
+        {"one-run", no_argument, NULL, 'o'},         {"passphrase-file", required_argument, NULL, 'p'},
+        {"allow-root", no_argument, NULL, 'r'},      {"log-format", required_argument, NULL, 'f'},
+        {"log-level", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},         {NULL, 0, NULL, 0}};
     enum fed_log_format format = FED_LOG_TEXT;
     enum fed_log_level level = FED_LOG_INFO;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -77,6 +75,7 @@ static int parse(struct arguments *out, int argc, char **argv) {
             }
             break;
         case 'c': out->check = true; break;
+        case 'o': out->one_run = true; break;
         case 'p': out->passphrase_file = optarg; break;
         case 'r': out->allow_root = true; break;
         case 'f': good = fed_log_parse_format(&format, optarg) == FED_OK; break;
@@ -164,8 +163,19 @@ static int prepare(const struct arguments *arguments, struct question *question,
     return rc;
 }
 
+/* With --one-run: the coordinator waits until the nodes have heard that the run is finished, and then leaves. */
+struct one_run {
+    bool finished, over;
+};
+
+static void hear(void *context, const struct fedavg_event *event) {
+    struct one_run *one = context;
+    one->finished = one->finished || event->kind == FEDAVG_EVENT_FINISHED;
+    one->over = one->over || (one->finished && event->kind == FEDAVG_EVENT_STATE && event->state == FEDAVG_STATE_AWAY);
+}
+
 /* The coordinator may be away for days: this side is ready when it can wait for it. */
-static int work(struct fed_notify *notify) {
+static int work(struct fed_notify *notify, const struct one_run *one) {
     uint64_t standing_ms = 0, now = fed_clock_ms();
     int rc;
     fed_notify_ready(notify);
@@ -179,13 +189,14 @@ static int work(struct fed_notify *notify) {
             standing_ms = now + STANDING_MS;
         }
         fed_notify_turn(notify, now);
-    } while (rc == FEDAVG_OK);
+    } while (rc == FEDAVG_OK && !one->over);
     fed_notify_stopping(notify);
     return rc == FEDAVG_STOPPED ? FED_OK : rc;
 }
 
 static int run(const struct arguments *arguments, struct fed_notify *notify, struct fed_error *err) {
     struct question question = {.file = arguments->passphrase_file};
+    struct one_run one = {false};
     int rc = fedavg_client_new(&client);
     if (rc != FEDAVG_OK) {
         return fed_error_set(err, rc, "%s", fedavg_status_text(rc));
@@ -193,6 +204,9 @@ static int run(const struct arguments *arguments, struct fed_notify *notify, str
     hear_signals();
     keep_memory();
     rc = prepare(arguments, &question, err);
+    if (rc == FEDAVG_OK && arguments->one_run) {
+        rc = fedavg_client_set_events(client, hear, &one);
+    }
     if (rc == FEDAVG_OK) {
         rc = fedavg_client_open(client);
     }
@@ -200,7 +214,7 @@ static int run(const struct arguments *arguments, struct fed_notify *notify, str
         rc = fedavg_client_check(client);
         rc = rc == FEDAVG_STOPPED ? fed_error_set(err, FED_EINTERRUPTED, "stopped") : rc;
     } else if (rc == FEDAVG_OK) {
-        rc = work(notify);
+        rc = work(notify, &one);
     }
     if (rc != FEDAVG_OK && err->text[0] == '\0') {
         fed_error_set(err, rc, "%s", question.err.text[0] != '\0' ? question.err.text : fedavg_client_error(client));

@@ -37,6 +37,7 @@ add_executable(reversed_node ${FED_HOUSE_DIR}/reversed_node.c)
 target_link_libraries(reversed_node PRIVATE fed_client)
 fed_house(same_bits FEDAVG_REVERSED_NODE=$<TARGET_FILE:reversed_node>)
 fed_house(resume)
+fed_house(launcher)
 
 add_executable(lying_node ${FED_HOUSE_DIR}/lying_node.c)
 target_link_libraries(lying_node PRIVATE fed_client)
@@ -89,6 +90,17 @@ if(Python3_FOUND AND CMAKE_CROSSCOMPILING)
   set_tests_properties(house/static_client PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
                        "FEDAVG_BIN=${CMAKE_SOURCE_DIR}/build/release/bin;FEDAVG_STATIC_CLIENT=${client};FEDAVG_EMULATOR=qemu-${CMAKE_SYSTEM_PROCESSOR}-static")
 endif()
+
+# Machinery around the programs, of which most machines lack some; by deploy/test --cluster (ctest -C Cluster).
+function(fed_cluster name)
+  if(Python3_FOUND AND NOT FEDAVG_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+    add_test(NAME cluster/${name} CONFIGURATIONS Cluster COMMAND ${Python3_EXECUTABLE} -B ${FED_HOUSE_DIR}/${name}.py)
+    set_tests_properties(cluster/${name} PROPERTIES TIMEOUT 1200 SKIP_RETURN_CODE 77 ENVIRONMENT
+                         "FEDAVG_BIN=$<TARGET_FILE_DIR:fedavg>")
+  endif()
+endfunction()
+
+fed_cluster(slurm)
 
 # With FEDAVG_LONG=1.
 set(FED_LONG_TESTS house/hostile house/clients_killed house/coordinator_killed house/node_killed house/rollback house/damaged

@@ -208,6 +208,20 @@ def free_ports(n):
     return [holder.getsockname()[1] for holder in HELD[-n:]]
 
 
+def free_pair():
+    """A port whose successor is free too."""
+    while True:
+        first, second = socket.socket(), socket.socket()
+        for holder in (first, second):
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind(("127.0.0.1", 0))
+        port = first.getsockname()[1]
+        with contextlib.suppress(OSError, OverflowError):
+            second.bind(("127.0.0.1", port + 1))
+            HELD.extend((first, second))
+            return port
+
+
 def free_port():
     return free_ports(1)[0]
 

@@ -45,7 +45,8 @@ static void teardown(void) {
 static struct fed_sandbox open_sandbox(uint32_t n_nodes, uint32_t threads) {
     struct fed_sandbox sandbox = {""};
     struct fed_error err = {""};
-    ck_assert_msg(fed_sandbox_new(&sandbox, run_dir, &task, n_nodes, threads, &err) == FED_OK, "%s", err.text);
+    const struct fed_sandbox_nodes nodes = {.n = n_nodes, .threads = threads};
+    ck_assert_msg(fed_sandbox_new(&sandbox, run_dir, &task, &nodes, &err) == FED_OK, "%s", err.text);
     return sandbox;
 }
 
@@ -210,7 +211,8 @@ START_TEST(a_deep_run_directory_has_its_sockets_elsewhere) {
     ck_assert_int_eq(setenv("TMPDIR", tmp, 1), 0);
     snprintf(deep, sizeof deep, "%s/%0100d", dir, 7);
     struct fed_sandbox sandbox = {""};
-    ck_assert_int_eq(fed_sandbox_new(&sandbox, deep, &task, 1, 1, NULL), FED_OK);
+    ck_assert_int_eq(fed_sandbox_new(&sandbox, deep, &task, &(struct fed_sandbox_nodes){.n = 1, .threads = 1}, NULL),
+                     FED_OK);
     ck_assert_int_eq(strncmp(sandbox.dir, tmp, strlen(tmp)), 0);
     char path[FED_SANDBOX_PATH];
     fed_sandbox_path(path, &sandbox, "control");
@@ -222,11 +224,46 @@ START_TEST(a_deep_run_directory_has_its_sockets_elsewhere) {
 }
 END_TEST
 
+/* Every host sees the run directory, and no socket needs a short path. */
+START_TEST(nodes_of_other_hosts_are_told_where_and_the_coordinator_listens_everywhere) {
+    const struct fed_sandbox_nodes nodes = {.n = 2, .threads = 1, .memory_mb = 4321, .address = "tcp://alpha.example:5610"};
+    char deep[200];
+    snprintf(deep, sizeof deep, "%s/%0100d", dir, 7);
+    struct fed_sandbox sandbox = {""};
+    ck_assert_int_eq(fed_sandbox_new(&sandbox, deep, &task, &nodes, NULL), FED_OK);
+    ck_assert_int_eq(strncmp(sandbox.dir, deep, strlen(deep)), 0);
+    ck_assert_str_eq(sandbox.control, "tcp://*:5610");
+    ck_assert_str_eq(sandbox.bulk, "tcp://*:5611");
+    struct fed_client_config config = {0};
+    load_client(&config, &sandbox, 1);
+    ck_assert_str_eq(config.coordinator, "tcp://alpha.example:5610");
+    ck_assert_uint_eq(config.limits.memory_mb, 4321);
+    fed_client_config_fini(&config);
+    fed_sandbox_remove(&sandbox);
+    ck_assert_int_eq(rmdir(deep), 0);
+}
+END_TEST
+
+START_TEST(an_address_is_a_host_and_a_port_with_one_behind_it) {
+    static const char *const wrong[] = {"alpha:5600",        "tcp://alpha",  "tcp://alpha:0",
+                                        "tcp://alpha:65535", "ipc:///tmp/x", ""};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct fed_sandbox sandbox = {""};
+        struct fed_error err = {""};
+        const struct fed_sandbox_nodes nodes = {.n = 1, .threads = 1, .address = wrong[i]};
+        ck_assert_int_eq(fed_sandbox_new(&sandbox, run_dir, &task, &nodes, &err), FED_ECONFIG);
+        ck_assert_ptr_nonnull(strstr(err.text, "--address"));
+        ck_assert_uint_eq(entries_of(run_dir), 0);
+    }
+}
+END_TEST
+
 START_TEST(missing_data_leaves_nothing_behind) {
     struct fed_sandbox sandbox = {""};
     struct fed_error err = {""};
     unlink(labels);
-    ck_assert_int_eq(fed_sandbox_new(&sandbox, run_dir, &task, 2, 1, &err), FED_EDATA);
+    ck_assert_int_eq(fed_sandbox_new(&sandbox, run_dir, &task, &(struct fed_sandbox_nodes){.n = 2, .threads = 1}, &err),
+                     FED_EDATA);
     ck_assert_ptr_nonnull(strstr(err.text, labels));
     ck_assert_uint_eq(entries_of(run_dir), 0);
     ck_assert_str_eq(sandbox.dir, "");
@@ -244,6 +281,8 @@ int main(void) {
     tcase_add_test(tests, nothing_of_it_stays);
     tcase_add_test(tests, what_a_killed_simulation_left_goes_and_what_is_in_use_stays);
     tcase_add_test(tests, a_deep_run_directory_has_its_sockets_elsewhere);
+    tcase_add_test(tests, nodes_of_other_hosts_are_told_where_and_the_coordinator_listens_everywhere);
+    tcase_add_test(tests, an_address_is_a_host_and_a_port_with_one_behind_it);
     tcase_add_test(tests, missing_data_leaves_nothing_behind);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
