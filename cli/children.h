@@ -17,8 +17,8 @@ struct fed_start {
     const char *dir;        /* folder of the program */
     char *const *arguments; /* the first names the program; NULL ends them */
     int out_fd;             /* what its stdout becomes; -1: ours */
-    const char *launcher;   /* NULL: started here; else a command for the shell, which the program and its arguments follow */
-    uint32_t number;        /* FEDAVG_NODE for a launcher */
+    const char *launcher; /* NULL: started here; else a command for the shell, which the program and its arguments follow */
+    uint32_t number;      /* FEDAVG_NODE for a launcher */
 };
 
 /* The new process, or -1 (errno). SIGCHLD and the signals that this process blocks are open in it; it leads a process group.
