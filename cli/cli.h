@@ -17,6 +17,7 @@ int fed_cli_keygen(int argc, char **argv);
 int fed_cli_partition(int argc, char **argv);
 int fed_cli_plot(int argc, char **argv);
 int fed_cli_roster(int argc, char **argv);
+int fed_cli_show(int argc, char **argv);
 int fed_cli_simulate(int argc, char **argv);
 int fed_cli_status(int argc, char **argv);
 

@@ -40,6 +40,7 @@ static const struct command commands[] = {
     {"enroll", fed_cli_enroll, "issue, show and use the one-use tokens that enrol nodes", NODES},
     {"doctor", fed_cli_doctor, "look at a machine, a task, a client file or a run, and say what to do", DAEMONS},
     {"status", fed_cli_status, "show where a run stands, from its directory or its page", LOOK},
+    {"show", fed_cli_show, "serve the page of a run from its directory", LOOK},
     {"evaluate", fed_cli_evaluate, "say how good a model is, on the run's test data or on others", LOOK},
     {"plot", fed_cli_plot, "draw the curves of runs, as SVG or PNG", LOOK},
     {"backup", fed_cli_backup, "copy a run while it goes on, and verify the copy", LOOK},

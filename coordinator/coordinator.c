@@ -393,6 +393,7 @@ static int open_http(struct fed_coordinator *c, struct fed_error *err) {
     if (rc == FED_OK) {
         const struct fed_server *server = &c->task->server;
         struct fed_http_config config = {.bind = server->http,
+                                         .what = "server.http",
                                          .page = c->page,
                                          .hosts = server->http_hosts,
                                          .n_hosts = server->n_http_hosts,

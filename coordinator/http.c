@@ -325,11 +325,11 @@ static int prepare(struct fed_http *http, const struct fed_http_config *config, 
     guard->hosts = config->hosts;
     guard->n_hosts = config->n_hosts;
     if (fed_endpoint_http_parse(&guard->bound, config->bind) != FED_OK) {
-        return fed_error_set(err, FED_ECONFIG, "server.http: found \"%s\", expected " FED_ENDPOINT_HTTP, config->bind);
+        return fed_error_set(err, FED_ECONFIG, "%s: found \"%s\", expected " FED_ENDPOINT_HTTP, config->what, config->bind);
     }
     int code = guard->n_hosts > 0 ? fed_bearer_load(&guard->bearer, config->token, err) : FED_OK;
     if (code == FED_OK && (code = fed_streams_new(&http->streams, config->page)) != FED_OK) {
-        fed_error_set(err, code, "server.http: out of memory");
+        fed_error_set(err, code, "%s: out of memory", config->what);
     }
     return code;
 }
@@ -345,14 +345,14 @@ static int listen_somewhere(int *fd, struct fed_http *http, const struct fed_htt
                      FED_U64("port", at->port));
         }
     }
-    return code;
+    return code == FED_OK ? code : fed_error_prefix(err, code, "%s", config->what);
 }
 
 int fed_http_new(struct fed_http **out, const struct fed_http_config *config, struct fed_error *err) {
     struct fed_http *http = calloc(1, sizeof *http);
     int fd = -1;
     if (http == NULL) {
-        return fed_error_set(err, FED_ENOMEM, "server.http: out of memory");
+        return fed_error_set(err, FED_ENOMEM, "%s: out of memory", config->what);
     }
     pthread_mutex_init(&http->lock, NULL);
     int code = prepare(http, config, err);
@@ -363,7 +363,7 @@ int fed_http_new(struct fed_http **out, const struct fed_http_config *config, st
         http->listens = true;
         fed_http_listen_url(http->url, &http->guard.bound);
         http->daemon = start_daemon(http, fd); /* which owns fd from here on, also if it fails */
-        code = http->daemon != NULL ? FED_OK : fed_error_set(err, FED_ENOMEM, "server.http: cannot start its thread");
+        code = http->daemon != NULL ? FED_OK : fed_error_set(err, FED_ENOMEM, "%s: cannot start its thread", config->what);
     }
     if (code == FED_OK) {
         *out = http;

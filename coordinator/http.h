@@ -15,6 +15,7 @@ struct fed_http;
 
 struct fed_http_config {
     const char *bind;      /* as fed_endpoint_http_parse takes it */
+    const char *what;      /* where it was given, for sentences: "server.http" */
     struct fed_page *page; /* what is told; borrowed */
     char *const *hosts;    /* (n_hosts) names of a proxy, borrowed */
     size_t n_hosts;

@@ -13,7 +13,7 @@
 #define BACKLOG 16
 
 static int cannot(const char *text, struct fed_error *err) {
-    return fed_error_set(err, FED_EADDRESS, "server.http: cannot listen on %s: %s", text, strerror(errno));
+    return fed_error_set(err, FED_EADDRESS, "cannot listen on %s: %s", text, strerror(errno));
 }
 
 static int new_socket(int *fd, int family, const char *text, struct fed_error *err) {
@@ -73,7 +73,7 @@ static int make_way(const struct fed_endpoint_http *at, const char *text, struct
         return errno == ENOENT ? FED_OK : cannot(text, err);
     }
     if (!S_ISSOCK(file.st_mode)) {
-        return fed_error_set(err, FED_EADDRESS, "server.http: cannot listen on %s: there is a file that is no socket", text);
+        return fed_error_set(err, FED_EADDRESS, "cannot listen on %s: there is a file that is no socket", text);
     }
     int code = new_socket(&fd, AF_UNIX, text, err);
     if (code != FED_OK) {
@@ -102,7 +102,7 @@ static int listen_on_file(int *out, const struct fed_endpoint_http *at, const ch
         code = cannot(text, err);
     }
     if (code == FED_OK && (file.st_mode & 077) != 0) {
-        code = fed_error_set(err, FED_EADDRESS, "server.http: %s: this system lets others use the socket", text);
+        code = fed_error_set(err, FED_EADDRESS, "%s: this system lets others use the socket", text);
     }
     if (code != FED_OK) {
         if (fd >= 0) {

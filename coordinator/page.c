@@ -10,7 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "coordinator/page_recall.h"
-#include "coordinator/run_view.h"
+#include "coordinator/run_reader.h"
 
 #define ROUNDS_AT_ONCE 4096
 #define SUMS_AT_ONCE 16   /* rounds */
@@ -28,7 +28,7 @@ struct fed_page {
     struct fed_board *board;
     struct fed_news *news;
     bool owns_news;
-    struct fed_run_view *view;
+    struct fed_run_reader *view;
     struct fed_samples samples;
     struct fall *falls; /* (n_falls of falls_room), ascending, owned */
     size_t n_falls, falls_room;
@@ -76,34 +76,34 @@ static int read_rounds(struct fed_page *page, struct fed_error *err) {
     int code;
     do {
         before = page->samples.has_last ? page->samples.last.round.round : 0;
-        code = fed_run_view_rounds(page->view, before, UINT64_MAX, ROUNDS_AT_ONCE, take_round, page, err);
+        code = fed_run_reader_rounds(page->view, before, UINT64_MAX, ROUNDS_AT_ONCE, take_round, page, err);
     } while (code == FED_OK && page->samples.has_last && page->samples.last.round.round >= before + ROUNDS_AT_ONCE - 1);
     if (code == FED_OK) {
         uint64_t known = page->n_falls > 0 ? page->falls[page->n_falls - 1].round + 1 : 0;
         page->no_memory = false;
-        code = fed_store_rollbacks(fed_run_view_store(page->view), known, take_fall, page, err);
+        code = fed_store_rollbacks(fed_run_reader_store(page->view), known, take_fall, page, err);
     }
     return code == FED_OK && page->no_memory ? out_of_memory(page, err) : code;
 }
 
 /* Beside a coordinator of its own nobody else replaces the run. */
 static int refresh_view(struct fed_page *page, struct fed_error *err) {
-    struct fed_run_view *view = NULL;
-    if (page->view != NULL && (page->board != NULL || !fed_run_view_is_stale(page->view))) {
+    struct fed_run_reader *view = NULL;
+    if (page->view != NULL && (page->board != NULL || !fed_run_reader_is_stale(page->view))) {
         return FED_OK;
     }
-    int code = fed_run_view_open(&view, page->dir, err);
+    int code = fed_run_reader_open(&view, page->dir, err);
     if (code == FED_OK) {
         uint8_t old[16] = {0};
         if (page->view != NULL) {
-            memcpy(old, fed_store_run_id(fed_run_view_store(page->view)), sizeof old);
-            fed_run_view_close(page->view);
+            memcpy(old, fed_store_run_id(fed_run_reader_store(page->view)), sizeof old);
+            fed_run_reader_close(page->view);
         }
         page->view = view;
         uint64_t last = 0;
-        bool shorter = fed_run_view_last(&last, view, NULL) == FED_OK && page->samples.has_last &&
+        bool shorter = fed_run_reader_last(&last, view, NULL) == FED_OK && page->samples.has_last &&
                        last < page->samples.last.round.round;
-        if (shorter || memcmp(old, fed_store_run_id(fed_run_view_store(view)), sizeof old) != 0) {
+        if (shorter || memcmp(old, fed_store_run_id(fed_run_reader_store(view)), sizeof old) != 0) {
             forget(page); /* another run, or this one from a backup */
         }
     }
@@ -150,7 +150,7 @@ void fed_page_free(struct fed_page *page) {
     if (page == NULL) {
         return;
     }
-    fed_run_view_close(page->view);
+    fed_run_reader_close(page->view);
     fed_samples_fini(&page->samples);
     fed_node_sums_fini(&page->sums);
     if (page->owns_news) {
@@ -199,7 +199,7 @@ int fed_page_status(struct fed_status_report *out, struct fed_page *page, struct
     lock(page);
     int code = refresh_view(page, err);
     if (code == FED_OK) {
-        code = fed_status_report_read(&report, fed_run_view_store(page->view), err);
+        code = fed_status_report_read(&report, fed_run_reader_store(page->view), err);
     }
     unlock(page, code);
     if (code != FED_OK) {
@@ -284,7 +284,7 @@ static int take_detail(struct fed_page_rounds *out, struct fed_page *page, uint6
     }
     fed_samples_begin(&detail, start);
     uint64_t first = start != NULL ? start->round.round + 1 : 0;
-    int code = fed_run_view_rounds(page->view, first, to, SIZE_MAX, add_detail, &detail, err);
+    int code = fed_run_reader_rounds(page->view, first, to, SIZE_MAX, add_detail, &detail, err);
     if (code == FED_OK) {
         out->n = fed_samples_take(out->rows, n, &detail, from, to);
     }
@@ -361,9 +361,9 @@ static void take_refusal(void *context, const struct fed_view_refusal *refusal) 
 static int count_further(struct fed_page *page, uint64_t last, struct fed_error *err) {
     uint64_t from = page->sums_next, to = from + SUMS_AT_ONCE - 1 < last ? from + SUMS_AT_ONCE - 1 : last;
     page->no_memory = false;
-    int code = fed_run_view_shares(page->view, from, to, take_share, page, err);
+    int code = fed_run_reader_shares(page->view, from, to, take_share, page, err);
     if (code == FED_OK) {
-        code = fed_run_view_refusals(page->view, from, to, take_refusal, page, err);
+        code = fed_run_reader_refusals(page->view, from, to, take_refusal, page, err);
     }
     if (code == FED_OK && page->no_memory) {
         code = out_of_memory(page, err);
@@ -424,7 +424,7 @@ int fed_page_sums(struct fed_page_sums *out, struct fed_page *page, struct fed_e
 int fed_page_quarantines(uint64_t *n, struct fed_page *page, struct fed_error *err) {
     lock(page);
     int code = refresh_view(page, err);
-    return unlock(page, code == FED_OK ? fed_run_view_count_quarantines(n, page->view, err) : code);
+    return unlock(page, code == FED_OK ? fed_run_reader_count_quarantines(n, page->view, err) : code);
 }
 
 int fed_page_each_quarantine(struct fed_page *page, size_t most,
@@ -432,7 +432,7 @@ int fed_page_each_quarantine(struct fed_page *page, size_t most,
                              struct fed_error *err) {
     lock(page);
     int code = refresh_view(page, err);
-    return unlock(page, code == FED_OK ? fed_run_view_quarantines(page->view, most, row, context, err) : code);
+    return unlock(page, code == FED_OK ? fed_run_reader_quarantines(page->view, most, row, context, err) : code);
 }
 
 /* -- Files -- */
@@ -443,9 +443,9 @@ int fed_page_model(int *fd, size_t *n_bytes, uint64_t *round, struct fed_page *p
     lock(page);
     int code = refresh_view(page, err);
     if (code == FED_OK) {
-        code = fed_run_view_last(&last, page->view, err);
+        code = fed_run_reader_last(&last, page->view, err);
     }
-    if (code == FED_OK && fed_store_model_path(&path, fed_run_view_store(page->view), last) != FED_OK) {
+    if (code == FED_OK && fed_store_model_path(&path, fed_run_reader_store(page->view), last) != FED_OK) {
         code = out_of_memory(page, err);
     }
     unlock(page, code);

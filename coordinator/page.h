@@ -19,7 +19,7 @@
 struct fed_page;
 
 /* board and news: borrowed; NULL both: the run is told from its directory alone, also while another process writes it.
- * Codes of fed_run_view_open. */
+ * Codes of fed_run_reader_open. */
 int fed_page_new(struct fed_page **out, const char *dir, struct fed_board *board, struct fed_news *news,
                  struct fed_error *err) FED_MUST_CHECK;
 void fed_page_free(struct fed_page *page);

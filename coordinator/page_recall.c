@@ -90,30 +90,30 @@ static int by_time(const void *a, const void *b) {
     return by != 0 ? by : (x->order > y->order) - (x->order < y->order);
 }
 
-static int collect(struct recall *recall, struct fed_run_view *view, struct fed_error *err) {
-    struct fed_store *store = fed_run_view_store(view);
-    int code = fed_run_view_rounds(view, recall->first, recall->last, ROUNDS, note_time, recall, err);
+static int collect(struct recall *recall, struct fed_run_reader *view, struct fed_error *err) {
+    struct fed_store *store = fed_run_reader_store(view);
+    int code = fed_run_reader_rounds(view, recall->first, recall->last, ROUNDS, note_time, recall, err);
     if (code == FED_OK) {
         code = fed_store_rollbacks(store, recall->first, add_rollback, recall, err);
     }
     if (code == FED_OK) {
-        code = fed_run_view_quarantines(view, ROUNDS, add_quarantine, recall, err);
+        code = fed_run_reader_quarantines(view, ROUNDS, add_quarantine, recall, err);
     }
     if (code == FED_OK) {
-        code = fed_run_view_abandoned(view, recall->first, ROUNDS, add_attempt, recall, err);
+        code = fed_run_reader_abandoned(view, recall->first, ROUNDS, add_attempt, recall, err);
     }
     if (code == FED_OK) {
-        code = fed_run_view_rounds(view, recall->first, recall->last, ROUNDS, add_round, recall, err);
+        code = fed_run_reader_rounds(view, recall->first, recall->last, ROUNDS, add_round, recall, err);
     }
-    return code == FED_OK ? fed_run_view_refusals(view, recall->first, recall->last, add_refusal, recall, err) : code;
+    return code == FED_OK ? fed_run_reader_refusals(view, recall->first, recall->last, add_refusal, recall, err) : code;
 }
 
-int fed_page_recall(struct fed_news *news, struct fed_run_view *view, int64_t after_ms, struct fed_error *err) {
+int fed_page_recall(struct fed_news *news, struct fed_run_reader *view, int64_t after_ms, struct fed_error *err) {
     struct recall recall = {.items = malloc(MOST * sizeof *recall.items), .after_ms = after_ms};
     if (recall.items == NULL) {
         return fed_error_set(err, FED_ENOMEM, "out of memory");
     }
-    int code = fed_run_view_last(&recall.last, view, err);
+    int code = fed_run_reader_last(&recall.last, view, err);
     if (code == FED_OK) {
         recall.first = recall.last >= ROUNDS ? recall.last - ROUNDS + 1 : 0;
         code = collect(&recall, view, err);

@@ -3,11 +3,11 @@
 #define FED_COORDINATOR_PAGE_RECALL_H
 
 #include "coordinator/news.h"
-#include "coordinator/run_view.h"
+#include "coordinator/run_reader.h"
 
 /* Adds, in order of time, what happened after that time: commits, abandoned attempts, rollbacks, quarantines, refusals of
  * the last hundred rounds at most. */
-int fed_page_recall(struct fed_news *news, struct fed_run_view *view, int64_t after_ms,
+int fed_page_recall(struct fed_news *news, struct fed_run_reader *view, int64_t after_ms,
                     struct fed_error *err) FED_MUST_CHECK;
 
 #endif

@@ -100,6 +100,7 @@ check_json cli/roster_view.c fedavg-roster.1.scd
 check_json cli/enroll.c fedavg-enroll.1.scd
 check_json cli/partition.c fedavg-partition.1.scd
 check_json cli/fedavg.c fedavg.1.scd
+check_json cli/show.c fedavg-show.1.scd
 check_json cli/plot.c fedavg-plot.1.scd
 check_json cli/compare.c fedavg-compare.1.scd
 check_json cli/backup_set.c fedavg-backup.1.scd

@@ -31,7 +31,7 @@ static void show(uint32_t attempt) {
 }
 
 static int open_at(struct fed_http **out, const char *bind, struct fed_error *err) {
-    return fed_http_new(out, &(struct fed_http_config){.bind = bind, .page = page}, err);
+    return fed_http_new(out, &(struct fed_http_config){.bind = bind, .what = "server.http", .page = page}, err);
 }
 
 static void start(void) {
@@ -261,7 +261,7 @@ START_TEST(another_port_will_do_only_where_that_is_said) {
     char bind[32];
     struct fed_http *other = NULL;
     snprintf(bind, sizeof bind, "127.0.0.1:%u", fed_http_port(http));
-    struct fed_http_config config = {.bind = bind, .page = page, .may_move = true};
+    struct fed_http_config config = {.bind = bind, .what = "server.http", .page = page, .may_move = true};
     ck_assert_int_eq(fed_http_new(&other, &config, NULL), FED_OK);
     ck_assert_uint_ne(fed_http_port(other), fed_http_port(http));
     snprintf(bind, sizeof bind, "http://127.0.0.1:%u/", fed_http_port(other));

@@ -47,6 +47,8 @@ CASES = [
     (["partition", "nowhere.yaml"], 2, None),
     (["partition", "task.yaml", "--set", "data.train.labels=images"], 3, None),
     (["status", "nowhere"], 2, None),
+    (["show", "nowhere"], 2, None),
+    (["show", ".", "--bind", "0.0.0.0:80"], 2, None),
     (["status", "http://127.0.0.1:1"], 6, None),
     (["init", "new", "--defaults", "--data", "images"], 0, {"event", "name", "kind", "examples", "features", "classes", "files",
                                                             "notes", "next"}),

@@ -1,4 +1,4 @@
-#include "coordinator/run_view.h"
+#include "coordinator/run_reader.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,7 +52,7 @@ struct origin {
     struct timespec changed;
 };
 
-struct fed_run_view {
+struct fed_run_reader {
     char *dir, *path;        /* of the run, and of run.db in it */
     struct fed_store *store; /* for what store.h reads */
     struct fed_sql *sql;     /* for the statements above */
@@ -81,8 +81,8 @@ static int show_as_newest(struct fed_sql *sql, struct fed_error *err) {
     return code == FED_OK && version < FED_SCHEMA_VERSION ? fed_schema_show_as_newest(sql, (int)version, err) : code;
 }
 
-int fed_run_view_open(struct fed_run_view **out, const char *dir, struct fed_error *err) {
-    struct fed_run_view *view = calloc(1, sizeof *view);
+int fed_run_reader_open(struct fed_run_reader **out, const char *dir, struct fed_error *err) {
+    struct fed_run_reader *view = calloc(1, sizeof *view);
     if (view == NULL) {
         return fed_error_set(err, FED_ENOMEM, "%s: out of memory", dir);
     }
@@ -101,11 +101,11 @@ int fed_run_view_open(struct fed_run_view **out, const char *dir, struct fed_err
         *out = view;
         view = NULL;
     }
-    fed_run_view_close(view);
+    fed_run_reader_close(view);
     return code;
 }
 
-void fed_run_view_close(struct fed_run_view *view) {
+void fed_run_reader_close(struct fed_run_reader *view) {
     if (view != NULL) {
         fed_sql_close(view->sql);
         fed_store_close(view->store);
@@ -115,7 +115,7 @@ void fed_run_view_close(struct fed_run_view *view) {
     }
 }
 
-bool fed_run_view_is_stale(const struct fed_run_view *view) {
+bool fed_run_reader_is_stale(const struct fed_run_reader *view) {
     struct origin now = look(view->path), then = view->origin;
     bool other = now.device != then.device || now.inode != then.inode;
     bool touched = now.has_log || now.size != then.size || now.changed.tv_sec != then.changed.tv_sec ||
@@ -123,12 +123,12 @@ bool fed_run_view_is_stale(const struct fed_run_view *view) {
     return other || (!then.has_log && touched);
 }
 
-struct fed_store *fed_run_view_store(const struct fed_run_view *view) {
+struct fed_store *fed_run_reader_store(const struct fed_run_reader *view) {
     return view->store;
 }
-const char *fed_run_view_dir(const struct fed_run_view *view) { return view->dir; }
+const char *fed_run_reader_dir(const struct fed_run_reader *view) { return view->dir; }
 
-int fed_run_view_last(uint64_t *round, struct fed_run_view *view, struct fed_error *err) {
+int fed_run_reader_last(uint64_t *round, struct fed_run_reader *view, struct fed_error *err) {
     struct fed_query q = fed_sql_query(view->sql, VIEW_LAST);
     bool any = fed_query_row(&q);
     uint64_t last = any ? fed_query_u64(&q, 0) : 0;
@@ -145,16 +145,16 @@ int fed_run_view_last(uint64_t *round, struct fed_run_view *view, struct fed_err
 /* SQLite counts in int64. */
 static uint64_t as_limit(uint64_t value) { return value < INT64_MAX ? value : INT64_MAX; }
 
-static struct fed_query query_range(struct fed_run_view *view, enum view_statement which, uint64_t from, uint64_t to) {
+static struct fed_query query_range(struct fed_run_reader *view, enum view_statement which, uint64_t from, uint64_t to) {
     struct fed_query q = fed_sql_query(view->sql, which);
     fed_query_put_u64(&q, as_limit(from));
     fed_query_put_u64(&q, as_limit(to));
     return q;
 }
 
-int fed_run_view_rounds(struct fed_run_view *view, uint64_t from, uint64_t to, size_t most,
-                        void (*row)(void *context, const struct fed_store_round *round), void *context,
-                        struct fed_error *err) {
+int fed_run_reader_rounds(struct fed_run_reader *view, uint64_t from, uint64_t to, size_t most,
+                          void (*row)(void *context, const struct fed_store_round *round), void *context,
+                          struct fed_error *err) {
     struct fed_query q = query_range(view, VIEW_ROUNDS, from, to);
     int code = FED_OK;
     fed_query_put_u64(&q, as_limit(most));
@@ -189,9 +189,9 @@ static const char *text_or_empty(const struct fed_query *q, int column) {
     return text != NULL ? text : "";
 }
 
-int fed_run_view_shares(struct fed_run_view *view, uint64_t from, uint64_t to,
-                        void (*row)(void *context, const struct fed_view_share *share), void *context,
-                        struct fed_error *err) {
+int fed_run_reader_shares(struct fed_run_reader *view, uint64_t from, uint64_t to,
+                          void (*row)(void *context, const struct fed_view_share *share), void *context,
+                          struct fed_error *err) {
     struct fed_query q = query_range(view, VIEW_SHARES, from, to);
     while (fed_query_row(&q)) {
         row(context, &(struct fed_view_share){.round = fed_query_u64(&q, 0),
@@ -202,9 +202,9 @@ int fed_run_view_shares(struct fed_run_view *view, uint64_t from, uint64_t to,
     return fed_query_finish(&q, FED_OK, "read the updates", err);
 }
 
-int fed_run_view_refusals(struct fed_run_view *view, uint64_t from, uint64_t to,
-                          void (*row)(void *context, const struct fed_view_refusal *refusal), void *context,
-                          struct fed_error *err) {
+int fed_run_reader_refusals(struct fed_run_reader *view, uint64_t from, uint64_t to,
+                            void (*row)(void *context, const struct fed_view_refusal *refusal), void *context,
+                            struct fed_error *err) {
     struct fed_query q = query_range(view, VIEW_REFUSALS, from, to);
     while (fed_query_row(&q)) {
         row(context, &(struct fed_view_refusal){.round = fed_query_u64(&q, 0),
@@ -215,9 +215,9 @@ int fed_run_view_refusals(struct fed_run_view *view, uint64_t from, uint64_t to,
     return fed_query_finish(&q, FED_OK, "read the refusals", err);
 }
 
-int fed_run_view_abandoned(struct fed_run_view *view, uint64_t from, size_t most,
-                           void (*row)(void *context, const struct fed_view_attempt *attempt), void *context,
-                           struct fed_error *err) {
+int fed_run_reader_abandoned(struct fed_run_reader *view, uint64_t from, size_t most,
+                             void (*row)(void *context, const struct fed_view_attempt *attempt), void *context,
+                             struct fed_error *err) {
     struct fed_query q = query_range(view, VIEW_ABANDONED, from, most);
     while (fed_query_row(&q)) {
         row(context, &(struct fed_view_attempt){.round = fed_query_u64(&q, 0),
@@ -227,9 +227,9 @@ int fed_run_view_abandoned(struct fed_run_view *view, uint64_t from, size_t most
     return fed_query_finish(&q, FED_OK, "read the attempts", err);
 }
 
-int fed_run_view_quarantines(struct fed_run_view *view, size_t most,
-                             void (*row)(void *context, const struct fed_store_quarantine *quarantine), void *context,
-                             struct fed_error *err) {
+int fed_run_reader_quarantines(struct fed_run_reader *view, size_t most,
+                               void (*row)(void *context, const struct fed_store_quarantine *quarantine), void *context,
+                               struct fed_error *err) {
     struct fed_query q = fed_sql_query(view->sql, VIEW_QUARANTINES);
     fed_query_put_u64(&q, as_limit(most));
     while (fed_query_row(&q)) {
@@ -243,7 +243,7 @@ int fed_run_view_quarantines(struct fed_run_view *view, size_t most,
     return fed_query_finish(&q, FED_OK, "read the quarantines", err);
 }
 
-int fed_run_view_count_quarantines(uint64_t *out, struct fed_run_view *view, struct fed_error *err) {
+int fed_run_reader_count_quarantines(uint64_t *out, struct fed_run_reader *view, struct fed_error *err) {
     struct fed_query q = fed_sql_query(view->sql, VIEW_COUNT_QUARANTINES);
     uint64_t n = fed_query_row(&q) ? fed_query_u64(&q, 0) : 0;
     int code = fed_query_finish(&q, FED_OK, "count the quarantines", err);
