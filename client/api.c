@@ -207,9 +207,13 @@ static int step(struct fedavg_client *client, int64_t timeout_ms) {
     if (client->ended != FEDAVG_OK) {
         return client->ended;
     }
-    int rc = fed_session_step(client->session, timeout_ms, &client->err);
+    struct fed_error err;
+    int rc = fed_session_step(client->session, timeout_ms, &err);
     if (rc == FED_EINTERRUPTED) {
         return FEDAVG_STOPPED;
+    }
+    if (rc != FED_EAGAIN && rc != FED_OK) {
+        client->err = err;
     }
     if (rc == FED_EDATA || rc == FED_EFAILED) {
         client->ended = rc;

@@ -1,5 +1,6 @@
 """libfedavg-client as another program meets it: installed, found by pkg-config, built against, and run with data of its own
 (docs/examples/embed.c)."""
+import functools
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import house
 import wards
@@ -28,7 +30,7 @@ class Prefix:
     """The library installed somewhere, and what was built against it there."""
 
     def __init__(self, folder):
-        self.dir = folder / "prefix"
+        self.dir = pathlib.Path(folder) / "prefix"
         for component in ("libfedavg-client1", "libfedavg-client-dev"):
             run(os.environ["FEDAVG_CMAKE"], "--install", BUILD, "--prefix", self.dir, "--component", component)
         found = list(self.dir.rglob("fedavg-client.pc"))
@@ -51,11 +53,10 @@ class Prefix:
 class Scene(wards.Scene):
     """Two pumps and a coordinator that tests on the readings of a third."""
 
+    prefix = program = None  # installed and built once for all claims
+
     def __init__(self, **rules):
         super().__init__(rounds=ROUNDS, **rules)
-        self.prefix = Prefix(self.dir)
-        example = next(self.prefix.dir.rglob("embed.c"))
-        self.program = self.prefix.build(example, self.dir / "embed")
         for pump in range(3):
             text = run(self.program, "--csv", pump, env={**os.environ, **self.prefix.env()})
             (self.dir / f"pump-{pump}.csv").write_text(text)
@@ -83,10 +84,17 @@ class Scene(wards.Scene):
         self.processes.append(process)
         return process
 
+    def other(self, mode, *pumps):
+        """tests/house/embedded.c."""
+        files = [word for pump in pumps for word in (self.settings(pump, data=False), self.dir / f"pump-{pump}.csv")]
+        process = house.Process([os.environ["FEDAVG_EMBEDDED"], mode, *files])
+        self.processes.append(process)
+        return process
+
     def models(self, name, nodes):
         """Runs to the end and returns the models, round by round; the nodes stay."""
         coordinator = self.coordinator(run_dir=self.dir / name)
-        nodes = [start(pump) for pump, start in enumerate(nodes)]
+        nodes = nodes() if callable(nodes) else [start(pump) for pump, start in enumerate(nodes)]
         coordinator.wait_exit(0)
         return [event["model"] for event in coordinator.events() if event["event"] == "round"], nodes
 
@@ -113,10 +121,50 @@ def a_program_with_data_of_its_own_makes_the_same_model_as_two_ordinary_nodes():
         check(len(s.sent("pump-1")) == ROUNDS, f"sent.log: {s.sent('pump-1')}")
         wards.stop(node)
 
-        ordinary, nodes = s.models("ordinary", [s.ordinary, s.ordinary])
-        check(mixed == ordinary, f"models of the mixed run {mixed}, of two ordinary nodes {ordinary}")
+        check(mixed == ordinary_models(), f"models {mixed}, of two ordinary nodes {ordinary_models()}")
+
+
+@functools.lru_cache
+def ordinary_models():
+    with Scene() as s:
+        models, nodes = s.models("ordinary", [s.ordinary, s.ordinary])
         for node in nodes:
             wards.stop(node)
+        return models
+
+
+def two_clients_in_one_event_loop_on_an_odd_thread_make_the_same_model():
+    with Scene() as s:
+        models, (program,) = s.models("both", lambda: [s.other("both", 0, 1)])
+        for name in "ab":
+            wait_out(program, rf"^{name} ended round={ROUNDS - 1} attempt=[0-9]+ outcome=1$")
+            wait_out(program, rf"^{name} finished rounding=1$")
+        program.wait_exit(0)
+        check(models == ordinary_models(), f"models {models}, of two ordinary nodes {ordinary_models()}")
+
+
+def a_source_that_fails_once_costs_an_attempt_and_changes_nothing():
+    with Scene() as s:
+        models, (node, program) = s.models("stumbles", lambda: [s.ordinary(0), s.other("stumbles", 1)])
+        wait_out(program, "^a declined round=2 clients=1 word=failed$")
+        check(program.said("the application's data: reading 10 examples from"), f"{program}")
+        wait_out(program, "^a ended round=2 attempt=[0-9]+ outcome=2$")
+        wait_out(program, "^a finished")
+        program.wait_exit(0)
+        wards.stop(node)
+        check(models == ordinary_models(), f"models {models}, of two ordinary nodes {ordinary_models()}")
+
+
+def a_label_that_the_task_does_not_know_ends_the_run_before_any_training():
+    with Scene() as s:
+        coordinator = s.coordinator()
+        program = s.other("misfit", 1)
+        program.wait_exit(13)
+        check(program.said("the labels of the application's data: 2 found at example 5 (counted from 0), but the model has 2 "
+                           "classes, 0 to 1"), f"{program}")
+        check(not program.out, f"it is told {program.out}")
+        coordinator.signal(signal.SIGTERM)
+        coordinator.wait_exit(None)
 
 
 def a_signal_stops_a_program_in_the_middle_of_its_run():
@@ -142,6 +190,12 @@ def a_refusal_has_its_name():
 
 
 if any(shutil.which(word) is None for word in ("pkg-config", CC)):
-    house.skip(f"embed: neither pkg-config nor {CC} to build a program with")
-main(a_program_with_data_of_its_own_makes_the_same_model_as_two_ordinary_nodes,
-     a_signal_stops_a_program_in_the_middle_of_its_run, a_refusal_has_its_name)
+    house.skip(f"embed: no pkg-config or no {CC} to build a program with")
+with tempfile.TemporaryDirectory(prefix="fedavg-house-") as folder:
+    Scene.prefix = Prefix(folder)
+    Scene.program = Scene.prefix.build(next(Scene.prefix.dir.rglob("embed.c")), Scene.prefix.dir / "embed")
+    main(a_program_with_data_of_its_own_makes_the_same_model_as_two_ordinary_nodes,
+     two_clients_in_one_event_loop_on_an_odd_thread_make_the_same_model,
+     a_source_that_fails_once_costs_an_attempt_and_changes_nothing,
+     a_label_that_the_task_does_not_know_ends_the_run_before_any_training,
+     a_refusal_has_its_name, *([a_signal_stops_a_program_in_the_middle_of_its_run] if house.LONG else []))

@@ -15,7 +15,10 @@ add_executable(replay_run ${FED_HOUSE_DIR}/replay_run.c)
 target_link_libraries(replay_run PRIVATE fed_coordinator fed_client)
 
 fed_house(daemons)
-fed_house(embed FEDAVG_BUILD=${CMAKE_BINARY_DIR} FEDAVG_CC=${CMAKE_C_COMPILER} FEDAVG_CMAKE=${CMAKE_COMMAND}
+add_executable(embedded ${FED_HOUSE_DIR}/embedded.c)
+target_include_directories(embedded PRIVATE ${CMAKE_SOURCE_DIR})
+target_link_libraries(embedded PRIVATE fedavg_client_shared m)
+fed_house(embed FEDAVG_EMBEDDED=$<TARGET_FILE:embedded> FEDAVG_BUILD=${CMAKE_BINARY_DIR} FEDAVG_CC=${CMAKE_C_COMPILER} FEDAVG_CMAKE=${CMAKE_COMMAND}
                 FEDAVG_SANITIZE=${FEDAVG_SANITIZE})
 fed_house(roster_live)
 fed_house(refusals)

@@ -254,6 +254,37 @@ START_TEST(log_words_parse) {
 }
 END_TEST
 
+static char taken[64];
+static enum fed_log_level taken_level;
+
+static void take_line(void *context, enum fed_log_level level, const char *line) {
+    snprintf(taken, sizeof taken, "%s: %s", (const char *)context, line);
+    taken_level = level;
+}
+
+static void *log_elsewhere(void *unused) {
+    FED_WARN("log", "elsewhere");
+    return unused;
+}
+
+START_TEST(lines_of_a_thread_go_where_it_says_and_no_other_threads_do) {
+    static char me[] = "me";
+    const struct fed_log_sink sink = {FED_LOG_WARN, take_line, me};
+    pthread_t other;
+    capture_begin();
+    ck_assert_ptr_null(fed_log_redirect(&sink));
+    FED_WARN("log", "here", FED_STR("a", "two words"));
+    FED_INFO("log", "not this");
+    ck_assert_int_eq(pthread_create(&other, NULL, log_elsewhere, NULL), 0);
+    pthread_join(other, NULL);
+    ck_assert_ptr_eq(fed_log_redirect(NULL), &sink);
+    FED_WARN("log", "again");
+    ck_assert_str_eq(capture_end(), "warn log elsewhere\nwarn log again\n");
+    ck_assert_str_eq(taken, "me: log here a=\"two words\"");
+    ck_assert_int_eq(taken_level, FED_LOG_WARN);
+}
+END_TEST
+
 static void *log_a_hundred(void *arg) {
     for (int i = 0; i < 100; i++) {
         FED_INFO("log", "line", FED_STR("who", arg));
@@ -435,6 +466,37 @@ START_TEST(pool_threads_have_a_name_and_leave_signals_to_the_owner) {
 }
 END_TEST
 
+struct computes {
+    struct fed_job job;
+    int rounding;
+    bool usual;
+};
+
+/* A third of the least number is a number, but for who flushes to zero. */
+static void run_computes(struct fed_job *job) {
+    struct computes *c = (struct computes *)job;
+    volatile float least = 0x1p-126f, third = least / 3;
+    c->rounding = fegetround();
+    c->usual = third > 0;
+    fed_numeric_mode_assert();
+}
+
+START_TEST(pool_threads_compute_as_usual_whatever_their_creator_does) {
+    struct computes c = {.job.run = run_computes};
+    struct fed_pool *pool;
+    fesetround(FE_UPWARD);
+#if defined(__x86_64__)
+    _mm_setcsr(_mm_getcsr() | 0x8040);
+#endif
+    ck_assert_int_eq(fed_pool_new(&pool, "odd", 1, NULL), 0);
+    ck_assert_int_eq(fegetround(), FE_UPWARD);
+    fed_pool_submit(pool, &c.job);
+    ck_assert_ptr_eq(await(pool), &c);
+    ck_assert(c.usual && c.rounding == FE_TONEAREST);
+    fed_pool_free(pool);
+}
+END_TEST
+
 START_TEST(default_numeric_mode_is_accepted) {
     fed_numeric_mode_assert();
     ck_assert_int_eq(fegetround(), FE_TONEAREST);
@@ -468,6 +530,7 @@ static TCase *pool_case(void) {
     tcase_add_test(t, descriptor_is_readable_exactly_while_a_job_waits_to_be_fetched);
     tcase_add_test(t, free_waits_for_the_running_job_and_never_tears_a_waiting_one);
     tcase_add_test(t, pool_threads_have_a_name_and_leave_signals_to_the_owner);
+    tcase_add_test(t, pool_threads_compute_as_usual_whatever_their_creator_does);
     tcase_add_test(t, default_numeric_mode_is_accepted);
     tcase_add_test_raise_signal(t, other_rounding_stops_the_program, SIGABRT);
     return t;
@@ -499,6 +562,7 @@ int main(void) {
     tcase_add_test(t, lines_for_the_journal_begin_with_their_priority);
     tcase_add_test(t, stderr_that_is_not_the_journal_gets_no_priorities);
     tcase_add_test(t, last_sentence_is_an_error_in_every_format);
+    tcase_add_test(t, lines_of_a_thread_go_where_it_says_and_no_other_threads_do);
     tcase_add_test(t, log_words_parse);
     tcase_add_test(t, lines_of_many_threads_do_not_mix);
     suite_add_tcase(suite, t);
