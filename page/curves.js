@@ -82,7 +82,7 @@ export class Curves {
     this.dirty = false;
     if (this.rounds.length === 0) return;
     const columns = this.rounds.columns;
-    const xs = columns[AXES[this.form.elements.x.value].column];
+    const xs = columns[AXES[this.form.elements.x.value].column].slice(); // the columns grow
     const back = columns.rolled_back ?? [];
     for (const name of ['accuracy', 'loss']) {
       const plot = this.plots[name];
@@ -116,9 +116,10 @@ export class Curves {
   describe(name, best) {
     const last = this.rounds.at(this.rounds.length - 1);
     const format = name === 'accuracy' ? percent : loss;
-    const text = best === null ? `${name}: not measured`
-      : `${name} on the test data over ${plural(last.round, 'round')}: now ${format(last[name])}, ${name === 'accuracy' ? 'best' : 'least'} ${format(this.rounds.columns[name][best])} in round ${this.rounds.columns.round[best]}. Arrow keys move along the curve.`;
-    this.plots[name].box.setAttribute('aria-label', text);
+    const { round, [name]: values } = this.rounds.columns;
+    const words = best === null ? 'not measured'
+      : `now ${format(last[name])}, ${name === 'accuracy' ? 'best' : 'least'} ${format(values[best])} in round ${round[best]}. Arrow keys move along the curve.`;
+    this.plots[name].box.setAttribute('aria-label', `${name} on the test data over ${plural(last.round, 'round')}: ${words}`);
   }
 
   // What stands under the cursor; without one, the last round that was evaluated.

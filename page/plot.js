@@ -1,10 +1,12 @@
 // One chart of one quantity against rounds, bytes or seconds: the best so far, the values that stand, a ring around the best
-// of them, and crosses where rounds were taken back. data = [xs, bests, values]. uPlot draws lines and axes; marks, touch and keys are here.
+// of them, and crosses where rounds were taken back. data = [xs, bests, values]. uPlot draws lines and axes; marks, touch and
+// keys are here.
 
 import { style } from './text.js';
 
 const FONT = '12px system-ui, sans-serif';
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000];
+const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000];
+const STEPS_S = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000];
 const SYNC = 'rounds';
 
 // Shares on a logarithmic scale: what counts is how far they are from all. 90 %, 99 % and 99.9 % are equally far apart.
@@ -37,7 +39,6 @@ export class Plot {
   set(data, crosses, best) {
     const zoom = this.zoomed ? { ...this.plot.scales.x } : null;
     this.data = data;
-    this.ends = [data[0][0], data[0][data[0].length - 1]];
     this.crosses = crosses;
     this.best = best;
     if (this.box.clientWidth === 0) return;
@@ -60,15 +61,15 @@ export class Plot {
     return this.plot?.cursor.idx ?? null;
   }
 
-  // Held against what was drawn last: the columns grow in place.
   get zoomed() {
+    const xs = this.data?.[0];
     const scale = this.plot?.scales.x;
-    return Boolean(scale && (scale.min > this.ends[0] || scale.max < this.ends[1]));
+    return Boolean(scale && (scale.min > xs[0] || scale.max < xs[xs.length - 1]));
   }
 
   whole() {
-    const [min, max] = this.ends;
-    this.plot.setScale('x', { min, max });
+    const xs = this.data[0];
+    this.plot?.setScale('x', { min: xs[0], max: xs[xs.length - 1] });
   }
 
   options() {
@@ -93,17 +94,22 @@ export class Plot {
       },
       axes: [
         { ...side, grid: { show: false }, border: { show: true, stroke: style('--edge'), width: 1 }, space: 64, size: 30, gap: 8,
-          ...(this.axis.step === 'seconds' ? { incrs: STEPS_S } : {}),
-          ...(this.axis.step === 'whole' ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 1000000] } : {}),
+          ...{ seconds: { incrs: STEPS_S }, whole: { incrs: STEPS }, any: {} }[this.axis.step],
           values: (plot, splits) => splits.map((x) => this.axis.format(x)) },
-        { ...side, size: 56, gap: 8, space: 34, ...(this.near ? { splits: (plot, i, min, max) => this.nearTicks(min, max), filter: (plot, splits) => splits } : {}), values: (plot, splits, axis, space, incr) => splits.map((y) => this.tick(y, incr)) },
+        { ...side, size: 56, gap: 8, space: 34,
+          ...(this.near ? { splits: (plot, i, min, max) => this.nearTicks(min, max), filter: (plot, splits) => splits } : {}),
+          values: (plot, splits, axis, space, incr) => splits.map((y) => this.tick(y, incr)) },
       ],
       series: [
         {},
         { stroke: ink, width: 1, dash: [2, 3], spanGaps: true, points: { show: false }, paths: window.uPlot.paths.stepped({ align: 1 }) },
         { stroke: accent, width: 1.75, spanGaps: true, points: { show: (plot, i, from, to) => to - from <= 40, size: 5, fill: accent } },
       ],
-      hooks: { setCursor: [() => this.told(this.at)], draw: [(plot) => this.drawMarks(plot)], setScale: [(plot, key) => key === 'x' && this.told(this.at)] },
+      hooks: {
+        setCursor: [() => this.told(this.at)],
+        setScale: [(plot, key) => key === 'x' && this.told(this.at)],
+        draw: [(plot) => this.drawMarks(plot)],
+      },
     };
   }
 
