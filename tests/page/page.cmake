@@ -19,3 +19,4 @@ if(NOT FEDAVG_SANITIZE) # these ask a coordinator that is made up
   fed_page(states)
   fed_page(speed)
 endif()
+fed_page(run)
