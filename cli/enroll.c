@@ -249,6 +249,9 @@ int fed_cli_enroll(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
     size_t a = 0;
     request.action = name;
+    if (argc > 1) {
+        argv[1] = argv[0]; /* what getopt puts before its complaints */
+    }
     if (strcmp(name, "--help") == 0) {
         return fed_cli_help(usage);
     }

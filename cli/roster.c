@@ -394,6 +394,9 @@ int fed_cli_roster(int argc, char **argv) {
     struct request request = {.file = "roster"};
     const char *name = argc > 1 ? argv[1] : "";
     request.action = name;
+    if (argc > 1) {
+        argv[1] = argv[0]; /* what getopt puts before its complaints */
+    }
     if (strcmp(name, "--help") == 0) {
         return fed_cli_help(usage);
     }

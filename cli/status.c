@@ -17,7 +17,7 @@
 #include "coordinator/status_report.h"
 
 static const char usage[] = "fedavg status RUN|URL [--json]\n"
-                            "fedavg status RUN --csv\n"
+                            "       fedavg status RUN --csv\n"
                             "  RUN  directory of a run, as in runs/mnist\n"
                             "  URL  of a live coordinator (server.http), as in http://127.0.0.1:5680\n";
 

@@ -38,6 +38,7 @@ static void print_usage(FILE *out) {
           "  --check    only find out whether the coordinator welcomes this node: exit 0, or 8 and why\n"
           "  --one-run  leave with exit 0 when the run is finished, and do not wait for another\n"
           "  --passphrase-file FILE   where the key's passphrase is the first line (- is standard input); else it is asked\n"
+          "  --version  name the version, the instruction set and the libraries\n"
           "\n"
           "See fedavg-client(8) and fedavg-client.yaml(5).\n",
           out);

@@ -27,8 +27,8 @@ struct arguments {
 
 static void print_usage(FILE *out) {
     fputs("usage: fedavg-coordinator TASK.yaml [--set key=value]... [--run-dir DIR] [--json] [--allow-root]\n"
-          "                          [--any-http-port] [--passphrase-file FILE|-] [--log-format text|json] [--log-level "
-          "error|warn|info|debug]\n"
+          "                          [--any-http-port] [--passphrase-file FILE|-] [--log-format text|json]\n"
+          "                          [--log-level error|warn|info|debug]\n"
           "\n"
           "Admits enrolled nodes and drives the rounds of one run, until the last round or target_accuracy.\n"
           "SIGTERM and SIGINT stop at once, safely; SIGUSR1 stops after the round; SIGHUP reloads the roster.\n"
@@ -38,6 +38,7 @@ static void print_usage(FILE *out) {
           "  --passphrase-file FILE   where the key's passphrase is the first line (- is standard input); else it is asked\n"
           "  --any-http-port    where the port of server.http is in use, serve the page on any free one\n"
           "  --json             one JSON object a line on stdout for each event\n"
+          "  --version          name the version, the instruction set and the libraries\n"
           "\n"
           "See fedavg-coordinator(8) and fedavg-task(5).\n",
           out);

@@ -1,0 +1,21 @@
+# Completion for bash and zsh: deploy/completion/words.awk reads what --help says, and goes into the script of either shell.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/deploy/completion/words.awk)
+file(READ ${CMAKE_SOURCE_DIR}/deploy/completion/words.awk FED_COMPLETION_WORDS)
+string(REGEX REPLACE "(^|\n)#[^\n]*" "" FED_COMPLETION_WORDS "${FED_COMPLETION_WORDS}")
+string(FIND "${FED_COMPLETION_WORDS}" "'" apostrophe)
+if(NOT apostrophe EQUAL -1)
+  message(FATAL_ERROR "deploy/completion/words.awk stands between apostrophes in the scripts, and must not hold any")
+endif()
+configure_file(${CMAKE_SOURCE_DIR}/deploy/completion/fedavg.bash.in ${CMAKE_BINARY_DIR}/completion/fedavg @ONLY)
+configure_file(${CMAKE_SOURCE_DIR}/deploy/completion/_fedavg.in ${CMAKE_BINARY_DIR}/completion/_fedavg @ONLY)
+set(bash_completions ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${CMAKE_BINARY_DIR}/completion/fedavg DESTINATION ${bash_completions})
+foreach(program fedavg-coordinator fedavg-client) # bash looks for a file of the program's own name
+  install(FILES ${CMAKE_BINARY_DIR}/completion/fedavg DESTINATION ${bash_completions} RENAME ${program} COMPONENT ${program})
+endforeach()
+# Debian keeps what packages bring apart from what an administrator installs.
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr" AND EXISTS /etc/debian_version)
+  install(FILES ${CMAKE_BINARY_DIR}/completion/_fedavg DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+else()
+  install(FILES ${CMAKE_BINARY_DIR}/completion/_fedavg DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+endif()
