@@ -20,7 +20,7 @@
 
 static const char usage[] =
     "fedavg backup RUN DEST [--task TASK.yaml [--with-key]] [--json] [--quiet]\n"
-    "fedavg backup --verify DEST [--json]\n"
+    "       fedavg backup DEST --verify [--json]\n"
     "  copies a run, which a coordinator may be at work in, to the new directory DEST, and verifies the copy;\n"
     "  --task takes the task file and its roster along, --with-key the coordinator's key, too\n";
 

@@ -20,7 +20,7 @@
 static const char usage[] =
     "fedavg plot RUN... (-o|--output) FILE.svg|FILE.png [--x rounds|bytes|seconds] [--y accuracy|loss] [--log]\n"
     "            [--smooth N] [--title TEXT]\n"
-    "fedavg plot RUN... --json\n"
+    "       fedavg plot RUN... --json\n"
     "  draws the curves of run directories, at work or done, over each other; --json prints the numbers\n";
 
 struct options {
