@@ -16,6 +16,7 @@ int fed_cli_init(int argc, char **argv);
 int fed_cli_keygen(int argc, char **argv);
 int fed_cli_partition(int argc, char **argv);
 int fed_cli_plot(int argc, char **argv);
+int fed_cli_replay(int argc, char **argv);
 int fed_cli_roster(int argc, char **argv);
 int fed_cli_show(int argc, char **argv);
 int fed_cli_simulate(int argc, char **argv);

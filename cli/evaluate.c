@@ -230,7 +230,7 @@ static int run(const struct options *options, struct fed_error *err) {
         code = fed_trained_kernels(&kernels, &trained, err);
     }
     if (code == FED_OK) {
-        code = fed_trained_load_data(&data, &trained, options->part, err);
+        code = fed_trained_load_data(&data, &trained, options->part, options->quiet, err);
     }
     if (code == FED_OK) {
         fed_working_start(&working, "evaluating: hundred", options->quiet);

@@ -2,13 +2,10 @@
  * show in the result. */
 #include "cli/score.h"
 
-#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/base/pool.h"
-
-#define TICK_MS 100
 
 struct share {
     struct fed_job job; /* first */
@@ -75,15 +72,7 @@ static int run_work(struct work *work, struct fed_working *working, struct fed_e
     for (unsigned i = 0; i < work->threads; i++) {
         fed_pool_submit(pool, &work->shares[i].job);
     }
-    for (unsigned running = work->threads; running > 0;) {
-        struct pollfd ready = {.fd = fed_pool_fd(pool), .events = POLLIN};
-        poll(&ready, 1, TICK_MS);
-        while (fed_pool_finished(pool) != NULL) {
-            running--;
-        }
-        size_t taken = atomic_load(&work->next);
-        fed_working_at(working, taken < work->n_chunks ? taken : work->n_chunks, work->n_chunks);
-    }
+    fed_working_wait(working, pool, work->threads, &work->next, 0, work->n_chunks);
     fed_pool_free(pool);
     return FED_OK;
 }

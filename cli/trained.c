@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/wait.h"
 #include "common/base/file.h"
 #include "common/config/task.h"
 #include "common/model/import.h"
@@ -30,8 +31,9 @@ static int take_task(struct fed_trained *t, const struct fed_trained_choice *cho
     if (t->store == NULL) {
         fed_terms_from_task(&t->terms, &task, NULL, 0, 1);
     }
-    t->files.data = task.data;
+    t->files = (struct fed_run_files){.data = task.data, .initial = task.initial};
     task.data = (struct fed_data_source){0};
+    task.initial = NULL;
     fed_task_fini(&task);
     return FED_OK;
 }
@@ -226,7 +228,7 @@ int fed_trained_choose_round(struct fed_trained_choice *choice, const char *text
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || value > INT64_MAX) {
-        return fed_error_set(err, FED_ECONFIG, "--round: found \"%.60s\", expected the number of a round", text);
+        return fed_error_set(err, FED_ECONFIG, "found \"%.60s\", expected the number of a round", text);
     }
     choice->has_round = true;
     choice->round = value;
@@ -313,7 +315,7 @@ static int load(struct fed_dataset *data, const struct fed_trained *t, enum fed_
     return code == FED_OK ? fed_dataset_fit(data, &t->model, err) : code;
 }
 
-int fed_trained_load_data(struct fed_dataset *out, const struct fed_trained *t, enum fed_data_part part,
+int fed_trained_load_data(struct fed_dataset *out, const struct fed_trained *t, enum fed_data_part part, bool quiet,
                           struct fed_error *err) {
     struct fed_dataset data = {0};
     bool test = part == FED_DATA_TEST;
@@ -322,7 +324,9 @@ int fed_trained_load_data(struct fed_dataset *out, const struct fed_trained *t, 
         return fed_error_set(err, FED_ECONFIG, "%s: its task names no data.%s; name it with --set data.%s=FILE or --task",
                              t->path, name, name);
     }
+    struct fed_busy *busy = fed_wait_begin(quiet, "reading the %s data", name);
     int code = load(&data, t, part, err);
+    fed_wait_end(busy);
     if (code == FED_OK) {
         *out = data;
     } else {

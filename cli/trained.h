@@ -51,8 +51,8 @@ void fed_trained_fini(struct fed_trained *trained);
 int fed_trained_read_round(struct fed_image **out, struct fed_store_round *record, const struct fed_trained *trained,
                            uint64_t round, struct fed_error *err) FED_MUST_CHECK;
 
-/* The data, fitting the model; sentences say how to name other files. */
-int fed_trained_load_data(struct fed_dataset *out, const struct fed_trained *trained, enum fed_data_part part,
+/* The data, fitting the model; sentences say how to name other files. quiet: nothing is said when it takes long. */
+int fed_trained_load_data(struct fed_dataset *out, const struct fed_trained *trained, enum fed_data_part part, bool quiet,
                           struct fed_error *err) FED_MUST_CHECK;
 /* The kernels that the run computes with. */
 int fed_trained_kernels(const struct fed_kernels **out, const struct fed_trained *trained,

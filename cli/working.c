@@ -1,6 +1,7 @@
 #include "cli/working.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #define SILENT_MS 2000
 #define TERMINAL_EVERY_MS 200
 #define LOG_EVERY_MS 5000
+#define WAIT_MS 100
 
 void fed_working_start(struct fed_working *working, const char *what, bool quiet) {
     uint64_t now = fed_clock_ms();
@@ -33,6 +35,19 @@ void fed_working_at(struct fed_working *working, uint64_t done, uint64_t all) {
             working->terminal ? "" : "\n");
     fflush(stderr);
     working->line_open = working->terminal;
+}
+
+void fed_working_wait(struct fed_working *working, struct fed_pool *pool, unsigned n_jobs, const atomic_size_t *done,
+                      uint64_t before, uint64_t all) {
+    while (n_jobs > 0) {
+        struct pollfd ready = {.fd = fed_pool_fd(pool), .events = POLLIN};
+        poll(&ready, 1, WAIT_MS);
+        while (fed_pool_finished(pool) != NULL) {
+            n_jobs--;
+        }
+        uint64_t at = before + atomic_load(done);
+        fed_working_at(working, at < all ? at : all, all);
+    }
 }
 
 void fed_working_end(struct fed_working *working) {

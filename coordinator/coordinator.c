@@ -17,6 +17,7 @@
 #include "common/seal/digest.h"
 #include "common/seal/key_file.h"
 #include "coordinator/coordinator_internal.h"
+#include "coordinator/hygiene_rules.h"
 #include "coordinator/hygiene_store.h"
 #include "coordinator/initial.h"
 #include "coordinator/terms.h"
@@ -202,33 +203,6 @@ static int open_store(struct fed_coordinator *c, struct fed_store_state *state, 
         return rc;
     }
     return load_committed_model(c, state, err);
-}
-
-/* What the first round is expected to count, where the split is known: as many clients as are wanted, of the mean size. */
-static uint64_t first_weight_cap(const struct fed_coordinator *c) {
-    const struct fed_algorithm *algorithm = &c->task->algorithm;
-    if (algorithm->max_share == 0 || !c->has_partition) {
-        return 0;
-    }
-    uint32_t n = c->partition.n_clients;
-    double examples = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        examples += (double)fed_partition_size(&c->partition, k);
-    }
-    double wanted = (double)fed_round_cohort_size(algorithm->fraction, n);
-    double cap = floor(algorithm->max_share * (examples * wanted / n));
-    return cap < 1 ? 1 : (uint64_t)cap;
-}
-
-static struct fed_hygiene_config hygiene_config(const struct fed_coordinator *c) {
-    const struct fed_algorithm *algorithm = &c->task->algorithm;
-    return (struct fed_hygiene_config){.norm_factor = c->task->hygiene.norm_factor,
-                                       .norm_rounds = c->task->hygiene.norm_rounds,
-                                       .clip_norm = algorithm->clip.norm,
-                                       .clip_quantile = algorithm->clip.quantile,
-                                       .clip_rate = algorithm->clip.rate,
-                                       .max_share = algorithm->max_share,
-                                       .first_weight_cap = first_weight_cap(c)};
 }
 
 /* The world as the round sees it. */
@@ -504,7 +478,8 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
         c->initial = NULL;
     }
     if (rc == FED_OK) {
-        struct fed_hygiene_config hygiene = hygiene_config(c);
+        struct fed_hygiene_config hygiene =
+            fed_hygiene_rules(&terms, c->has_partition ? &c->partition : NULL, &c->task->hygiene);
         rc = fed_hygiene_read(&c->past, &hygiene, c->store, err);
     }
     if (rc == FED_OK) {

@@ -296,7 +296,5 @@ void fed_work_tick(struct fed_coordinator *c, uint64_t now_ms);
 bool fed_work_reproducible(const struct fed_coordinator *c);
 /* Jobs that will never come back, once their pools are gone. */
 void fed_work_free(struct fed_coordinator *c);
-/* The learning rate of a round: eta * decay^(round - 1), by repeated multiplication in double, rounded once. */
-float fed_work_learning_rate(const struct fed_algorithm *algorithm, uint64_t round);
 
 #endif

@@ -44,14 +44,6 @@ struct work {
     uint64_t retry_ms, pause_ms; /* a write that failed: when it is tried again (0: it is not waiting), and the pause */
 };
 
-float fed_work_learning_rate(const struct fed_algorithm *algorithm, uint64_t round) {
-    double rate = algorithm->learning_rate;
-    for (uint64_t r = 1; r < round; r++) {
-        rate *= algorithm->learning_rate_decay;
-    }
-    return (float)rate;
-}
-
 static struct work *new_work(struct fed_coordinator *c, void (*run)(struct fed_job *), void (*end)(struct work *)) {
     struct work *work = calloc(1, sizeof *work);
     if (work != NULL) {
@@ -173,7 +165,8 @@ int fed_work_seal(struct fed_coordinator *c) {
     terms->attempt = work->attempt;
     terms->epochs = c->task->algorithm.epochs;
     terms->batch_size = c->task->algorithm.batch_size;
-    terms->learning_rate = fed_work_learning_rate(&c->task->algorithm, work->round);
+    terms->learning_rate =
+        fed_task_learning_rate(c->task->algorithm.learning_rate, c->task->algorithm.learning_rate_decay, work->round);
     fed_pool_submit(c->model_pool, &work->job);
     return FED_OK;
 }

@@ -43,6 +43,7 @@ const char *fed_status_text(int code) {
     case FED_EIO: return "storage failed";
     case FED_EINTERRUPTED: return "interrupted";
     case FED_EGIVENUP: return "tried too often";
+    case FED_EDIFFERS: return "computed again, it differs";
     case FED_ENOMEM: return "out of memory";
     case FED_EAGAIN: return "try again later";
     case FED_EWIRE: return "not a valid message";
@@ -57,5 +58,5 @@ int fed_status_exit_code(int code) {
     if (code == FED_OK) {
         return 0;
     }
-    return code < 0 && code >= FED_EGIVENUP ? -code : 1;
+    return code < 0 && code >= FED_EDIFFERS ? -code : 1;
 }

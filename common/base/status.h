@@ -25,6 +25,7 @@ enum fed_status {
     FED_EIO = -9,           /* the disk refused: full, read-only, failing; nothing was lost, try again */
     FED_EINTERRUPTED = -10, /* stopped by a signal before the work was done */
     FED_EGIVENUP = -11,     /* tried as often as the task allows; the same again would fail again */
+    FED_EDIFFERS = -12,     /* computed again, it came out otherwise than it is recorded */
     /* never reach an exit code: */
     FED_ENOMEM = -20,    /* an allocation failed: drop this piece of work */
     FED_EAGAIN = -21,    /* nothing there now, or no room now: wait for the next event */
@@ -54,7 +55,7 @@ int fed_error_prefix(struct fed_error *err, int code, const char *format, ...) F
 /* A few words for a code, for logs. Never NULL. */
 const char *fed_status_text(int code);
 
-/* The documented exit code of a program that ends because of this status: 0..10 (man 7 fedavg, EXIT STATUS). */
+/* The documented exit code of a program that ends because of this status: 0..12 (man 7 fedavg, EXIT STATUS). */
 int fed_status_exit_code(int code);
 
 #endif

@@ -53,6 +53,14 @@ static const struct term each = {"data.partition.examples_per_client", TERM(part
 
 static const char partition_digest[] = "data.partition.digest", initial_digest[] = "model.initial";
 
+float fed_task_learning_rate(double first, double decay, uint64_t round) {
+    double rate = first;
+    for (uint64_t r = 1; r < round; r++) {
+        rate *= decay;
+    }
+    return (float)rate;
+}
+
 /* -- encode ------------------------------------------------------------------------------------------------------------ */
 
 static int put_term(json_t *root, const struct fed_task_terms *terms, const struct term *term) {

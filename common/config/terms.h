@@ -62,6 +62,10 @@ struct fed_task_terms {
     char name[FED_NAME_MAX];
 };
 
+/* The learning rate of a round (from 1 on): first * decay^(round - 1), by repeated multiplication in double, rounded once.
+ */
+float fed_task_learning_rate(double first, double decay, uint64_t round);
+
 /* The caller owns *out (zero-terminated). Asserts that every field is within the bounds of the task file. FED_ENOMEM. */
 int fed_task_terms_encode(char **out, const struct fed_task_terms *terms) FED_MUST_CHECK;
 /* FED_EWIRE with a sentence: not the terms of a task (not JSON, spaces, a key unknown, twice or missing, a value of another

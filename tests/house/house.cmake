@@ -7,12 +7,9 @@ function(fed_house name)
   if(Python3_FOUND AND TARGET fedavg AND TARGET fedavg-coordinator AND TARGET fedavg-client)
     add_test(NAME house/${name} COMMAND ${Python3_EXECUTABLE} -B ${FED_HOUSE_DIR}/${name}.py)
     set_tests_properties(house/${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
-                         "FEDAVG_BIN=$<TARGET_FILE_DIR:fedavg>;FEDAVG_REPLAY=$<TARGET_FILE:replay_run>;TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp;${ARGN}")
+                         "FEDAVG_BIN=$<TARGET_FILE_DIR:fedavg>;TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp;${ARGN}")
   endif()
 endfunction()
-
-add_executable(replay_run ${FED_HOUSE_DIR}/replay_run.c)
-target_link_libraries(replay_run PRIVATE fed_coordinator fed_client)
 
 fed_house(daemons)
 add_executable(embedded ${FED_HOUSE_DIR}/embedded.c)

@@ -301,11 +301,8 @@ class Scene:
         return "\n".join(process.out)
 
     def replay(self, task, run):
-        """Checks that the committed models are what the admitted sets in run.db give (replay_run.c); returns what it said."""
-        process = Process([os.environ["FEDAVG_REPLAY"], task, self.dir / run])
-        self.processes.append(process)
-        process.wait_exit(0)
-        return "\n".join(process.out)
+        """Checks that the committed models are what the admitted sets in run.db give; returns what it said."""
+        return self.command("replay", self.dir / run, "--task", task)
 
     def until(self, holds):
         """For what no line tells: asks again and again, a breath apart."""

@@ -1,4 +1,5 @@
-"""What a run has made is used: evaluated, with the numbers that the run itself wrote down, and begun from by other runs."""
+"""What a run has made is used: evaluated, with the numbers that the run itself wrote down, begun from by other
+runs, and computed again."""
 import json
 import pathlib
 import shutil
@@ -139,6 +140,10 @@ def a_run_begins_where_another_has_ended():
         goes_on(5, "model.initial: " + start[:40], "null")
         foreign.unlink()
         goes_on(0, "initial parameters are gone", foreign)
+        scene.refused(3, "foreign.safetensors", "replay", scene.dir / "first")
+        check(scene.json("replay", scene.dir / "first", "--set", f"model.initial={model}")["same"], "it does not come out again")
+        scene.refused(3, "not the parameters that the run began from", "replay", scene.dir / "first", "--set",
+                      f"model.initial={scene.run / 'model-4.safetensors'}")
 
 
 def parameters_that_do_not_fit_are_named_and_nothing_begins():
@@ -161,5 +166,80 @@ def parameters_that_do_not_fit_are_named_and_nothing_begins():
         refused(scene.task_path, scene.dir / "bad", "of tensor fc1.weight is infinite")
 
 
+ALGORITHM = {"rounds": 12, "fraction": 0.3, "learning_rate": 0.3, "clip_norm": 2.0, "max_share": 0.6, "momentum": 0.5}
+
+
+def a_run_whose_clips_and_caps_move_comes_out_again():
+    with house.Scene() as scene:
+        task = scene.task(partition={"kind": "quantity", "clients": 10, "alpha": 1.0}, algorithm=ALGORITHM)
+        scene.result(task, "run")
+        with sqlite3.connect(f"file:{scene.dir}/run/run.db?mode=ro", uri=True) as db:
+            clips, caps = zip(*db.execute("SELECT clip, weight_cap FROM rounds WHERE round > 0"))
+            clipped = db.execute("SELECT count(*) FROM updates JOIN rounds USING (round) WHERE norm > clip").fetchone()[0]
+        check(len(set(clips)) > 3 and len(set(caps)) > 3 and clipped > 3, f"nothing moves: {clips}, {caps}, {clipped} clipped")
+        check(json.loads(scene.command("replay", scene.dir / "run", "--json"))["same"], "it does not come out again")
+
+
+def a_run_with_rollbacks_comes_out_again():
+    with house.Scene() as scene:
+        task = scene.task(partition={"kind": "shards", "clients": 10, "shards_per_client": 1}, algorithm=ALGORITHM,
+                          hygiene={"rollback_factor": 1.01})
+        scene.result(task, "run")
+        run = scene.dir / "run"
+        with sqlite3.connect(f"file:{run}/run.db?mode=ro", uri=True) as db:
+            back = dict(db.execute("SELECT round, to_round FROM rollbacks"))
+            models = [row[0] for row in db.execute("SELECT lower(hex(model)) FROM rounds WHERE round > 0")]
+        check(any(to > 0 for to in back.values()) and any(to in back for to in back.values()), f"no rollback to speak of: {back}")
+        whole = json.loads(scene.command("replay", run, "--json"))
+        check(whole["same"] and (whole["from"], whole["to"], whole["model"]) == (0, 12, models[-1]), f"{whole}")
+        last = max(back)
+        part = json.loads(scene.command("replay", run, "--from", last, "--json"))
+        check(part["same"] and part["updates"] < whole["updates"], f"{part}")
+        early = json.loads(scene.command("replay", run, "--to", "3", "--json"))
+        check(early["same"] and (early["to"], early["model"]) == (3, models[2]), f"{early}")
+
+
+# What is changed in run.db, and the sentence about it. Rounds 1 and 2 stay as they are.
+LIES = [
+    ("UPDATE rounds SET model = zeroblob(32) WHERE round = 3", "round 3: it comes out as model"),
+    ("UPDATE updates SET norm = norm * 1.5 WHERE round = 3", "round 3: the update of client"),
+    ("UPDATE updates SET weight = weight + 1 WHERE round = 3", "round 3: client"),
+    ("UPDATE rounds SET weight = weight + 1 WHERE round = 3", "round 3: 5 updates of weight"),
+    ("DELETE FROM updates WHERE round = 3 AND client = (SELECT min(client) FROM updates WHERE round = 3)", "round 3: 4 updates"),
+    ("UPDATE updates SET client = 1000000 WHERE round = 3 AND client = (SELECT max(client) FROM updates WHERE round = 3)",
+     "round 3: client 1000000 counts 0"),
+    ("UPDATE rounds SET clip = 1 WHERE round = 3", "round 3: a clip of 0 and a weight cap of 0 follow"),
+    ("UPDATE rounds SET norm_ceiling = 1e-9 WHERE round = 3", "above the ceiling of 1.0000000000000001e-09 that is recorded"),
+    ("DELETE FROM rounds WHERE round = 3", "round 3 is missing"),
+]
+
+
+def the_first_round_that_is_not_what_it_says_is_named():
+    with Trained() as scene:
+        for i, (lie, text) in enumerate(LIES):
+            copy = scene.dir / f"lie-{i}"
+            shutil.copytree(scene.run, copy)
+            with sqlite3.connect(copy / "run.db") as db:
+                db.execute(lie)
+            scene.refused(12, text, "replay", copy)
+        told = scene.start("fedavg", "replay", scene.dir / "lie-0", "--json")
+        told.wait_exit(12)
+        found = json.loads(told.out[0])
+        check((found["same"], found["differs"]) == (False, 3) and "round 3" in found["reason"], f"{found}")
+        check(scene.json("replay", scene.dir / "lie-0", "--to", "2")["same"], "rounds before it are refused")
+
+        scene.refused(2, "was not kept (server.keep_last)", "replay", scene.run, "--from", "2")
+        scene.refused(2, "round 6 is not committed (yet)", "replay", scene.run, "--from", "6")
+        scene.refused(2, "there is no run in", "replay", scene.dir)
+        other = bytearray((scene.dir / "train-images-idx3-ubyte").read_bytes())
+        other[-1] ^= 1
+        (scene.dir / "other").write_bytes(other)
+        scene.refused(3, "are not those of the run", "replay", scene.run, "--set", f"data.train.images={scene.dir / 'other'}")
+        (scene.dir / "train-images-idx3-ubyte").unlink()
+        scene.refused(3, "train-images-idx3-ubyte", "replay", scene.run)
+
+
 main(evaluation_is_that_of_the_run_bit_for_bit, other_data_are_named_and_missing_ones_are_told,
-     a_run_begins_where_another_has_ended, parameters_that_do_not_fit_are_named_and_nothing_begins)
+     a_run_begins_where_another_has_ended, parameters_that_do_not_fit_are_named_and_nothing_begins,
+     a_run_whose_clips_and_caps_move_comes_out_again, a_run_with_rollbacks_comes_out_again,
+     the_first_round_that_is_not_what_it_says_is_named)

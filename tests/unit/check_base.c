@@ -50,7 +50,7 @@ START_TEST(every_status_has_words_of_its_own) {
     const char *unknown = fed_status_text(-12345);
     for (int code = 0; code > -40; code--) {
         const char *text = fed_status_text(code);
-        bool is_status = code >= FED_EGIVENUP || (code <= FED_ENOMEM && code >= FED_ENOTFOUND);
+        bool is_status = code >= FED_EDIFFERS || (code <= FED_ENOMEM && code >= FED_ENOTFOUND);
         ck_assert_msg((strcmp(text, unknown) != 0) == is_status, "%d: %s", code, text);
         for (int i = 0; is_status && i < n; i++) {
             ck_assert_msg(strcmp(text, seen[i]) != 0, "%d: %s", code, text);
@@ -59,7 +59,7 @@ START_TEST(every_status_has_words_of_its_own) {
             seen[n++] = text;
         }
     }
-    ck_assert_int_eq(n, 12 + 6);
+    ck_assert_int_eq(n, 13 + 6);
 }
 END_TEST
 
@@ -69,6 +69,7 @@ START_TEST(exit_codes_are_the_documented_ones) {
     ck_assert_int_eq(fed_status_exit_code(FED_ECONFIG), 2);
     ck_assert_int_eq(fed_status_exit_code(FED_EINTERRUPTED), 10);
     ck_assert_int_eq(fed_status_exit_code(FED_EGIVENUP), 11);
+    ck_assert_int_eq(fed_status_exit_code(FED_EDIFFERS), 12);
     ck_assert_int_eq(fed_status_exit_code(FED_ENOMEM), 1);
     ck_assert_int_eq(fed_status_exit_code(-12345), 1);
 }

@@ -1,0 +1,418 @@
+/* A round: its clients are shared out among threads, largest first, each of which adds to a sum of its own; the sums are
+ * exact, so their sum is that of the run whoever trained whom. What differs is looked for afterwards in the order of
+ * clients, so that the sentence does not depend on threads either. */
+#include "cli/replayer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/local_sgd.h"
+#include "common/base/pool.h"
+#include "common/data/partition.h"
+#include "common/model/import.h"
+#include "common/numeric/norm.h"
+#include "common/seal/digest.h"
+#include "coordinator/aggregate.h"
+#include "coordinator/hygiene_rules.h"
+#include "coordinator/store_view.h"
+
+struct update {
+    uint64_t client, weight; /* recorded */
+    double recorded_norm;    /* NaN: not known */
+    double norm;             /* found */
+    bool beyond;             /* a value that no coordinator adds */
+};
+
+struct worker {
+    struct fed_job job; /* first */
+    struct fed_replayer *replayer;
+    struct fed_trainer *trainer; /* owned, as are those below */
+    struct fed_aggregate sum;
+    float *delta;    /* (n_params) */
+    uint32_t *shard; /* (largest) */
+};
+
+struct fed_replayer {
+    const struct fed_trained *run;
+    struct fed_working *working;
+    uint64_t all, n_computed; /* updates */
+    struct fed_dataset train;
+    struct fed_partition partition;
+    struct fed_fixed fixed;
+    struct fed_hygiene_config hygiene;
+    struct fed_pool *pool;
+    unsigned threads;
+    struct worker *workers; /* (threads) */
+    float *params, *next;   /* (n_params) */
+
+    const struct fed_store_round *row; /* the round at hand */
+    struct update *updates;            /* (n_updates, room), clients ascending */
+    size_t *order;                     /* (n_updates) of them, largest first */
+    size_t n_updates, room;
+    atomic_size_t taken;
+    int rc; /* of a callback of the store */
+};
+
+/* -- start and end ----------------------------------------------------------------------------------------------------- */
+
+static int load_data(struct fed_replayer *r, struct fed_error *err) {
+    const struct fed_task_terms *terms = &r->run->terms;
+    if (!terms->has_partition) {
+        return fed_error_set(
+            err, FED_ECONFIG,
+            "%s: its coordinator knew no training data (data.partition), so only their owners could compute "
+            "it again",
+            r->run->path);
+    }
+    int code = fed_trained_load_data(&r->train, r->run, FED_DATA_TRAIN, r->working->quiet, err);
+    if (code == FED_OK) {
+        code = fed_partition_make(&r->partition, &r->train, &terms->partition, terms->seed, err);
+    }
+    if (code == FED_OK && memcmp(r->partition.digest, terms->partition_digest, sizeof terms->partition_digest) != 0) {
+        code = fed_error_set(err, FED_EDATA, "%s: the training data, or their split, are not those of the run",
+                             fed_data_source_train_path(&r->run->files.data));
+    }
+    return code;
+}
+
+static int make_worker(struct worker *worker, struct fed_replayer *r, const struct fed_kernels *kernels) {
+    const struct fed_task_terms *terms = &r->run->terms;
+    size_t largest = fed_partition_largest(&r->partition), n = r->run->model.n_params;
+    worker->replayer = r;
+    worker->delta = calloc(n, sizeof *worker->delta);
+    worker->shard = calloc(largest, sizeof *worker->shard);
+    if (worker->delta == NULL || worker->shard == NULL || fed_aggregate_init(&worker->sum, &r->fixed, n) != FED_OK) {
+        return FED_ENOMEM;
+    }
+    return fed_trainer_new(&worker->trainer, &r->run->model, kernels, fed_local_sgd_rows(terms->batch_size, largest),
+                           largest, terms->sgd.momentum > 0);
+}
+
+static int make_rooms(struct fed_replayer *r, struct fed_error *err) {
+    const struct fed_task_terms *terms = &r->run->terms;
+    const struct fed_hygiene no_ceiling = {.norm_rounds = 1}; /* what may change with the task is taken as recorded */
+    const struct fed_kernels *kernels = NULL;
+    size_t n = r->run->model.n_params;
+    int code = fed_trained_kernels(&kernels, r->run, err);
+    if (code == FED_OK) {
+        code = fed_fixed_init(&r->fixed, terms->max_delta, terms->max_weight, terms->max_updates, err);
+    }
+    if (code != FED_OK) {
+        return code;
+    }
+    r->hygiene = fed_hygiene_rules(terms, &r->partition, &no_ceiling);
+    r->params = calloc(n, sizeof *r->params);
+    r->next = calloc(n, sizeof *r->next);
+    r->workers = calloc(r->threads, sizeof *r->workers);
+    code = r->params != NULL && r->next != NULL && r->workers != NULL ? FED_OK : FED_ENOMEM;
+    for (unsigned i = 0; code == FED_OK && i < r->threads; i++) {
+        code = make_worker(&r->workers[i], r, kernels);
+    }
+    if (code != FED_OK) {
+        return fed_error_set(err, code, "not enough memory to train a model of %zu parameters with %u threads", n,
+                             r->threads);
+    }
+    return fed_pool_new(&r->pool, "fed-replay", r->threads, err);
+}
+
+int fed_replayer_new(struct fed_replayer **out, const struct fed_trained *run, unsigned threads, struct fed_working *working,
+                     uint64_t all, struct fed_error *err) {
+    struct fed_replayer *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory");
+    }
+    r->run = run;
+    r->threads = threads;
+    r->working = working;
+    r->all = all;
+    int code = load_data(r, err);
+    if (code == FED_OK) {
+        code = make_rooms(r, err);
+    }
+    if (code != FED_OK) {
+        fed_replayer_free(r);
+        return code;
+    }
+    *out = r;
+    return FED_OK;
+}
+
+void fed_replayer_free(struct fed_replayer *r) {
+    if (r == NULL) {
+        return;
+    }
+    fed_pool_free(r->pool);
+    for (unsigned i = 0; r->workers != NULL && i < r->threads; i++) {
+        fed_trainer_free(r->workers[i].trainer);
+        fed_aggregate_fini(&r->workers[i].sum);
+        free(r->workers[i].delta);
+        free(r->workers[i].shard);
+    }
+    free(r->workers);
+    free(r->params);
+    free(r->next);
+    free(r->updates);
+    free(r->order);
+    fed_partition_fini(&r->partition);
+    fed_dataset_fini(&r->train);
+    free(r);
+}
+
+const float *fed_replayer_model(const struct fed_replayer *r) { return r->params; }
+
+void fed_replayer_set(struct fed_replayer *r, const float *params) {
+    memcpy(r->params, params, r->run->model.n_params * sizeof *params);
+}
+
+uint64_t fed_replayer_updates(const struct fed_replayer *r) { return r->n_computed; }
+
+/* -- the admitted set -------------------------------------------------------------------------------------------------- */
+
+static void take_admitted(void *context, const struct fed_store_update *admitted) {
+    struct fed_replayer *r = context;
+    if (r->n_updates == r->room) {
+        size_t room = 2 * r->room + 64;
+        struct update *updates = reallocarray(r->updates, room, sizeof *updates);
+        size_t *order = updates != NULL ? reallocarray(r->order, room, sizeof *order) : NULL;
+        r->updates = updates != NULL ? updates : r->updates;
+        r->order = order != NULL ? order : r->order;
+        if (order == NULL) {
+            r->rc = FED_ENOMEM;
+            return;
+        }
+        r->room = room;
+    }
+    r->order[r->n_updates] = r->n_updates;
+    r->updates[r->n_updates++] =
+        (struct update){.client = admitted->client, .weight = admitted->weight, .recorded_norm = admitted->norm};
+}
+
+static int read_admitted(struct fed_replayer *r, uint64_t round, struct fed_error *err) {
+    r->n_updates = 0;
+    r->rc = FED_OK;
+    int code = fed_store_admitted(r->run->store, round, take_admitted, r, err);
+    return code == FED_OK && r->rc != FED_OK ? fed_error_set(err, r->rc, "not enough memory for an admitted set") : code;
+}
+
+static double none_is_0(double value) { return value > 0 ? value : 0; }
+
+/* What held in the round follows from the one before. */
+static int check_rules(struct fed_replayer *r, const struct fed_store_round *row, const struct fed_store_round *before,
+                       struct fed_error *err) {
+    struct fed_hygiene_past past;
+    fed_hygiene_init(&past, &r->hygiene);
+    if (before->round > 0) {
+        int code = read_admitted(r, before->round, err);
+        double *norms = code == FED_OK ? calloc(r->n_updates + 1, sizeof *norms) : NULL;
+        if (norms == NULL) {
+            return code != FED_OK ? code : fed_error_set(err, FED_ENOMEM, "not enough memory for norms");
+        }
+        for (size_t i = 0; i < r->n_updates; i++) {
+            norms[i] = r->updates[i].recorded_norm;
+        }
+        fed_hygiene_committed(&past, &(struct fed_hygiene_round){.round = before->round,
+                                                                 .norms = norms,
+                                                                 .n = r->n_updates,
+                                                                 .weight = before->weight,
+                                                                 .clip = before->clip,
+                                                                 .weight_cap = before->weight_cap});
+        free(norms);
+    }
+    struct fed_update_limits limits = fed_hygiene_limits(&past, row->round);
+    if (limits.clip != none_is_0(row->clip) || limits.weight_cap != row->weight_cap) {
+        return fed_error_set(err, FED_EDIFFERS,
+                             "round %" PRIu64 ": a clip of %.17g and a weight cap of %" PRIu32
+                             " follow from the round before, but %.17g and %" PRIu64 " are recorded",
+                             row->round, limits.clip, limits.weight_cap, none_is_0(row->clip), row->weight_cap);
+    }
+    return FED_OK;
+}
+
+/* What a client counts: all its examples, as far as the round's cap. */
+static uint64_t weight_of(const struct fed_replayer *r, uint64_t client) {
+    uint64_t examples = client < r->partition.n_clients ? fed_partition_size(&r->partition, (uint32_t)client) : 0;
+    return r->row->weight_cap > 0 && examples > r->row->weight_cap ? r->row->weight_cap : examples;
+}
+
+/* Before anything is trained. */
+static int check_admitted(const struct fed_replayer *r, struct fed_error *err) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < r->n_updates; i++) {
+        const struct update *update = &r->updates[i];
+        uint64_t weight = weight_of(r, update->client);
+        if (update->weight != weight || weight == 0) {
+            return fed_error_set(err, FED_EDIFFERS,
+                                 "round %" PRIu64 ": client %" PRIu64 " counts %" PRIu64 ", but %" PRIu64 " is recorded",
+                                 r->row->round, update->client, weight, update->weight);
+        }
+        total += weight;
+    }
+    if (r->n_updates != r->row->clients || total != r->row->weight || total == 0 || r->n_updates > r->fixed.max_updates) {
+        return fed_error_set(err, FED_EDIFFERS,
+                             "round %" PRIu64 ": %zu updates of weight %" PRIu64 " were admitted, but %" PRIu64
+                             " of weight %" PRIu64 " are recorded",
+                             r->row->round, r->n_updates, total, r->row->clients, r->row->weight);
+    }
+    return FED_OK;
+}
+
+/* -- training ---------------------------------------------------------------------------------------------------------- */
+
+static void train(struct worker *worker, struct update *update) {
+    struct fed_replayer *r = worker->replayer;
+    const struct fed_task_terms *task = &r->run->terms;
+    size_t n = r->run->model.n_params;
+    uint32_t client = (uint32_t)update->client;
+    uint64_t round = r->row->round;
+    float rate = fed_task_learning_rate(task->learning_rate, task->learning_rate_decay, round);
+    const struct fed_sgd_terms terms = {.seed = task->seed,
+                                        .round = round,
+                                        .client = client,
+                                        .epochs = task->epochs,
+                                        .batch_size = task->batch_size,
+                                        .sgd = {.learning_rate = rate,
+                                                .momentum = (float)task->sgd.momentum,
+                                                .weight_decay = (float)task->sgd.weight_decay}};
+    struct fed_sgd_report report;
+    fed_partition_rows(&r->partition, client, worker->shard);
+    int code = fed_local_sgd(worker->trainer, worker->delta, &report, r->params, &r->train, worker->shard,
+                             fed_partition_size(&r->partition, client), &terms, NULL);
+    update->norm = fed_norm(worker->delta, n);
+    update->beyond = code != FED_OK || fed_fixed_check(&r->fixed, worker->delta, n) < n;
+    if (!update->beyond) {
+        float scale = fed_norm_clip_scale(update->norm, none_is_0(r->row->clip));
+        fed_aggregate_add(&worker->sum, worker->delta, 0, n, update->weight, scale);
+        fed_aggregate_count(&worker->sum, update->weight, 1);
+    }
+}
+
+static void take_updates(struct fed_job *job) {
+    struct worker *worker = (struct worker *)(void *)job;
+    struct fed_replayer *r = worker->replayer;
+    fed_aggregate_clear(&worker->sum);
+    for (size_t i; (i = atomic_fetch_add(&r->taken, 1)) < r->n_updates;) {
+        train(worker, &r->updates[r->order[i]]);
+    }
+}
+
+static int by_weight(const void *a, const void *b, void *context) {
+    const struct update *updates = context, *x = &updates[*(const size_t *)a], *y = &updates[*(const size_t *)b];
+    return (y->weight > x->weight) - (y->weight < x->weight);
+}
+
+static void train_all(struct fed_replayer *r) {
+    qsort_r(r->order, r->n_updates, sizeof *r->order, by_weight, r->updates);
+    atomic_store(&r->taken, 0);
+    for (unsigned i = 0; i < r->threads; i++) {
+        r->workers[i].job.run = take_updates;
+        fed_pool_submit(r->pool, &r->workers[i].job);
+    }
+    fed_working_wait(r->working, r->pool, r->threads, &r->taken, r->n_computed, r->all);
+    r->n_computed += r->n_updates;
+}
+
+static int check_trained(const struct fed_replayer *r, struct fed_error *err) {
+    for (size_t i = 0; i < r->n_updates; i++) {
+        const struct update *update = &r->updates[i];
+        double recorded = update->recorded_norm;
+        if (update->beyond) {
+            return fed_error_set(err, FED_EDIFFERS,
+                                 "round %" PRIu64 ": the update of client %" PRIu64 " goes beyond algorithm.max_delta",
+                                 r->row->round, update->client);
+        }
+        if (!isnan(recorded) && recorded != update->norm) {
+            return fed_error_set(err, FED_EDIFFERS,
+                                 "round %" PRIu64 ": the update of client %" PRIu64 " has norm %.17g, but %.17g is recorded",
+                                 r->row->round, update->client, update->norm, recorded);
+        }
+        if (r->row->norm_ceiling > 0 && update->norm > r->row->norm_ceiling) {
+            return fed_error_set(err, FED_EDIFFERS,
+                                 "round %" PRIu64 ": the update of client %" PRIu64
+                                 " has norm %.17g, above the ceiling of %.17g that is recorded",
+                                 r->row->round, update->client, update->norm, r->row->norm_ceiling);
+        }
+    }
+    return FED_OK;
+}
+
+/* -- a round ----------------------------------------------------------------------------------------------------------- */
+
+static int take_mean(struct fed_replayer *r, struct fed_error *err) {
+    struct fed_aggregate *sum = &r->workers[0].sum;
+    for (unsigned i = 1; i < r->threads; i++) {
+        const struct fed_aggregate *part = &r->workers[i].sum;
+        if (part->n_updates > 0) {
+            fed_aggregate_add_sum(sum, part->sum, 0, part->n_params);
+            fed_aggregate_count(sum, part->total_weight, part->n_updates);
+        }
+    }
+    if (fed_aggregate_mean(sum, r->next, r->params) < sum->n_params) {
+        return fed_error_set(err, FED_EDIFFERS, "round %" PRIu64 ": the mean of its admitted set is not finite",
+                             r->row->round);
+    }
+    float *old = r->params;
+    r->params = r->next;
+    r->next = old;
+    return FED_OK;
+}
+
+int fed_replayer_initial(struct fed_replayer *r, struct fed_error *err) {
+    const struct fed_task_terms *terms = &r->run->terms;
+    const char *path = r->run->files.initial;
+    if (!terms->has_initial) {
+        fed_model_initial(r->params, &r->run->model, terms->seed);
+        return FED_OK;
+    }
+    if (path == NULL) {
+        return fed_error_set(err, FED_ECONFIG, "%s: it began from a file: --set model.initial=FILE, or --task",
+                             r->run->path);
+    }
+    int code = fed_import_read(r->params, path, &r->run->model, err);
+    uint8_t digest[FED_DIGEST_BYTES];
+    if (code == FED_OK) {
+        fed_model_digest(digest, &r->run->model, r->params);
+    }
+    if (code == FED_OK && memcmp(digest, terms->initial_digest, sizeof digest) != 0) {
+        code = fed_error_set(err, FED_EDATA, "%s: not the parameters that the run began from", path);
+    }
+    return code;
+}
+
+int fed_replayer_round(struct fed_replayer *r, const struct fed_store_round *row, const struct fed_store_round *before,
+                       struct fed_error *err) {
+    r->row = row;
+    int code = check_rules(r, row, before, err);
+    if (code == FED_OK) {
+        code = read_admitted(r, row->round, err);
+    }
+    if (code == FED_OK) {
+        code = check_admitted(r, err);
+    }
+    if (code != FED_OK) {
+        return code;
+    }
+    train_all(r);
+    code = fed_dataset_check_unchanged(&r->train, err);
+    if (code == FED_OK) {
+        code = check_trained(r, err);
+    }
+    if (code == FED_OK) {
+        code = take_mean(r, err);
+    }
+    return code == FED_OK ? fed_replayer_compare(r, row, err) : code;
+}
+
+int fed_replayer_compare(const struct fed_replayer *r, const struct fed_store_round *row, struct fed_error *err) {
+    uint8_t digest[FED_DIGEST_BYTES];
+    char found[FED_DIGEST_HEX], recorded[FED_DIGEST_HEX];
+    fed_model_digest(digest, &r->run->model, r->params);
+    if (memcmp(digest, row->model_digest, sizeof digest) == 0) {
+        return FED_OK;
+    }
+    fed_hex(found, digest, sizeof digest);
+    fed_hex(recorded, row->model_digest, sizeof row->model_digest);
+    return fed_error_set(err, FED_EDIFFERS, "round %" PRIu64 ": it comes out as model %.16s, but %.16s is recorded",
+                         row->round, found, recorded);
+}
