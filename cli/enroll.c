@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/join.h"
 #include "cli/node_options.h"
+#include "cli/wait.h"
 #include "common/base/clock.h"
 #include "common/base/privilege.h"
 #include "common/config/roster_signed.h"
@@ -163,7 +164,9 @@ static int join(struct request *request, struct fed_error *err) {
         code = fed_identity_unlock(&node, request->key, request->passphrase_file, err);
     }
     if (code == 0) {
+        struct fed_busy *wait = fed_wait_begin(false, "presenting the token at %s", options.coordinator);
         code = fed_join(token, &node, &options, err);
+        fed_wait_end(wait);
     }
     if (code == 0) {
         struct fed_certificate read;

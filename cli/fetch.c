@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/wait.h"
+
 #define TIMEOUT_S 5L
 
 struct answer {
@@ -64,9 +66,11 @@ int fed_fetch(char **out, size_t *n_bytes, const char *base, const char *path, s
     struct answer answer = {.bytes = malloc(FED_FETCH_MAX)};
     char *url = join(base, path);
     CURL *curl = curl_easy_init();
+    struct fed_busy *wait = fed_wait_begin(false, "asking %s", base);
     int code = answer.bytes == NULL || url == NULL || curl == NULL
                    ? fed_error_set(err, FED_ENOMEM, "%s: out of memory", base)
                    : get(&answer, curl, url, err);
+    fed_wait_end(wait);
     curl_easy_cleanup(curl);
     free(url);
     if (code != FED_OK) {

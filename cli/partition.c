@@ -10,6 +10,7 @@
 #include "cli/split_svg.h"
 #include "cli/split_text.h"
 #include "cli/split_view.h"
+#include "cli/wait.h"
 #include "common/model/model.h"
 #include "common/seal/digest.h"
 #include "common/seal/keys.h"
@@ -126,6 +127,7 @@ static int run(const struct options *options, struct fed_error *err) {
     if (rc != FED_OK) {
         return rc;
     }
+    struct fed_busy *wait = fed_wait_begin(false, "reading and splitting %s", fed_data_source_train_path(&task.data));
     rc = load(&data, &task, err);
     if (rc == FED_OK) {
         rc = fed_partition_make(&partition, &data, &task.partition, task.seed, err);
@@ -133,6 +135,7 @@ static int run(const struct options *options, struct fed_error *err) {
     if (rc == FED_OK && (rc = fed_split_view_init(&view, &task, &data, &partition)) != FED_OK) {
         fed_error_set(err, rc, "out of memory");
     }
+    fed_wait_end(wait);
     if (rc == FED_OK) {
         rc = show(&view, options, err);
     }

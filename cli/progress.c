@@ -145,7 +145,7 @@ void fed_progress_event(struct fed_progress *progress, const char *line, size_t 
         hear_done(progress, event);
     } else if (strcmp(kind, "page") == 0) {
         hear_page(progress, event);
-    } else if (strcmp(kind, "waiting") == 0 && progress->terminal) {
+    } else if (strcmp(kind, "waiting") == 0) {
         const char *why = json_string_value(json_object_get(event, "for"));
         say(progress, why != NULL ? why : "waiting");
     }

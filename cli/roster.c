@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/node_options.h"
 #include "cli/roster_view.h"
+#include "cli/wait.h"
 #include "common/base/clock.h"
 #include "common/base/privilege.h"
 #include "common/config/roster_signed.h"
@@ -291,7 +292,9 @@ static int verify(const struct request *request, struct fed_error *err) {
     if (code != 0) {
         return code;
     }
+    struct fed_busy *wait = fed_wait_begin(false, "verifying the signatures of %zu entries", roster.n_entries);
     json_t *bad = find_bad(&roster, issuer, !request->json);
+    fed_wait_end(wait);
     size_t n_bad = json_array_size(bad);
     if (request->json || bad == NULL) {
         json_t *found = bad == NULL ? NULL

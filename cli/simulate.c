@@ -18,6 +18,7 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "cli/sandbox.h"
+#include "cli/wait.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/config/task.h"
@@ -61,7 +62,8 @@ struct simulation {
     bool made_run_dir;
     struct fed_sandbox sandbox;
     struct fed_progress progress;
-    char bin[PATH_MAX]; /* folder of the programs */
+    struct fed_busy *wait; /* until the coordinator says its first word */
+    char bin[PATH_MAX];    /* folder of the programs */
     struct fed_child coordinator, node[NODES_MAX];
     bool nodes_started;
     int signal_fd, pipe_fd; /* pipe_fd: the coordinator's stdout */
@@ -188,6 +190,11 @@ static int restart(struct simulation *s, const char *name, struct fed_child *chi
 /* -- the coordinator's lines ----------------------------------------------------------------------------------------------
  */
 
+static void stop_waiting(struct simulation *s) {
+    fed_wait_end(s->wait);
+    s->wait = NULL;
+}
+
 static void read_lines(struct simulation *s) {
     ssize_t n = read(s->pipe_fd, s->line + s->n_line, sizeof s->line - s->n_line);
     if (n <= 0) {
@@ -199,6 +206,7 @@ static void read_lines(struct simulation *s) {
     char *end;
     while ((end = memchr(s->line, '\n', s->n_line)) != NULL) {
         size_t length = (size_t)(end - s->line);
+        stop_waiting(s);
         fed_progress_event(&s->progress, s->line, length);
         s->n_line -= length + 1;
         memmove(s->line, end + 1, s->n_line);
@@ -403,10 +411,12 @@ static int count_clients(struct simulation *s, struct fed_error *err) {
     if (s->task.partition.clients > 0) {
         return FED_OK;
     }
+    struct fed_busy *wait = fed_wait_begin(s->quiet, "reading %s", fed_data_source_train_path(&s->task.data));
     int rc = fed_dataset_load(&data, &s->task.data, FED_DATA_TRAIN, err);
     if (rc == FED_OK) {
         rc = fed_partition_clients(&s->task.partition.clients, &data, &s->task.partition, err);
     }
+    fed_wait_end(wait);
     fed_dataset_fini(&data);
     return rc;
 }
@@ -453,7 +463,12 @@ static int run(struct simulation *s, struct fed_error *err) {
     if (rc == FED_OK) {
         rc = start_coordinator(s, err);
     }
-    return rc == FED_OK ? supervise(s, err) : rc;
+    if (rc == FED_OK) {
+        s->wait = fed_wait_begin(s->quiet, "the coordinator reads the data and makes ready");
+        rc = supervise(s, err);
+        stop_waiting(s);
+    }
+    return rc;
 }
 
 int fed_cli_simulate(int argc, char **argv) {

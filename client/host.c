@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/busy.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/pool.h"
@@ -105,11 +106,6 @@ static struct update *queue_pop(struct queue *queue) {
 
 static int load_data(struct fed_host *host, struct fed_error *err) {
     const struct fed_client_config *config = host->config;
-    if (!fed_data_source_has_train(&config->data)) {
-        return host->has_hook
-                   ? FED_OK
-                   : fed_error_set(err, FED_ECONFIG, "%s: data.train: a client needs data to train on", config->path);
-    }
     int rc = fed_dataset_load(&host->dataset, &config->data, FED_DATA_TRAIN, err);
     if (rc != FED_OK) {
         return rc;
@@ -137,6 +133,20 @@ static int load_data(struct fed_host *host, struct fed_error *err) {
     return FED_OK;
 }
 
+/* Who waits is told what for. */
+static int wait_for_data(struct fed_host *host, struct fed_error *err) {
+    const struct fed_client_config *config = host->config;
+    if (!fed_data_source_has_train(&config->data)) {
+        return host->has_hook
+                   ? FED_OK
+                   : fed_error_set(err, FED_ECONFIG, "%s: data.train: a client needs data to train on", config->path);
+    }
+    struct fed_busy *busy = fed_busy_log("data", "reading %s", fed_data_source_train_path(&config->data));
+    int rc = load_data(host, err);
+    fed_busy_end(busy);
+    return rc;
+}
+
 int fed_host_new(struct fed_host **out, const struct fed_client_config *config, const struct fed_host_hook *hook,
                  struct fed_error *err) {
     struct fed_host *host = calloc(1, sizeof *host);
@@ -155,7 +165,7 @@ int fed_host_new(struct fed_host **out, const struct fed_client_config *config, 
     }
     int rc = fed_kernels_choose(&host->kernels, err);
     if (rc == FED_OK) {
-        rc = load_data(host, err);
+        rc = wait_for_data(host, err);
     }
     if (rc == FED_OK && (host->trainings = calloc(config->workers, sizeof *host->trainings)) == NULL) {
         rc = fed_error_set(err, FED_ENOMEM, "not enough memory for %u workers", config->workers);

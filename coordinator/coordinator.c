@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/base/busy.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/config/roster_file.h"
@@ -37,6 +38,7 @@ static int load_partition(struct fed_coordinator *c, uint8_t columns[32], struct
         return FED_OK;
     }
     struct fed_dataset train = {0};
+    struct fed_busy *busy = fed_busy_log("data", "reading and splitting %s", fed_data_source_train_path(&task->data));
     int rc = fed_dataset_load(&train, &task->data, FED_DATA_TRAIN, err);
     if (rc == FED_OK) {
         rc = fed_dataset_fit(&train, &c->model, err);
@@ -44,6 +46,7 @@ static int load_partition(struct fed_coordinator *c, uint8_t columns[32], struct
     if (rc == FED_OK) {
         rc = fed_partition_make(&c->partition, &train, &task->partition, task->seed, err);
     }
+    fed_busy_end(busy);
     if (rc == FED_OK && (train.n_dropped > 0 || train.n_too_short > 0)) {
         FED_INFO("data", "left out", FED_U64("characters", train.n_dropped), FED_U64("roles_too_short", train.n_too_short));
     }
@@ -61,6 +64,7 @@ static int load_test(struct fed_coordinator *c, const uint8_t columns[32], struc
                                    task->path)
                    : FED_OK;
     }
+    struct fed_busy *busy = fed_busy_log("data", "reading %s", fed_data_source_test_path(&task->data));
     int rc = fed_dataset_load(&c->test, &task->data, FED_DATA_TEST, err);
     if (rc == FED_OK) {
         rc = fed_dataset_check_columns(&c->test, columns, fed_data_source_train_path(&task->data), err);
@@ -68,6 +72,7 @@ static int load_test(struct fed_coordinator *c, const uint8_t columns[32], struc
     if (rc == FED_OK) {
         rc = fed_dataset_fit(&c->test, &c->model, err);
     }
+    fed_busy_end(busy);
     c->has_test = rc == FED_OK;
     return rc;
 }
@@ -446,7 +451,9 @@ static int prepare(struct fed_coordinator *c, struct fed_error *err) {
         rc = fed_identity_unlock(&c->identity, c->task->server.key, c->options.passphrase_file, err);
     }
     if (rc == FED_OK) {
+        struct fed_busy *busy = fed_busy_log("roster", "reading and verifying %s", c->task->server.roster);
         rc = load_roster(c, err);
+        fed_busy_end(busy);
     }
     if (rc == FED_OK) {
         rc = load_partition(c, columns, err);
@@ -473,7 +480,9 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
         rc = make_terms(c, &terms, err);
     }
     if (rc == FED_OK) {
+        struct fed_busy *busy = fed_busy_log("store", "opening %s and its model", c->options.run_dir);
         rc = open_store(c, &state, err);
+        fed_busy_end(busy);
         free(c->initial);
         c->initial = NULL;
     }

@@ -22,6 +22,7 @@ struct fed_busy {
     void *context;
     uint32_t first_ms, every_ms;
     unsigned said;
+    const struct fed_log_sink *log; /* of the thread that waits: a library's lines go where its owner wants them */
     char what[512];
 };
 
@@ -38,6 +39,7 @@ static void *watch(void *argument) {
     struct fed_busy *busy = argument;
     uint64_t since_ms = fed_clock_ms();
     struct timespec at;
+    fed_log_redirect(busy->log);
     clock_gettime(CLOCK_MONOTONIC, &at);
     after(&at, busy->first_ms);
     pthread_mutex_lock(&busy->mutex);
@@ -76,6 +78,8 @@ static struct fed_busy *begin(fed_busy_say *say, void *context, uint32_t first_m
     busy->context = context;
     busy->first_ms = first_ms;
     busy->every_ms = every_ms;
+    busy->log = fed_log_redirect(NULL);
+    fed_log_redirect(busy->log);
     vsnprintf(busy->what, sizeof busy->what, format, args);
     pthread_mutex_init(&busy->mutex, NULL);
     pthread_condattr_init(&monotonic);

@@ -1,5 +1,7 @@
 """Where a run stands is told alike by the coordinator at work and by the directory it leaves."""
+import contextlib
 import json
+import socket
 import urllib.error
 import urllib.request
 
@@ -88,5 +90,16 @@ def a_coordinator_that_is_not_there_is_said_in_a_sentence():
             check(len(asked.log) == 1 and asked.out == [], f"not one sentence: {asked}")
 
 
-main(the_directory_tells_what_the_coordinator_tells, the_door_opens_on_status_and_health_and_on_nothing_else,
+def who_waits_is_told_what_for():
+    with house.Scene(train=10, test=10) as scene, contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        asked = scene.start("fedavg", "status", url, "--json")
+        silent, _ = server.accept()  # and says nothing, for longer than people like to wait
+        asked.wait_log(f"asking {url}: 2 s")
+        silent.close()
+        asked.wait_exit(6)
+        check(asked.out == [], f"stdout is for JSON alone: {asked.out}")
+
+
+main(who_waits_is_told_what_for, the_directory_tells_what_the_coordinator_tells, the_door_opens_on_status_and_health_and_on_nothing_else,
      a_port_that_is_taken_is_named, a_coordinator_that_is_not_there_is_said_in_a_sentence)

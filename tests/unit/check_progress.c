@@ -51,6 +51,7 @@ START_TEST(a_log_gets_plain_lines) {
     catch_output();
     fed_progress_init(&progress, false, false);
     hear(START);
+    hear("{\"event\":\"waiting\",\"for\":\"nodes\"}");
     hear("{\"event\":\"round\",\"round\":1,\"accuracy\":0.5,\"loss\":1.25}");
     hear("{\"event\":\"rollback\",\"round\":3,\"to_round\":1,\"reason\":\"exploded\"}");
     hear("{\"event\":\"round\",\"round\":5,\"accuracy\":null,\"loss\":null}"); /* not evaluated: the last known stands */
@@ -59,6 +60,8 @@ START_TEST(a_log_gets_plain_lines) {
     release_output(out, err);
     const char *line = err;
     expect_begins(line, "starting ward: 100 clients, 199210 parameters, kernels avx2, round 0 of 5\n");
+    line = strchr(line, '\n') + 1;
+    expect_begins(line, "nodes\n");
     line = strchr(line, '\n') + 1;
     expect_begins(line, "round 1/5  accuracy 50.00 %  loss 1.2500  ");
     line = strchr(line, '\n') + 1;
