@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ BUILD = pathlib.Path(os.environ["FEDAVG_BUILD"])
 CC = os.environ["FEDAVG_CC"]
 SANITIZE = os.environ.get("FEDAVG_SANITIZE", "")
 ROUNDS = 4
+STACK = 256 << 10  # enough for the thread that calls, says the manual
 
 
 def run(*words, **options):
@@ -80,7 +82,8 @@ class Scene(wards.Scene):
         return self.start("fedavg-client", self.settings(pump), "--allow-root")
 
     def embedded(self, pump):
-        process = house.Process([self.program, self.settings(pump, data=False), pump], env=self.prefix.env())
+        limits = [] if SANITIZE else [(resource.RLIMIT_STACK, STACK, STACK)]
+        process = house.Process([self.program, self.settings(pump, data=False), pump], env=self.prefix.env(), limits=limits)
         self.processes.append(process)
         return process
 

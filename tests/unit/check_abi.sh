@@ -31,7 +31,7 @@ same() { # what-it-is one other
 exported=$(nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | sort)
 version=$(sed -n 's/^\(FEDAVG_CLIENT_[0-9]*\) {.*/\1/p' "$map")
 declared=$(sed -n 's/^FEDAVG_API .*[ *]\(fedavg_[a-z_]*\)(.*/\1/p' "$header" | sort)
-same "exported by the library (<), declared in $header (>)" "$exported" "$(sed "s/\$/@@$version/" <<<"$declared")"
+same "exported by the library (<), declared in $header (>)" "$exported" "$(awk -v version="$version" '{ print $0 "@@" version }' <<<"$declared")"
 while read -r name; do
     grep -qF -- "*$name*" "$manual" || no "$manual: says nothing of $name"
 done <<<"$declared"

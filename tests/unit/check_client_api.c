@@ -278,6 +278,22 @@ START_TEST(wrong_numbers_are_found_before_anybody_is_asked) {
 }
 END_TEST
 
+START_TEST(a_node_splits_what_it_is_handed_over_like_a_file) {
+    tell_all(client, "ward-7");
+    ok(fedavg_client_set(client, "data.partition.kind", "iid"));
+    ok(fedavg_client_set(client, "data.partition.clients", "9"));
+    ok(fedavg_client_set(client, "clients.first", "0"));
+    open_refused(FEDAVG_ECONFIG, "data.partition needs the task's seed");
+    ok(fedavg_client_set(client, "seed", "3"));
+    open_refused(FEDAVG_ECONFIG, "data.partition.clients: 9 found, 1 to 4 is allowed");
+    ok(fedavg_client_set(client, "data.partition.clients", "4"));
+    ok(fedavg_client_set(client, "clients.count", "5"));
+    open_refused(FEDAVG_ECONFIG, "--set clients.count: found 5 from client 0 on, expected at most 4 clients in all");
+    ok(fedavg_client_set(client, "clients.count", "4"));
+    ok(fedavg_client_open(client));
+}
+END_TEST
+
 /* -- keys --------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(the_public_line_is_the_one_that_the_seed_has) {
@@ -513,6 +529,7 @@ int main(void) {
     tcase_add_test(t, what_is_missing_has_its_name_and_may_be_told_afterwards);
     tcase_add_test(t, what_is_wrong_has_its_name_and_may_be_taken_back);
     tcase_add_test(t, wrong_numbers_are_found_before_anybody_is_asked);
+    tcase_add_test(t, a_node_splits_what_it_is_handed_over_like_a_file);
     tcase_add_test(t, the_public_line_is_the_one_that_the_seed_has);
     tcase_add_test(t, a_key_with_a_passphrase_is_opened_by_who_knows_it);
     tcase_add_test(t, a_stop_before_the_run_is_not_too_early_and_stays);

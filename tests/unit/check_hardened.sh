@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# check_hardened.sh BUILD [OPTION...]: what the compiler and linker were asked for against attackers is in the programs of BUILD/bin and
-# in every object of BUILD's own libraries, which must also say that they were compiled with each OPTION. Reads the files
-# themselves (readelf), not the build system.
+# check_hardened.sh BUILD [OPTION...]: what the compiler and linker were asked for against attackers is in the programs of
+# BUILD/bin, in the shared libraries of BUILD/lib and in every object of BUILD's own libraries, which must also say that they
+# were compiled with each OPTION. Reads the files themselves (readelf), not the build system.
 set -uo pipefail
 export LC_ALL=C
 
@@ -22,8 +22,13 @@ wants() { # file pattern claim readelf-options...
 }
 
 program() { # file
-    wants "$1" 'Type: +DYN ' "not position-independent" -h
     wants "$1" 'FLAGS_1.* PIE' "not marked as a position-independent program" -d
+    loaded "$1"
+}
+
+# A program or a shared library.
+loaded() { # file
+    wants "$1" 'Type: +DYN ' "not position-independent" -h
     wants "$1" 'GNU_RELRO' "relocations stay writable (no RELRO)" -l
     wants "$1" '\(FLAGS(_1)?\).*(BIND_)?NOW' "symbols are bound lazily" -d
     wants "$1" 'GNU_STACK.* RW +0x' "the stack is executable" -l
@@ -62,10 +67,14 @@ for file in "$build"/bin/fedavg*; do
     program "$file"
     count=$((count + 1))
 done
+for file in "$build"/lib/lib*.so; do
+    loaded "$file"
+    count=$((count + 1))
+done
 for file in "$build"/libfed_*.a; do
     units "$file"
     [[ " $* " != *" fcf-protection "* ]] || shadow_stack "$file"
     count=$((count + 1))
 done
-[[ $count -ge 12 ]] || no "only $count programs and libraries found in $build"
+[[ $count -ge 13 ]] || no "only $count programs and libraries found in $build"
 exit $failed
