@@ -2,8 +2,8 @@
 # Keeps what other programs were built against: check_abi.sh LIBRARY LIST_ABI CC.
 #   - the library exports exactly the functions that its header declares, under the version of its map, and the manual names
 #     each of them;
-#   - sizes, places and numbers are those recorded in tests/unit/client_abi.txt, and so are the functions: a line that is
-#     missing or another breaks programs (a new soname, cmake/client_library.cmake), a new one is recorded with
+#   - sizes, places and numbers are those recorded in tests/unit/client_abi.txt, and so are the functions with their
+#     declarations: a line that is missing or another breaks programs (a new soname, cmake/client_library.cmake), a new one is recorded with
 #     check_abi.sh LIBRARY LIST_ABI CC --record;
 #   - the header alone compiles without a warning as C99, C17, C++11 and C++17.
 # Each difference is one line; exit status 1 if there is any.
@@ -36,7 +36,11 @@ while read -r name; do
     grep -qF -- "*$name*" "$manual" || no "$manual: says nothing of $name"
 done <<<"$declared"
 
-found=$("$list_abi"; printf '%s\n' "$exported")
+signatures=$(sed 's@/\*[^*]*\*/@@g' "$header" | awk '
+    /^FEDAVG_API/ { text = "" ; inside = 1 }
+    inside { text = text " " $0 }
+    inside && /;$/ { gsub(/[ \t]+/, " ", text); print substr(text, 2); inside = 0 }')
+found=$("$list_abi"; printf '%s\n' "$exported" "$signatures")
 if [[ ${4:-} == --record ]]; then
     printf '%s\n' "$found" >"$recorded"
 fi
