@@ -21,6 +21,7 @@
 #include "coordinator/hygiene_rules.h"
 #include "coordinator/hygiene_store.h"
 #include "coordinator/initial.h"
+#include "coordinator/partition_file.h"
 #include "coordinator/terms.h"
 
 #define IO_THREADS 1
@@ -51,6 +52,9 @@ static int load_partition(struct fed_coordinator *c, uint8_t columns[32], struct
         FED_INFO("data", "left out", FED_U64("characters", train.n_dropped), FED_U64("roles_too_short", train.n_too_short));
     }
     c->has_partition = rc == FED_OK;
+    if (rc == FED_OK && fed_partition_text(&c->partition_text, &train, &c->partition) == FED_ENOMEM) {
+        rc = fed_error_set(err, FED_ENOMEM, "not enough memory for the partition");
+    }
     memcpy(columns, train.columns, sizeof train.columns);
     fed_dataset_fini(&train);
     return rc;
@@ -187,6 +191,16 @@ static int load_committed_model(struct fed_coordinator *c, const struct fed_stor
     return rc;
 }
 
+/* For the page alone, so it may fail. */
+static void keep_partition(struct fed_coordinator *c) {
+    struct fed_error why = {""};
+    if (c->partition_text != NULL && fed_partition_file_write(c->options.run_dir, c->partition_text, &why) != FED_OK) {
+        FED_WARN("store", "the page will not show the partition", FED_STR("why", why.text));
+    }
+    free(c->partition_text);
+    c->partition_text = NULL;
+}
+
 static int open_store(struct fed_coordinator *c, struct fed_store_state *state, struct fed_error *err) {
     char *rest = NULL;
     if (fed_terms_rest(&rest, c->task) != FED_OK) {
@@ -198,6 +212,7 @@ static int open_store(struct fed_coordinator *c, struct fed_store_state *state, 
         return rc;
     }
     memcpy(c->run_id, fed_store_run_id(c->store), sizeof c->run_id);
+    keep_partition(c);
     rc = fed_store_state(state, c->store, err);
     if (rc != FED_OK) {
         return rc;
@@ -360,33 +375,6 @@ static int start_threads(struct fed_coordinator *c, struct fed_error *err) {
     return rc;
 }
 
-static int open_http(struct fed_coordinator *c, struct fed_error *err) {
-    if (c->task->server.http == NULL) {
-        return FED_OK;
-    }
-    if (fed_board_new(&c->board) != FED_OK || fed_news_new(&c->news) != FED_OK || fed_publish_roster(c) != FED_OK) {
-        return fed_error_set(err, FED_ENOMEM, "not enough memory for the page");
-    }
-    int rc = fed_page_new(&c->page, c->options.run_dir, c->board, c->news, err);
-    fed_publish_now(c, fed_clock_ms()); /* now it has something to tell */
-    if (rc == FED_OK) {
-        const struct fed_server *server = &c->task->server;
-        struct fed_http_config config = {.bind = server->http,
-                                         .what = "server.http",
-                                         .page = c->page,
-                                         .hosts = server->http_hosts,
-                                         .n_hosts = server->n_http_hosts,
-                                         .token = server->http_token,
-                                         .may_move = c->options.page_may_move};
-        rc = fed_http_new(&c->http, &config, err);
-    }
-    if (rc == FED_OK) {
-        FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http)));
-        fed_report_page(&c->report, fed_http_url(c->http));
-    }
-    return rc;
-}
-
 static int open_signals(struct fed_coordinator *c, struct fed_error *err) {
     sigset_t set;
     sigemptyset(&set);
@@ -510,7 +498,7 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
         rc = open_lanes(c, err);
     }
     if (rc == FED_OK && !c->over) {
-        rc = open_http(c, err);
+        rc = fed_publish_open(c, err);
     }
     free(state.cohort);
     if (rc != FED_OK) {
@@ -554,6 +542,7 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     free(c->updates);
     fed_refusals_free(c->refusals);
     free(c->terms_text);
+    free(c->partition_text);
     free(c->initial);
     if (c->signal_fd >= 0) {
         close(c->signal_fd);

@@ -67,6 +67,7 @@ struct fed_coordinator {
     uint8_t task_digest[32];
     uint8_t run_id[16];
     bool has_partition;
+    char *partition_text; /* for whoever looks at the run, until it is stored; or NULL */
     struct fed_partition partition;
     bool has_test;
     struct fed_dataset test;
@@ -82,7 +83,7 @@ struct fed_coordinator {
     struct fed_board *board;
     struct fed_news *news;
     uint64_t n_online, n_quarantined; /* nodes */
-    uint64_t n_evaluated, n_store_errors;
+    uint64_t n_evaluated, n_store_errors, n_alarms;
     char alarm[256];                          /* the last write that failed, until one succeeds */
     struct fed_pool *store_pool, *model_pool; /* one thread each */
     struct fed_evaluator *evaluator;          /* NULL: there is no test data */
@@ -260,6 +261,8 @@ int fed_bulk_get(void *context, size_t node, uint32_t part, uint64_t first, uint
 void fed_bulk_broken(void *context, size_t node, uint32_t part);
 
 /* publish.c: what HTTP may tell; all of them do nothing where there is none */
+/* Opens the page where the task wants one. */
+int fed_publish_open(struct fed_coordinator *c, struct fed_error *err) FED_MUST_CHECK;
 void fed_publish_now(struct fed_coordinator *c, uint64_t now_ms);
 /* Wakes who follows the run; returns when to call again at the latest. */
 uint64_t fed_publish_poke(struct fed_coordinator *c, uint64_t now_ms);
@@ -269,6 +272,8 @@ int fed_publish_roster(struct fed_coordinator *c) FED_MUST_CHECK;
 void fed_publish_node(struct fed_coordinator *c, size_t node);
 /* Updates of so many of its clients were admitted, which took it so long. */
 void fed_publish_trained(struct fed_coordinator *c, size_t node, uint64_t clients, double seconds);
+/* What somebody has to look at. */
+void fed_publish_alarm(struct fed_coordinator *c, const char *format, ...) FED_PRINTF(2, 3);
 /* When they all were last heard of: now and then. */
 void fed_publish_heard(struct fed_coordinator *c);
 

@@ -86,7 +86,7 @@ static void shut_doors(struct fed_coordinator *c, const struct fed_descriptors *
     snprintf(c->doors_alarm, sizeof c->doors_alarm,
              "%llu of %llu descriptors are in use: nobody new is let in until some are free", (unsigned long long)now->used,
              (unsigned long long)now->limit);
-    fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_ALARM, "%s", c->doors_alarm);
+    fed_publish_alarm(c, "%s", c->doors_alarm);
     FED_ERROR(
         "gate", "descriptors are running out, the doors are shut", FED_U64("used", now->used), FED_U64("limit", now->limit),
         FED_STR("next", "who is connected works on; raise LimitNOFILE, or limit connections by address (SECURITY.md)"));

@@ -10,6 +10,8 @@
 #include "coordinator/assets.h"
 #include "coordinator/http_nodes.h"
 #include "coordinator/http_rows.h"
+#include "coordinator/metrics.h"
+#include "coordinator/openapi.h"
 
 #define LOOP_PATIENCE_MS 10000 /* a loop that did not turn for so long hangs: it ticks every second */
 
@@ -151,6 +153,17 @@ static void answer_stream(struct fed_answer *out, struct fed_page *page, const s
     *out = (struct fed_answer){.status = 200, .type = "text/event-stream", .kind = FED_ANSWER_STREAM, .fd = -1};
 }
 
+static void answer_openapi(struct fed_answer *out, struct fed_page *page, const struct fed_ask *ask) {
+    (void)page;
+    (void)ask;
+    *out = (struct fed_answer){.status = 200,
+                               .type = FED_HTTP_JSON,
+                               .kind = FED_ANSWER_STATIC,
+                               .bytes = FED_OPENAPI,
+                               .n = FED_OPENAPI_BYTES,
+                               .fd = -1};
+}
+
 static const struct {
     const char *path;
     void (*answer)(struct fed_answer *out, struct fed_page *page, const struct fed_ask *ask);
@@ -163,8 +176,10 @@ static const struct {
     {"/api/v1/stream", answer_stream},
     {"/api/v1/partition", answer_partition},
     {"/api/v1/model", answer_model},
+    {"/api/v1/openapi.json", answer_openapi},
     {"/healthz", answer_health},
     {"/readyz", answer_ready},
+    {"/metrics", fed_metrics_answer},
 };
 
 void fed_http_api_answer(struct fed_answer *out, struct fed_page *page, const struct fed_ask *ask) {

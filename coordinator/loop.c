@@ -118,8 +118,8 @@ static void give_up(struct fed_coordinator *c) {
     if (failed < ATTEMPTS_ALARM && (most == 0 || failed < most)) {
         return;
     }
-    fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_ALARM, "%lu attempts at round %llu failed one after the other",
-                 (unsigned long)failed, (unsigned long long)fed_round_number(c->round));
+    fed_publish_alarm(c, "%lu attempts at round %llu failed one after the other", (unsigned long)failed,
+                      (unsigned long long)fed_round_number(c->round));
     FED_ERROR("loop", "attempts fail one after the other", FED_U64("round", fed_round_number(c->round)),
               FED_U64("attempts_failed", failed));
     if (most > 0 && failed >= most) {

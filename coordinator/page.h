@@ -59,8 +59,16 @@ struct fed_page_sums {
 int fed_page_sums(struct fed_page_sums *out, struct fed_page *page, struct fed_error *err) FED_MUST_CHECK;
 void fed_page_sums_fini(struct fed_page_sums *sums);
 
-/* How many quarantines there ever were; and those that are on record, newest first. */
-int fed_page_quarantines(uint64_t *n, struct fed_page *page, struct fed_error *err) FED_MUST_CHECK;
+/* What counters count, over the whole run. */
+struct fed_page_totals {
+    struct fed_samples_totals rounds;
+    uint64_t refused[FED_REFUSAL_COUNT]; /* as in fed_page_sums */
+    bool counted;                        /* up to the newest round; a long run takes a few calls */
+    uint64_t quarantines;                /* that ever began */
+};
+int fed_page_totals(struct fed_page_totals *out, struct fed_page *page, struct fed_error *err) FED_MUST_CHECK;
+
+/* Quarantines that are on record, newest first. */
 int fed_page_each_quarantine(struct fed_page *page, size_t most,
                              void (*row)(void *context, const struct fed_store_quarantine *quarantine), void *context,
                              struct fed_error *err) FED_MUST_CHECK;

@@ -1,9 +1,11 @@
 /* What the loop shows on its board: how the round stands, and a line for each node. A turn of the loop costs a comparison,
  * a node that joins or leaves its one line, and the clock of all lines once a second. Nothing where there is no page. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"
 
 static void fill_live(struct fed_status_live *live, const struct fed_coordinator *c) {
@@ -34,6 +36,7 @@ void fed_publish_now(struct fed_coordinator *c, uint64_t now_ms) {
     now.quarantined = c->n_quarantined;
     now.evaluated = c->n_evaluated;
     now.store_errors = c->n_store_errors;
+    now.alarms = c->n_alarms;
     now.attempts_failed = fed_round_failed(c->round);
     now.reproducible = fed_work_reproducible(c);
     now.store_fails = c->alarm[0] != '\0';
@@ -45,6 +48,43 @@ void fed_publish_now(struct fed_coordinator *c, uint64_t now_ms) {
 
 uint64_t fed_publish_poke(struct fed_coordinator *c, uint64_t now_ms) {
     return c->http != NULL ? fed_http_poke(c->http, now_ms) : UINT64_MAX;
+}
+
+void fed_publish_alarm(struct fed_coordinator *c, const char *format, ...) {
+    char text[sizeof((struct fed_news_item *)0)->text];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    c->n_alarms++;
+    fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_ALARM, "%s", text);
+}
+
+int fed_publish_open(struct fed_coordinator *c, struct fed_error *err) {
+    if (c->task->server.http == NULL) {
+        return FED_OK;
+    }
+    if (fed_board_new(&c->board) != FED_OK || fed_news_new(&c->news) != FED_OK || fed_publish_roster(c) != FED_OK) {
+        return fed_error_set(err, FED_ENOMEM, "not enough memory for the page");
+    }
+    int rc = fed_page_new(&c->page, c->options.run_dir, c->board, c->news, err);
+    fed_publish_now(c, fed_clock_ms()); /* now it has something to tell */
+    if (rc == FED_OK) {
+        const struct fed_server *server = &c->task->server;
+        struct fed_http_config config = {.bind = server->http,
+                                         .what = "server.http",
+                                         .page = c->page,
+                                         .hosts = server->http_hosts,
+                                         .n_hosts = server->n_http_hosts,
+                                         .token = server->http_token,
+                                         .may_move = c->options.page_may_move};
+        rc = fed_http_new(&c->http, &config, err);
+    }
+    if (rc == FED_OK) {
+        FED_INFO("http", "listening", FED_U64("port", fed_http_port(c->http)));
+        fed_report_page(&c->report, fed_http_url(c->http));
+    }
+    return rc;
 }
 
 /* -- nodes -------------------------------------------------------------------------------------------------------------- */

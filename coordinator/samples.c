@@ -22,8 +22,8 @@ void fed_samples_begin(struct fed_samples *samples, const struct fed_curve_row *
     struct fed_curve_row *rows = samples->rows;
     *samples = (struct fed_samples){.rows = rows, .stride = 1};
     if (start != NULL) {
-        samples->seconds_before = start->seconds_total;
-        samples->bytes_before = start->bytes_total;
+        samples->totals.seconds = start->seconds_total;
+        samples->totals.bytes_down = start->bytes_total; /* both ways together: rows tell no more */
     }
 }
 
@@ -39,17 +39,28 @@ static void thin(struct fed_samples *samples) {
     samples->n = kept;
 }
 
+static double or_zero(double value) { return isfinite(value) ? value : 0; }
+
+static void add_up(struct fed_samples_totals *out, const struct fed_samples_totals *before,
+                   const struct fed_store_round *r) {
+    *out = (struct fed_samples_totals){.seconds = before->seconds + or_zero(r->seconds),
+                                       .train_seconds = before->train_seconds + or_zero(r->train_seconds),
+                                       .bytes_down = before->bytes_down + r->bytes_down,
+                                       .bytes_up = before->bytes_up + r->bytes_up,
+                                       .clients = before->clients + r->clients};
+}
+
 void fed_samples_add(struct fed_samples *samples, const struct fed_store_round *round) {
     struct fed_curve_row *last = &samples->last;
     bool again = samples->has_last && last->round.round == round->round;
     assert(!samples->has_last || round->round >= last->round.round);
-    if (samples->has_last && !again) {
-        samples->seconds_before = last->seconds_total;
-        samples->bytes_before = last->bytes_total;
+    if (!again) {
+        samples->before = samples->totals;
     }
+    add_up(&samples->totals, &samples->before, round);
     last->round = *round;
-    last->seconds_total = samples->seconds_before + (isfinite(round->seconds) ? round->seconds : 0);
-    last->bytes_total = samples->bytes_before + round->bytes_down + round->bytes_up;
+    last->seconds_total = samples->totals.seconds;
+    last->bytes_total = samples->totals.bytes_down + samples->totals.bytes_up;
     samples->has_last = true;
     if (!again && samples->n == FED_SAMPLES_ROOM) {
         thin(samples);

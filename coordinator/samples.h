@@ -13,19 +13,24 @@
 
 #define FED_SAMPLES_ROOM ((size_t)8192)
 
+/* Of all rounds so far. */
+struct fed_samples_totals {
+    double seconds, train_seconds;
+    uint64_t bytes_down, bytes_up, clients;
+};
+
 struct fed_samples {
     struct fed_curve_row *rows; /* (n of FED_SAMPLES_ROOM), owned: rounds that the stride divides, ascending */
     size_t n;
     uint64_t stride;
     bool has_last;
-    struct fed_curve_row last; /* the newest round */
-    double seconds_before;     /* the totals without it */
-    uint64_t bytes_before;
+    struct fed_curve_row last;                /* the newest round */
+    struct fed_samples_totals totals, before; /* with it and without it */
 };
 
 int fed_samples_init(struct fed_samples *out) FED_MUST_CHECK;
 void fed_samples_fini(struct fed_samples *samples);
-/* Forgets all; the totals begin with those of `start` (NULL: zero). */
+/* Forgets all; the totals in rows begin with those of `start` (NULL: zero). */
 void fed_samples_begin(struct fed_samples *samples, const struct fed_curve_row *start);
 
 /* The next round, or the last one anew. Rounds come ascending. */

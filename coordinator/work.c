@@ -82,7 +82,7 @@ static void storage_alarm(const struct work *work) {
     struct fed_coordinator *c = work->c;
     c->n_store_errors++;
     if (c->alarm[0] == '\0') {
-        fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_ALARM, "a write failed: %s", work->err.text);
+        fed_publish_alarm(c, "a write failed: %s", work->err.text);
     }
     snprintf(c->alarm, sizeof c->alarm, "%.*s", (int)sizeof c->alarm - 1, work->err.text);
     FED_ERROR("store", "write failed", FED_STR("why", work->err.text), FED_STR("next", "nothing is lost; trying again"));

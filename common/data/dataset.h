@@ -62,6 +62,8 @@ int fed_dataset_check_columns(const struct fed_dataset *dataset, const uint8_t c
 uint32_t fed_dataset_label(const struct fed_dataset *dataset, size_t example);
 /* All labels are below; 0: there are none to sort by. */
 uint32_t fed_dataset_labels(const struct fed_dataset *dataset);
+/* The word that the label stands for; NULL where labels are numbers. O(labels). */
+const char *fed_dataset_label_name(const struct fed_dataset *dataset, uint32_t label);
 /* example's group, below n_groups, in the order in which groups begin in the data; and a group's name. */
 uint32_t fed_dataset_group(const struct fed_dataset *dataset, size_t example);
 const char *fed_dataset_group_name(const struct fed_dataset *dataset, uint32_t group);

@@ -244,3 +244,13 @@ int fed_dataset_check_columns(const struct fed_dataset *dataset, const uint8_t c
                          "columns in the same order",
                          dataset->storage->path, trained_on);
 }
+
+const char *fed_dataset_label_name(const struct fed_dataset *dataset, uint32_t label) {
+    const struct fed_dataset_storage *s = dataset->storage;
+    for (uint32_t i = 0; s->sorted != NULL && i < s->table.words.n; i++) {
+        if (s->sorted[i] == label) {
+            return fed_words_text(&s->table.words, i);
+        }
+    }
+    return NULL;
+}
