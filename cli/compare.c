@@ -34,6 +34,17 @@ static json_t *run_json(const struct fed_run_view *run, const struct fed_figures
                      "target_round", run->target_round > 0 ? whole(run->target_round) : json_null());
 }
 
+static json_t *builds_json(const struct fed_builds *builds) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < builds->n_rows; i++) {
+        const struct fed_store_build *row = &builds->rows[i];
+        json_array_append_new(list, json_pack("{s:I, s:f, s:s, s:s, s:s}", "round", (json_int_t)row->round, "since",
+                                              (double)row->since_ms / 1000, "fedavg", row->fedavg, "kernels", row->kernels,
+                                              "cpu", row->cpu));
+    }
+    return list;
+}
+
 static json_t *value_json(const char *value) {
     json_t *parsed = value != NULL ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
     return parsed != NULL ? parsed : json_null();
@@ -86,9 +97,10 @@ static json_t *milestones_json(const struct fed_milestones *milestones) {
 }
 
 static int print_json(const struct fed_comparison *c, struct fed_error *err) {
-    return fed_cli_print_json(json_pack("{s:s, s:[o, o], s:o, s:o, s:o}", "event", "compare", "runs",
+    return fed_cli_print_json(json_pack("{s:s, s:[o, o], s:o, s:[o, o], s:o, s:o}", "event", "compare", "runs",
                                         run_json(&c->runs[0], &c->figures[0]), run_json(&c->runs[1], &c->figures[1]), "task",
-                                        task_json(&c->task), "models", models_json(&c->models), "milestones",
+                                        task_json(&c->task), "builds", builds_json(&c->builds[0]),
+                                        builds_json(&c->builds[1]), "models", models_json(&c->models), "milestones",
                                         milestones_json(&c->milestones)),
                               err);
 }

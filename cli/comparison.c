@@ -32,6 +32,16 @@ static struct fed_figures figures_of(const struct fed_run_view *run) {
     return out;
 }
 
+static void take_build(void *context, const struct fed_store_build *build) {
+    struct fed_builds *builds = context;
+    if (builds->n_rows == FED_COMPARISON_BUILDS) {
+        memmove(builds->rows, builds->rows + 1, (FED_COMPARISON_BUILDS - 1) * sizeof *builds->rows);
+        builds->n_rows--;
+    }
+    builds->rows[builds->n_rows++] = *build;
+    builds->n++;
+}
+
 int fed_comparison_make(struct fed_comparison *out, const struct fed_run_view runs[2], struct fed_error *err) {
     struct fed_comparison found = {.runs = runs};
     const char *terms[2], *rest[2];
@@ -44,6 +54,9 @@ int fed_comparison_make(struct fed_comparison *out, const struct fed_run_view ru
         }
     }
     int code = fed_differences_find(&found.task, terms, rest, 2, err);
+    for (int i = 0; i < 2 && code == FED_OK; i++) {
+        code = fed_store_builds(runs[i].store, take_build, &found.builds[i], err);
+    }
     if (code == FED_OK) {
         code = fed_parting_find(&found.models, &runs[0], &runs[1], &found.task, err);
     }
@@ -144,6 +157,24 @@ static void print_task(FILE *out, const struct fed_comparison *c) {
     }
     if (may_change) {
         fprintf(out, "  * does not define the result: it may change while a run goes on\n");
+    }
+}
+
+static void print_builds(FILE *out, const struct fed_comparison *c) {
+    fprintf(out, "\nBuilds\n");
+    for (int i = 0; i < 2; i++) {
+        const struct fed_builds *builds = &c->builds[i];
+        if (builds->n == 0) {
+            fprintf(out, "  %c  not recorded\n", 'A' + i);
+        }
+        if (builds->n > builds->n_rows) {
+            fprintf(out, "  %c  %zu older ones\n", 'A' + i, builds->n - builds->n_rows);
+        }
+        for (size_t k = 0; k < builds->n_rows; k++) {
+            const struct fed_store_build *row = &builds->rows[k];
+            fprintf(out, "  %c  from round %" PRIu64 ": fedavg %s, %s on %s\n", 'A' + i, row->round, row->fedavg,
+                    row->kernels, row->cpu);
+        }
     }
 }
 
@@ -253,6 +284,7 @@ static void print_milestones(FILE *out, const struct fed_milestones *milestones)
 void fed_comparison_print(FILE *out, const struct fed_comparison *comparison) {
     print_heads(out, comparison);
     print_task(out, comparison);
+    print_builds(out, comparison);
     print_models(out, comparison);
     print_figures(out, comparison);
     print_milestones(out, &comparison->milestones);

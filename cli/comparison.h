@@ -10,6 +10,7 @@
 #include "cli/parting.h"
 #include "cli/run_view.h"
 #include "cli/settings_diff.h"
+#include "coordinator/store_builds.h"
 
 /* Where a run stands; of the last round that stands and was evaluated: NaN = none. */
 struct fed_figures {
@@ -18,10 +19,19 @@ struct fed_figures {
     double accuracy, loss, best; /* best: accuracy, or the least loss where no round has an accuracy */
 };
 
+#define FED_COMPARISON_BUILDS 8 /* told one by one; the newest */
+
+/* With what a run was computed, oldest first; n counts all. None is known of rounds before format 3 of run.db. */
+struct fed_builds {
+    struct fed_store_build rows[FED_COMPARISON_BUILDS];
+    size_t n, n_rows;
+};
+
 struct fed_comparison {
     const struct fed_run_view *runs; /* two; borrowed */
     struct fed_differences task;     /* owned */
     struct fed_parting models;
+    struct fed_builds builds[2];
     struct fed_figures figures[2];
     struct fed_milestones milestones;
 };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "common/base/busy.h"
@@ -22,6 +23,7 @@
 #include "coordinator/hygiene_store.h"
 #include "coordinator/initial.h"
 #include "coordinator/partition_file.h"
+#include "coordinator/store_builds.h"
 #include "coordinator/terms.h"
 
 #define IO_THREADS 1
@@ -416,6 +418,16 @@ static bool is_over(const struct fed_coordinator *c, const struct fed_store_stat
            (state->round >= algorithm->rounds || reached);
 }
 
+static int record_build(const struct fed_coordinator *c, const struct fed_store_state *state, struct fed_error *err) {
+    struct fed_store_build build = {.round = state->has_model ? state->round + 1 : 0};
+    struct utsname system;
+    uname(&system);
+    snprintf(build.fedavg, sizeof build.fedavg, "%s", FED_VERSION);
+    snprintf(build.kernels, sizeof build.kernels, "%s", c->kernels->name);
+    snprintf(build.cpu, sizeof build.cpu, "%.31s", system.machine);
+    return fed_store_record_build(c->store, &build, err);
+}
+
 /* Without test data there is nothing to compute here, and OpenBLAS is wanted on the nodes alone. */
 static int choose_kernels(struct fed_coordinator *c, struct fed_error *err) {
     if (c->task->algorithm.math == FED_MATH_EXACT || !fed_data_source_has_test(&c->task->data)) {
@@ -473,6 +485,9 @@ int fed_coordinator_new(struct fed_coordinator **out, const struct fed_task *tas
         fed_busy_end(busy);
         free(c->initial);
         c->initial = NULL;
+    }
+    if (rc == FED_OK && !is_over(c, &state)) {
+        rc = record_build(c, &state, err);
     }
     if (rc == FED_OK) {
         struct fed_hygiene_config hygiene =

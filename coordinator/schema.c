@@ -45,14 +45,33 @@ static const char VERSION_1_AS_2[] =
     "CREATE TEMP VIEW rounds AS SELECT *, NULL AS norm_ceiling, NULL AS clip, NULL AS weight_cap FROM main.rounds;" //
     NEW_TABLES_OF_2("TEMP");
 
+#define NEW_TABLE_OF_3(TEMP)                                                                                                \
+    "CREATE " TEMP " TABLE builds (id INTEGER PRIMARY KEY, round INTEGER NOT NULL, since_ms INTEGER NOT NULL,"              \
+    " fedavg TEXT NOT NULL, kernels TEXT NOT NULL, cpu TEXT NOT NULL) STRICT;"
+
+static const char TO_VERSION_3[] = NEW_TABLE_OF_3("") "PRAGMA user_version = 3;";
+
+static const char VERSION_2_AS_3[] = "PRAGMA temp_store = MEMORY;" NEW_TABLE_OF_3("TEMP");
+
+/* What leads from version i to i + 1, and what shows i as if it had been led there. */
+static const char *const steps[FED_SCHEMA_VERSION] = {VERSION_1, TO_VERSION_2, TO_VERSION_3};
+static const char *const views[FED_SCHEMA_VERSION] = {NULL, VERSION_1_AS_2, VERSION_2_AS_3};
+
+static int run_from(struct fed_sql *sql, const char *const *texts, int from, const char *what, struct fed_error *err) {
+    int code = FED_OK;
+    for (int i = from; i < FED_SCHEMA_VERSION && code == FED_OK; i++) {
+        code = fed_sql_run(sql, texts[i], what, err);
+    }
+    return code;
+}
+
 int fed_schema_create(struct fed_sql *sql, const char *what, struct fed_error *err) {
-    int code = fed_sql_run(sql, VERSION_1, what, err);
-    return code == FED_OK ? fed_sql_run(sql, TO_VERSION_2, what, err) : code;
+    return run_from(sql, steps, 0, what, err);
 }
 
 int fed_schema_migrate(struct fed_sql *sql, const char *path, int from, struct fed_error *err) {
     static const char what[] = "bring it to the format of this version";
-    assert(from == 1);
+    assert(from >= 1 && from < FED_SCHEMA_VERSION);
     char *copy;
     if (asprintf(&copy, "%s.v%d", path, from) < 0) {
         return fed_error_set(err, FED_ENOMEM, "%s: out of memory", path);
@@ -62,7 +81,7 @@ int fed_schema_migrate(struct fed_sql *sql, const char *path, int from, struct f
         code = fed_sql_begin(sql, what, err);
     }
     if (code == FED_OK) {
-        code = fed_sql_run(sql, TO_VERSION_2, what, err);
+        code = run_from(sql, steps, from, what, err);
         code = fed_sql_end(sql, code, what, err);
     }
     if (code == FED_OK) {
@@ -74,6 +93,6 @@ int fed_schema_migrate(struct fed_sql *sql, const char *path, int from, struct f
 }
 
 int fed_schema_show_as_newest(struct fed_sql *sql, int from, struct fed_error *err) {
-    assert(from == 1);
-    return fed_sql_run(sql, VERSION_1_AS_2, "read its older format", err);
+    assert(from >= 1 && from < FED_SCHEMA_VERSION);
+    return run_from(sql, views, from, "read its older format", err);
 }

@@ -2,7 +2,8 @@
  * are the same. A version that was ever released keeps its step for good.
  *
  *     1  the run, attempts, rounds, updates, evaluations, refusals, changes of the task
- *     2  norms of updates; ceiling, clip and cap of a round; rollbacks; quarantines */
+ *     2  norms of updates; ceiling, clip and cap of a round; rollbacks; quarantines
+ *     3  builds: with what it was computed */
 #ifndef FED_COORDINATOR_SCHEMA_H
 #define FED_COORDINATOR_SCHEMA_H
 
@@ -10,7 +11,7 @@
 #include "coordinator/sql.h"
 
 #define FED_SCHEMA_APPLICATION_ID 0x66656431 /* "fed1" */
-#define FED_SCHEMA_VERSION 2
+#define FED_SCHEMA_VERSION 3
 
 /* Makes all tables, within the caller's transaction. */
 int fed_schema_create(struct fed_sql *sql, const char *what, struct fed_error *err) FED_MUST_CHECK;

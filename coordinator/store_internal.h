@@ -41,6 +41,8 @@ enum fed_store_statement {
     SELECT_RECENT_LOSS,
     SELECT_ROLLBACKS,
     SELECT_QUARANTINES,
+    INSERT_BUILD,
+    SELECT_BUILDS,
     N_STATEMENTS,
 };
 extern const char *const fed_store_statements[N_STATEMENTS];

@@ -57,4 +57,8 @@ const char *const fed_store_statements[N_STATEMENTS] = {
                          " ORDER BY round",
     [SELECT_QUARANTINES] = "SELECT node, since_ms, until_ms, reason, refusals FROM quarantines WHERE until_ms > ?"
                            " ORDER BY node, since_ms",
+    [INSERT_BUILD] = "INSERT INTO builds (round, since_ms, fedavg, kernels, cpu) SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
+                     " (SELECT 1 FROM (SELECT * FROM builds ORDER BY id DESC LIMIT 1)"
+                     " WHERE fedavg = ?3 AND kernels = ?4 AND cpu = ?5)",
+    [SELECT_BUILDS] = "SELECT round, since_ms, fedavg, kernels, cpu FROM builds ORDER BY id",
 };

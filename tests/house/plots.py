@@ -100,6 +100,9 @@ def runs_are_told_apart():
         a, _, c = two_runs(scene)
         same = compared(scene, 0, "a", "b")
         check(same["models"]["same"] and same["models"]["compared"] == 4 and same["task"] == [], f"{same}")
+        check([[row["round"] for row in builds] for builds in same["builds"]] == [[0], [0]], f"{same['builds']}")
+        check(same["builds"][0][0]["fedavg"] == a.first["build"] and same["builds"][0][0]["kernels"] == a.first["kernels"],
+              f"{same['builds']}")
         check([run["model"] for run in same["runs"]] == [a.done["model"]] * 2, f"{same}")
         other = compared(scene, 5, "a", "c")
         check({entry["key"]: entry["values"] for entry in other["task"]}["seed"] == [7, 8], f"{other['task']}")

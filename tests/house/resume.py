@@ -110,10 +110,10 @@ def another_task_is_refused_by_name():
         house.check(snapshot(scene.dir / "run") == before, "a refusal changed the run")
 
 
-# What version 2 of run.db added (coordinator/schema.c), taken away again.
+# What versions 2 and 3 of run.db added (coordinator/schema.c), taken away again.
 TO_VERSION_1 = """
     ALTER TABLE updates DROP COLUMN norm; ALTER TABLE rounds DROP COLUMN norm_ceiling; ALTER TABLE rounds DROP COLUMN clip;
-    ALTER TABLE rounds DROP COLUMN weight_cap; DROP TABLE rollbacks; DROP TABLE quarantines; PRAGMA user_version = 1;"""
+    ALTER TABLE rounds DROP COLUMN weight_cap; DROP TABLE rollbacks; DROP TABLE quarantines; DROP TABLE builds; PRAGMA user_version = 1;"""
 
 
 def a_run_of_the_older_format_goes_on_to_the_same_model():
@@ -130,7 +130,7 @@ def a_run_of_the_older_format_goes_on_to_the_same_model():
         rest = scene.simulate(task, "old", "--log-level", "info")
         rest.wait_exit(0)
         same_models(expected, first, rest)
-        house.check(rest.said("run.db brought to a newer format from=1 to=2"), f"it does not say so: {rest}")
+        house.check(rest.said("run.db brought to a newer format from=1 to=3"), f"it does not say so: {rest}")
         with contextlib.closing(sqlite3.connect(f"file:{run / 'run.db.v1'}?mode=ro", uri=True)) as db:
             kept = db.execute("SELECT (SELECT max(round) FROM rounds), user_version FROM pragma_user_version").fetchone()
         house.check(kept == (3, 1), f"the copy is {kept}")

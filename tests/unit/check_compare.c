@@ -261,6 +261,26 @@ START_TEST(tasks_differ_key_by_key) {
 }
 END_TEST
 
+START_TEST(builds_are_told_oldest_first_and_not_without_end) {
+    open_run(0, TERMS, REST);
+    open_run(1, TERMS, REST);
+    commit_plain(0, 1);
+    commit_plain(1, 1);
+    for (uint64_t i = 0; i < 10; i++) {
+        struct fed_store_build build = {.round = i, .kernels = "avx2", .cpu = "x86_64"};
+        snprintf(build.fedavg, sizeof build.fedavg, "0.%d", (int)i);
+        ck_assert_int_eq(fed_store_record_build(stores[0], &build, NULL), FED_OK);
+    }
+    compare();
+    ck_assert_uint_eq(comparison.builds[0].n, 10);
+    ck_assert_uint_eq(comparison.builds[0].n_rows, FED_COMPARISON_BUILDS);
+    ck_assert_str_eq(comparison.builds[0].rows[0].fedavg, "0.2");
+    ck_assert_str_eq(comparison.builds[0].rows[7].fedavg, "0.9");
+    ck_assert_ptr_nonnull(strstr(text_of(), "  A  2 older ones\n  A  from round 2: fedavg 0.2, avx2 on x86_64\n"));
+    ck_assert_ptr_nonnull(strstr(text_of(), "  B  not recorded\n"));
+}
+END_TEST
+
 START_TEST(shown_values_are_printable_and_short) {
     char out[12];
     fed_difference_show(out, sizeof out, "\"iid\"");
@@ -347,6 +367,7 @@ int main(void) {
     tcase_add_test(t, other_rollback_is_a_reason);
     tcase_add_test(t, one_model_with_two_evaluations_is_noticed);
     tcase_add_test(t, tasks_differ_key_by_key);
+    tcase_add_test(t, builds_are_told_oldest_first_and_not_without_end);
     tcase_add_test(t, milestones_tell_what_each_cost);
     tcase_add_test(t, without_accuracies_the_loss_counts_and_what_was_taken_back_does_not);
     tcase_add_test(t, run_without_a_round_is_said);

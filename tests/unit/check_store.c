@@ -19,7 +19,9 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/seal/digest.h"
+#include "coordinator/schema.h"
 #include "coordinator/sql.h"
+#include "coordinator/store_builds.h"
 
 static const char TERMS[] = "{\"algorithm\":{\"epochs\":1},\"name\":\"t\"}";
 static const char REST[] = "{\"algorithm\":{\"rounds\":10}}";
@@ -214,7 +216,7 @@ START_TEST(new_run_is_private_ours_and_has_no_model) {
     ck_assert_uint_eq(st.st_mode & 0777, 0700);
     ck_assert_int_eq(stat(path_in("run.db"), &st), 0);
     ck_assert_uint_eq(st.st_mode & 0777, 0600);
-    ck_assert_uint_eq(database_word(USER_VERSION_AT), 2);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), FED_SCHEMA_VERSION);
     ck_assert_uint_eq(database_word(APPLICATION_ID_AT), 0x66656431);
 }
 END_TEST
@@ -750,7 +752,7 @@ START_TEST(old_run_goes_on_and_a_copy_of_it_stays) {
     commit(store, 2, 3);
     check_sound(store);
     fed_store_close(store);
-    ck_assert_uint_eq(database_word(USER_VERSION_AT), 2);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), FED_SCHEMA_VERSION);
     describe_schema(migrated, sizeof migrated);
     ck_assert(exists("run.db.v1") && !exists("run.db.v1.tmp"));
     ck_assert_int_eq(stat(path_in("run.db.v1"), &st), 0);
@@ -785,6 +787,85 @@ START_TEST(old_run_is_read_as_it_is) {
     list_run(after, sizeof after);
     ck_assert_str_eq(before, after);
     ck_assert_uint_eq(database_word(USER_VERSION_AT), 1);
+}
+END_TEST
+
+/* What version 2 had more. */
+static const char SECOND_RUN[] =
+    "ALTER TABLE updates ADD COLUMN norm REAL;"
+    "ALTER TABLE rounds ADD COLUMN norm_ceiling REAL;"
+    "ALTER TABLE rounds ADD COLUMN clip REAL;"
+    "ALTER TABLE rounds ADD COLUMN weight_cap INTEGER;"
+    "CREATE TABLE rollbacks (round INTEGER PRIMARY KEY, to_round INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " loss REAL, reference REAL, wall_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE quarantines (node TEXT, since_ms INTEGER, until_ms INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " refusals INTEGER NOT NULL, PRIMARY KEY (node, since_ms)) STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 2;";
+
+static void count_build(void *context, const struct fed_store_build *build) {
+    (void)build;
+    (*(size_t *)context)++;
+}
+
+START_TEST(run_of_the_second_version_is_read_as_it_is_and_goes_on) {
+    struct fed_sql *sql;
+    struct fed_store *store;
+    size_t n = 0;
+    make_old_run();
+    ck_assert_int_eq(fed_sql_open(&sql, path_in("run.db"), NULL, 0, NULL), FED_OK);
+    ck_assert_int_eq(fed_sql_run(sql, SECOND_RUN, "make it the second", NULL), FED_OK);
+    fed_sql_close(sql);
+    ck_assert_int_eq(fed_store_open_readonly(&store, dir, NULL), FED_OK);
+    check_old_run(store);
+    ck_assert_int_eq(fed_store_builds(store, count_build, &n, NULL), FED_OK);
+    fed_store_close(store);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), 2);
+    store = open_run();
+    check_old_run(store);
+    ck_assert_int_eq(fed_store_builds(store, count_build, &n, NULL), FED_OK);
+    ck_assert_uint_eq(n, 0);
+    fed_store_close(store);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), FED_SCHEMA_VERSION);
+    ck_assert(exists("run.db.v2") && !exists("run.db.v1"));
+}
+END_TEST
+
+/* -- What computed it -- */
+
+struct builds {
+    struct fed_store_build row[4];
+    size_t n;
+};
+static void take_build(void *context, const struct fed_store_build *build) {
+    struct builds *builds = context;
+    ck_assert_uint_lt(builds->n, 4);
+    builds->row[builds->n++] = *build;
+}
+
+START_TEST(builds_are_recorded_when_they_change) {
+    static const struct fed_store_build starts[] = {{0, 0, "0.1.0", "avx512", "x86_64"},
+                                                    {3, 0, "0.1.0", "avx512", "x86_64"},
+                                                    {5, 0, "0.2.0", "avx512", "x86_64"},
+                                                    {7, 0, "0.2.0", "neon", "aarch64"},
+                                                    {9, 0, "0.1.0", "avx512", "x86_64"}};
+    struct builds found = {.n = 0};
+    struct fed_store *store = open_run();
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        ck_assert_int_eq(fed_store_record_build(store, &starts[i], NULL), FED_OK);
+    }
+    fed_store_close(store);
+    ck_assert_int_eq(fed_store_open_readonly(&store, dir, NULL), FED_OK);
+    ck_assert_int_eq(fed_store_builds(store, take_build, &found, NULL), FED_OK);
+    fed_store_close(store);
+    static const size_t kept[] = {0, 2, 3, 4};
+    ck_assert_uint_eq(found.n, 4);
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_uint_eq(found.row[i].round, starts[kept[i]].round);
+        ck_assert_str_eq(found.row[i].fedavg, starts[kept[i]].fedavg);
+        ck_assert_str_eq(found.row[i].kernels, starts[kept[i]].kernels);
+        ck_assert_str_eq(found.row[i].cpu, starts[kept[i]].cpu);
+        ck_assert(found.row[i].since_ms > 0);
+    }
 }
 END_TEST
 
@@ -920,11 +1001,11 @@ START_TEST(newer_version_is_refused_and_left_alone) {
     struct fed_error err = {""};
     struct fed_store *store = NULL;
     fed_store_close(open_run());
-    patch_database(USER_VERSION_AT, 3);
+    patch_database(USER_VERSION_AT, FED_SCHEMA_VERSION + 1);
     ck_assert_int_eq(open_fails(&err), FED_EMISMATCH);
     ck_assert_ptr_nonnull(strstr(err.text, "newer fedavg"));
     ck_assert_int_eq(fed_store_open_readonly(&store, dir, &err), FED_EMISMATCH);
-    ck_assert_uint_eq(database_word(USER_VERSION_AT), 3);
+    ck_assert_uint_eq(database_word(USER_VERSION_AT), FED_SCHEMA_VERSION + 1);
 }
 END_TEST
 
@@ -1148,7 +1229,7 @@ START_TEST(killed_in_the_middle_of_its_migration_the_old_run_opens) {
         struct fed_store *store = open_run();
         check_old_run(store);
         fed_store_close(store);
-        ck_assert_uint_eq(database_word(USER_VERSION_AT), 2);
+        ck_assert_uint_eq(database_word(USER_VERSION_AT), FED_SCHEMA_VERSION);
         ck_assert(exists("run.db.v1") && !exists("run.db.v1.tmp"));
         remove_tree(dir);
     }
@@ -1239,6 +1320,8 @@ int main(void) {
     tcase_add_test(core, quarantines_are_on_record);
     tcase_add_test(core, old_run_goes_on_and_a_copy_of_it_stays);
     tcase_add_test(core, old_run_is_read_as_it_is);
+    tcase_add_test(core, run_of_the_second_version_is_read_as_it_is_and_goes_on);
+    tcase_add_test(core, builds_are_recorded_when_they_change);
     tcase_add_test(core, old_run_of_another_task_is_left_alone);
     tcase_add_test(core, last_models_best_and_target_stay);
     tcase_add_test(core, evaluation_that_comes_one_round_late_finds_its_model);
