@@ -1,7 +1,7 @@
 # Debian packages by CPack (deploy/package): a component is a package of its name. What names no component is the command's.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR})
-set(CPACK_COMPONENTS_ALL fedavg fedavg-coordinator fedavg-client)
+set(CPACK_COMPONENTS_ALL fedavg fedavg-coordinator fedavg-client libfedavg-client1 libfedavg-client-dev)
 set(CPACK_COMPONENTS_GROUPING IGNORE)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
@@ -17,14 +17,15 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 
-# fed_package(name description... [DEPENDS text] [RECOMMENDS text] [SUGGESTS text]): the description's first line is its summary.
+# fed_package(name DESCRIPTION text [SECTION text] [DEPENDS text] [RECOMMENDS text] [SUGGESTS text]): the first line of the
+# description is its summary.
 function(fed_package name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "DESCRIPTION;DEPENDS;RECOMMENDS;SUGGESTS" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "DESCRIPTION;SECTION;DEPENDS;RECOMMENDS;SUGGESTS" "")
   string(TOUPPER ${name} upper)
   set(prefix CPACK_DEBIAN_${upper})
   set(${prefix}_PACKAGE_NAME ${name} PARENT_SCOPE)
   set(${prefix}_DESCRIPTION ${arg_DESCRIPTION} PARENT_SCOPE)
-  foreach(relation DEPENDS RECOMMENDS SUGGESTS)
+  foreach(relation SECTION DEPENDS RECOMMENDS SUGGESTS)
     if(arg_${relation})
       set(${prefix}_PACKAGE_${relation} ${arg_${relation}} PARENT_SCOPE)
     endif()
@@ -79,5 +80,26 @@ sent is on record.
 This package holds the client and a systemd unit for as many of them as
 there are folders with a client's file in /etc/fedavg. Nothing is started by
 installing it.")
+
+configure_file(${CMAKE_SOURCE_DIR}/deploy/debian/shlibs.in ${CMAKE_BINARY_DIR}/debian/shlibs @ONLY)
+set(CPACK_DEBIAN_LIBFEDAVG-CLIENT1_PACKAGE_CONTROL_EXTRA ${CMAKE_BINARY_DIR}/debian/shlibs ${CMAKE_SOURCE_DIR}/deploy/debian/triggers)
+fed_package(libfedavg-client1 SECTION libs SUGGESTS libopenblas0-serial DESCRIPTION
+"federated averaging, the node as a library
+A coordinator sends a model, each client trains it on its own data and
+returns a sealed update, and the coordinator averages what it trusts.
+.
+This package holds the library with which a program is such a client itself,
+on data that it hands over.")
+
+install(FILES ${CMAKE_SOURCE_DIR}/deploy/debian/libfedavg-client1.lintian-overrides
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME libfedavg-client1 COMPONENT libfedavg-client1 EXCLUDE_FROM_ALL)
+
+fed_package(libfedavg-client-dev SECTION libdevel DEPENDS "libfedavg-client1 (= ${PROJECT_VERSION})" DESCRIPTION
+"federated averaging, the node as a library: header and manual
+A coordinator sends a model, each client trains it on its own data and
+returns a sealed update, and the coordinator averages what it trusts.
+.
+This package holds what it takes to build a program that is such a client
+itself: header, manual, an example, and the file for pkg-config.")
 
 include(CPack)

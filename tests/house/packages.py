@@ -18,7 +18,8 @@ from house import check, main
 
 SUITE = "bookworm"
 PACKAGES = pathlib.Path(os.environ.get("FEDAVG_PACKAGES", house.ROOT / "build" / "package"))
-NAMES = ("fedavg", "fedavg-coordinator", "fedavg-client")
+PROGRAMS = ("fedavg", "fedavg-coordinator", "fedavg-client")
+NAMES = (*PROGRAMS, "libfedavg-client1", "libfedavg-client-dev")
 COORDINATOR, CLIENT = "fedavg-coordinator@{}.service", "fedavg-client@{}.service"
 STATE = "/var/lib/fedavg/coordinator"
 WARDS = "abc"
@@ -199,7 +200,7 @@ def they_install_with_what_they_need_and_start_nothing(machine):
     machine.run("sh", "-c", "apt-get -qq install -y --no-install-recommends /debs/*.deb")
     user = machine.run("getent", "passwd", "fedavg").split(":")
     check(int(user[2]) < 1000 and user[6].endswith("nologin"), f"the user is no service's: {user}")
-    for name in NAMES:
+    for name in PROGRAMS:
         said = machine.run(name, "--version")
         check(re.match(rf"{name} \d+\.\d+", said), f"{name} --version: {said}")
     check(machine.run("fedavg", "coordinator", "--version").startswith("fedavg-coordinator "), "fedavg does not find its daemons")
@@ -207,6 +208,9 @@ def they_install_with_what_they_need_and_start_nothing(machine):
     check(wants == "", f"enabled by installing: {wants}")
     check(machine.run("stat", "-c", "%U:%a", "/etc/fedavg") == "root:755", "/etc/fedavg")
     machine.run("test", "-e", "/usr/share/doc/fedavg/deploy/tasks/wards.yaml")
+    library = re.search(r"libfedavg-client\.so\.1 .*=> (\S+)", machine.run("ldconfig", "-p"))
+    check(library, "the linker does not know libfedavg-client.so.1")
+    check("not found" not in machine.run("ldd", library[1]), "the library lacks libraries")
 
 
 def a_coordinator_and_three_clients_complete_a_run_as_services(machine):
@@ -319,7 +323,7 @@ def removed_they_leave_state_and_purged_only_what_people_wrote(machine):
     machine.run("apt-get", "-qq", "remove", "-y", *NAMES)
     check(machine.ask("systemctl", "is-active", CLIENT.format("ward-a")).stdout.strip() != "active", "still running")
     machine.run("test", "-e", f"{STATE}/wards/run.db")
-    machine.run("apt-get", "-qq", "purge", "-y", *NAMES)
+    machine.run("dpkg", "--purge", *NAMES)
     written = {"/etc/fedavg", *(f"/etc/fedavg/{name}" for name in ("wards", "control", "mistake")),
                *(f"/etc/fedavg/ward-{ward}" for ward in WARDS)}
     left = [path for path in named_fedavg(machine) if path not in written]
@@ -333,7 +337,8 @@ def make_newer(machine):
         folder = machine.dir / deb.stem
         subprocess.run(["dpkg-deb", "--raw-extract", deb, folder], check=True)
         control = folder / "DEBIAN" / "control"
-        control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {NEWER}", control.read_text()))
+        text = re.sub(r"(?m)^Version: .*$", f"Version: {NEWER}", control.read_text())
+        control.write_text(re.sub(r"\(= [^)]*\)", f"(= {NEWER})", text))
         subprocess.run(["dpkg-deb", "--root-owner-group", "--build", folder, machine.newer / deb.name], check=True,
                        stdout=subprocess.DEVNULL)
         shutil.rmtree(folder)
