@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 import struct
+import urllib.request
 import xml.etree.ElementTree as xml
 
 import house
@@ -40,6 +41,16 @@ def csv_tells_what_the_run_said():
         columns = json.loads(scene.command("plot", scene.dir / "run", "--json"))["runs"][0]["columns"]
         check(columns["accuracy"] == [float(row["accuracy"]) if row["accuracy"] else None for row in rows], f"{columns}")
         check(columns["bytes_total"][-1] == bytes_total, f"{columns}")
+
+
+def the_page_hands_out_the_same_lines():
+    with house.Scene(train=200, test=50) as scene:
+        scene.result(scene.task(algorithm={"rounds": 2}), "run")
+        shown = scene.start("fedavg", "show", scene.dir / "run", "--json")
+        shown.wait(lambda: shown.out, "an address")
+        with urllib.request.urlopen(json.loads(shown.out[0])["url"].rstrip("/") + "/api/v1/rounds.csv") as answer:
+            served = answer.read().decode()
+        check(served == scene.command("status", scene.dir / "run", "--csv") + "\n", served)
 
 
 def a_run_at_work_can_be_looked_at():
@@ -136,5 +147,5 @@ def lines_for_the_journal_carry_priorities():
         check(events[-1]["level"] == "error" and events[-1]["event"] == "failed", f"{events[-1]}")
 
 
-house.main(csv_tells_what_the_run_said, a_run_at_work_can_be_looked_at, pictures_are_drawn_whole_and_alike,
+house.main(csv_tells_what_the_run_said, the_page_hands_out_the_same_lines, a_run_at_work_can_be_looked_at, pictures_are_drawn_whole_and_alike,
            runs_are_told_apart, lines_for_the_journal_carry_priorities)
