@@ -155,6 +155,8 @@ def a_source_that_fails_once_costs_an_attempt_and_changes_nothing():
         wait_out(program, "^a finished")
         program.wait_exit(0)
         wards.stop(node)
+        began, ended = ([line.split()[2:4] for line in program.out if line.startswith(f"a {word} ")] for word in ("begun", "ended"))
+        check(began == ended and len(began) == ROUNDS + 1, f"attempts that began: {began}, and that ended: {ended}")
         check(models == ordinary_models(), f"models {models}, of two ordinary nodes {ordinary_models()}")
 
 

@@ -59,6 +59,9 @@ static int read_features(void *context, void *features, const uint32_t *examples
 static void hear(void *context, const struct fedavg_event *event) {
     struct pump *pump = context;
     switch (event->kind) {
+    case FEDAVG_EVENT_BEGUN:
+        printf("%s begun round=%" PRIu64 " attempt=%" PRIu32 "\n", pump->name, event->round, event->attempt);
+        break;
     case FEDAVG_EVENT_TRAINED: printf("%s trained round=%" PRIu64 "\n", pump->name, event->round); break;
     case FEDAVG_EVENT_DECLINED:
         printf("%s declined round=%" PRIu64 " clients=%" PRIu64 " word=%s\n", pump->name, event->round, event->clients,

@@ -15,6 +15,7 @@
 #include "coordinator/status_report.h"
 #include "coordinator/store.h"
 #include "coordinator/terms.h"
+#include "include/fedavg/client.h"
 #include "tests/faults/fail_alloc.h"
 #include "tests/unit/data_world.h"
 
@@ -350,6 +351,59 @@ static int run(struct fed_error *e) {
     return rc;
 }
 
+/* What a program does that hosts a client; features are read, so that there is a block for them. */
+static int read_zeros(void *context, void *features, const uint32_t *examples, size_t n) {
+    (void)context;
+    (void)examples;
+    memset(features, 0, 3 * n * sizeof(float));
+    return 0;
+}
+
+static int tell(struct fedavg_client *client) {
+    static const uint8_t labels[4] = {0, 1, 1, 0};
+    static const uint8_t seed[FEDAVG_SEED_BYTES] = {7};
+    const struct fedavg_data data = {.size = sizeof data,
+                                     .feature_type = FEDAVG_F32,
+                                     .label_type = FEDAVG_U8,
+                                     .n_examples = 4,
+                                     .n_features = 3,
+                                     .n_labels = 1,
+                                     .labels = labels,
+                                     .read = read_zeros};
+    int rc = fedavg_client_load(client, world_path("client.yaml"));
+    if (rc == FEDAVG_OK) {
+        rc = fedavg_client_set(client, "data", NULL);
+    }
+    if (rc == FEDAVG_OK) {
+        rc = fedavg_client_set(client, "key", NULL);
+    }
+    if (rc == FEDAVG_OK) {
+        rc = fedavg_client_set_seed(client, seed);
+    }
+    return rc == FEDAVG_OK ? fedavg_client_set_data(client, &data) : rc;
+}
+
+static int hosted(struct fed_error *e) {
+    struct fedavg_client *client = NULL;
+    int fd, rc = fedavg_client_new(&client);
+    if (rc == FEDAVG_OK) {
+        rc = tell(client);
+    }
+    if (rc == FEDAVG_OK) {
+        rc = fedavg_client_open(client);
+    }
+    if (rc == FEDAVG_OK) {
+        rc = fedavg_client_fd(client, &fd);
+    }
+    if (rc == FEDAVG_OK) {
+        rc = fedavg_client_step(client, 0);
+    }
+    if (rc != FEDAVG_OK) {
+        fed_error_set(e, rc, "%s", client != NULL ? fedavg_client_error(client) : fedavg_status_text(rc));
+    }
+    return fedavg_client_free(client) == FEDAVG_OK ? rc : FED_EFAILED;
+}
+
 /* -- starving --------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -357,11 +411,20 @@ static const struct {
     int (*load)(struct fed_error *e);
     bool writes_run;
 } loaders[] = {
-    {"task", task, false},     {"terms", terms, false},   {"client file", client_file, false},
-    {"roster", roster, false}, {"key", key, false},       {"new key", new_key, false},
-    {"idx", idx, false},       {"idx.gz", idx_gz, false}, {"npy", npy, false},
-    {"csv", csv, false},       {"text", text, false},     {"roles", roles, false},
+    {"task", task, false},
+    {"terms", terms, false},
+    {"client file", client_file, false},
+    {"roster", roster, false},
+    {"key", key, false},
+    {"new key", new_key, false},
+    {"idx", idx, false},
+    {"idx.gz", idx_gz, false},
+    {"npy", npy, false},
+    {"csv", csv, false},
+    {"text", text, false},
+    {"roles", roles, false},
     {"run", run, true},
+    {"hosted client", hosted, false},
 };
 
 static void starve(int i, uint64_t k, bool for_ever) {
