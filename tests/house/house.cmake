@@ -32,6 +32,7 @@ fed_house(learns)
 fed_house(formats)
 fed_house(tables)
 fed_house(blas)
+fed_house(guides)
 
 add_executable(reversed_node ${FED_HOUSE_DIR}/reversed_node.c)
 target_link_libraries(reversed_node PRIVATE fed_client)

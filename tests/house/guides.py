@@ -1,0 +1,129 @@
+"""Every command that README.md and the guides show is run as it stands there, each guide from its beginning to its end in a
+directory of its own that looks like a fresh checkout with the programs installed.
+
+In a guide, a block marked `sh` is typed and must succeed; `sh &` is typed into another terminal: it goes on when the program
+says that it is ready, and the program is stopped at the end of the guide; `sh ended` is typed once the program of the first
+other terminal has come to its end by itself. A block that is not marked shows what is seen, and may not hold a command of ours.
+What a test cannot type stands below, with the reason."""
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import house
+
+GUIDES = sorted([house.ROOT / "README.md", house.ROOT / "bench" / "README.md", *(house.ROOT / "docs").glob("*.md")])
+OURS = re.compile(r"(?m)^\s*(\./)?(fedavg|deploy/|bench/|build/|systemctl|apt|cmake|ctest)")
+NOT_TYPED = {  # first words of a line, and why
+    "./deploy/demo": "trains for minutes; .ci/run and people run it",
+    "./deploy/test": "is the suite that this test belongs to",
+    "deploy/": "builds, fetches or packs; .ci/run does these",
+    "./deploy/": "builds, fetches or packs; .ci/run does these",
+    "cmake": "is what deploy/build does",
+    "ctest": "is the suite that this test belongs to",
+    "bench/": "measures for minutes on a machine that has nothing else to do",
+    "build/": "measures or replays for minutes",
+    "sudo": "changes the system; deploy/package --test does these in a system of its own",
+    "scp": "needs another machine",
+    "kubectl": "needs a cluster",
+    "docker": "needs a container engine and images",
+    "podman": "needs a container engine and images",
+    "sbatch": "needs a cluster; tests/house/slurm.py makes one where Slurm is installed",
+}
+BLOCK = re.compile(r"(?ms)^```([^\n]*)\n(.*?)^```$")
+
+
+def reason_not_to_type(line):
+    return next((why for words, why in NOT_TYPED.items() if line.startswith(words)), None)
+
+
+class Terminal:
+    """A program that stays, and says by the service manager's protocol when it is ready."""
+
+    def __init__(self, folder, block, env):
+        path = str(pathlib.Path(tempfile.mkdtemp(prefix="n", dir=folder)) / "ready")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+            notices.bind(path)
+            notices.settimeout(1)
+            self.process = house.Process(["bash", "-euc", f"exec {block.strip()}"], env={**env, "NOTIFY_SOCKET": path}, cwd=folder)
+            for _ in range(house.PATIENCE):
+                try:
+                    if b"READY=1" in notices.recv(4096):
+                        return
+                except TimeoutError:
+                    house.check(self.process.child.poll() is None, f"it ended: {self.process}")
+        house.check(False, f"it is never ready: {self.process}")
+
+
+class Desk:
+    """Where a guide is followed."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fedavg-guide-"))
+        self.terminals = []
+        for name in ("deploy", "docs"):
+            (self.folder / name).symlink_to(house.ROOT / name)
+        (self.folder / "data").mkdir()
+        (self.folder / "data" / "mnist").symlink_to(house.find_source())
+        self.env = {"PATH": f"{house.BIN}:{os.environ['PATH']}", "HOME": str(self.folder), "TERM": "dumb"}
+
+    def type(self, block):
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=self.folder, env={**os.environ, **self.env}, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=2 * house.PATIENCE, check=False)
+        house.check(done.returncode == 0, f"exit status {done.returncode}:\n{block}\n{done.stdout}")
+
+    def leave(self):
+        for terminal in reversed(self.terminals):
+            if terminal.process.child.poll() is None:
+                terminal.process.child.send_signal(signal.SIGTERM)
+                terminal.process.child.wait(house.PATIENCE)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def typed_lines(block):
+    """The block without what cannot be typed here, which is told."""
+    kept = []
+    for line in block.splitlines():
+        why = reason_not_to_type(line.strip())
+        if why is None:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def follow(guide):
+    desk = Desk()
+    try:
+        for info, block in BLOCK.findall(guide.read_text()):
+            words = shlex.split(info)
+            if not words or words[0] != "sh":
+                shown = [line for line in block.splitlines() if OURS.match(line) and reason_not_to_type(line.strip()) is None]
+                house.check(not shown, f"a command that nobody runs: {shown}")
+                continue
+            text = typed_lines(block)
+            if not text.strip():
+                continue
+            if words[1:] == ["&"]:
+                desk.terminals.append(Terminal(desk.folder, text, desk.env))
+                continue
+            if words[1:] == ["ended"]:
+                desk.terminals[0].process.wait_exit(0)
+            desk.type(text)
+    finally:
+        desk.leave()
+
+
+def claim(guide):
+    def every_command_of_the_guide_succeeds():
+        follow(guide)
+    every_command_of_the_guide_succeeds.__name__ = f"every_command_of_{guide.relative_to(house.ROOT)}_succeeds"
+    return every_command_of_the_guide_succeeds
+
+
+if __name__ == "__main__":
+    house.main(*map(claim, GUIDES))
