@@ -48,7 +48,7 @@ add_executable(attacker ${CMAKE_CURRENT_SOURCE_DIR}/faults/attacker.c)
 target_link_libraries(attacker PRIVATE fed_link)
 fed_house(nftables)
 fed_house(descriptors FEDAVG_ATTACKER=$<TARGET_FILE:attacker>)
-fed_house(hostile FEDAVG_LYING_NODE=$<TARGET_FILE:lying_node> FEDAVG_ATTACKER=$<TARGET_FILE:attacker>)
+fed_house(hostile FEDAVG_LYING_NODE=$<TARGET_FILE:lying_node> FEDAVG_ATTACKER=$<TARGET_FILE:attacker> FEDAVG_SANITIZE=${FEDAVG_SANITIZE})
 
 # Sanitizers want to be the first library of a process, so that nothing can be preloaded there.
 if(NOT FEDAVG_SANITIZE)
