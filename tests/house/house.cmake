@@ -23,6 +23,8 @@ fed_house(privileges)
 fed_house(service)
 fed_house(edge)
 fed_house(status)
+fed_house(api)
+fed_house(metrics)
 fed_house(backup)
 fed_house(plots)
 fed_house(models)
@@ -105,7 +107,7 @@ fed_cluster(slurm)
 
 # With FEDAVG_LONG=1.
 set(FED_LONG_TESTS house/hostile house/clients_killed house/coordinator_killed house/node_killed house/rollback house/damaged
-                   house/disk_fails house/power_cut house/networks)
+                   house/disk_fails house/power_cut house/networks house/api house/metrics)
 if(TEST house/networks)
   set_tests_properties(${FED_LONG_TESTS} PROPERTIES TIMEOUT 1800)
 endif()
