@@ -528,7 +528,8 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     if (c == NULL) {
         return;
     }
-    fed_pool_free(c->store_pool); /* waits for the write at hand */
+    fed_publish_now(c, fed_clock_ms()); /* how it ends */
+    fed_pool_free(c->store_pool);       /* waits for the write at hand */
     fed_pool_free(c->model_pool);
     fed_evaluator_free(c->evaluator);
     fed_work_free(c);

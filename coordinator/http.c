@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "common/base/log.h"
 #include "coordinator/http_api.h"
@@ -25,6 +26,7 @@
 #define SINGLE 3                        /* headers that may be given once */
 #define PIECE_BYTES ((size_t)16 * 1024) /* of a text that is made while it is sent */
 #define POKE_MS 500u                    /* between two messages of a kind */
+#define GOODBYE_MS 500                  /* at most, at the end */
 #define ALIVE_MS 15000u                 /* a reader that is gone is noticed so late */
 
 struct reader {
@@ -89,12 +91,9 @@ static ssize_t read_stream(void *context, uint64_t position, char *bytes, size_t
         uint64_t pokes = http->pokes;
         bool closing = http->closing;
         pthread_mutex_unlock(&http->lock);
-        size_t n = closing ? 0 : fed_stream_next(reader->stream, bytes, room);
-        if (closing) {
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        }
-        if (n > 0) {
-            return (ssize_t)n;
+        size_t n = fed_stream_next(reader->stream, bytes, room);
+        if (n > 0 || closing) {
+            return n > 0 ? (ssize_t)n : MHD_CONTENT_READER_END_OF_STREAM;
         }
         pthread_mutex_lock(&http->lock);
         bool waits = pokes == http->pokes && !http->closing;
@@ -160,11 +159,15 @@ static void wake_all(struct fed_http *http) {
     pthread_mutex_unlock(&http->lock);
 }
 
-uint64_t fed_http_poke(struct fed_http *http, uint64_t now_ms) {
+static unsigned count_readers(struct fed_http *http) {
     pthread_mutex_lock(&http->lock);
     unsigned n = http->n_readers;
     pthread_mutex_unlock(&http->lock);
-    if (n == 0) {
+    return n;
+}
+
+uint64_t fed_http_poke(struct fed_http *http, uint64_t now_ms) {
+    if (count_readers(http) == 0) {
         return UINT64_MAX;
     }
     uint64_t version = fed_page_version(http->page);
@@ -373,15 +376,25 @@ int fed_http_new(struct fed_http **out, const struct fed_http_config *config, st
     return code;
 }
 
+/* Who reads the stream hears how it ended; one who does not listen is not waited for. Leaves nobody suspended. */
+static void say_goodbye(struct fed_http *http) {
+    const struct timespec breath = {.tv_nsec = GOODBYE_MS * 1000000L / 100};
+    fed_streams_due(http->streams);
+    pthread_mutex_lock(&http->lock);
+    http->closing = true;
+    pthread_mutex_unlock(&http->lock);
+    wake_all(http);
+    for (int i = 0; i < 100 && count_readers(http) > 0; i++) {
+        nanosleep(&breath, NULL);
+    }
+}
+
 void fed_http_free(struct fed_http *http) {
     if (http == NULL) {
         return;
     }
-    pthread_mutex_lock(&http->lock);
-    http->closing = true;
-    pthread_mutex_unlock(&http->lock);
     if (http->daemon != NULL) {
-        wake_all(http); /* nothing may be suspended when it ends */
+        say_goodbye(http);
         MHD_stop_daemon(http->daemon);
     }
     if (http->listens) {

@@ -25,6 +25,7 @@ struct fed_http_config {
 
 /* FED_ECONFIG (bind is not such a text), FED_EADDRESS (in use, not ours), FED_EKEY (the token), FED_ENOMEM. */
 int fed_http_new(struct fed_http **out, const struct fed_http_config *config, struct fed_error *err) FED_MUST_CHECK;
+/* Those who read the stream are told first what they do not know yet; it waits for them half a second at most. */
 void fed_http_free(struct fed_http *http);
 
 /* Wakes who reads the stream if there is something new, at most twice a second. From one other thread, whenever something

@@ -46,8 +46,12 @@ export class Live {
       return;
     }
     // A finished run that is read from its directory tells nothing new.
-    if (this.status.live || this.status.state !== 'finished') this.listen();
-    else this.failures = 0;
+    if (this.status.live || this.status.state !== 'finished') {
+      this.listen();
+    } else {
+      this.failures = 0;
+      this.say();
+    }
   }
 
   listen() {
@@ -60,7 +64,10 @@ export class Live {
       source.close();
       this.lost();
     };
-    source.addEventListener('status', (message) => this.take(JSON.parse(message.data)));
+    source.addEventListener('status', (message) => {
+      this.take(JSON.parse(message.data));
+      this.say();
+    });
     source.addEventListener('round', (message) => this.on.round(JSON.parse(message.data)));
     source.addEventListener('event', (message) => this.on.event(JSON.parse(message.data)));
   }
@@ -68,7 +75,6 @@ export class Live {
   take(status) {
     this.status = status;
     this.on.status(status);
-    this.say();
   }
 
   say() {

@@ -102,10 +102,47 @@ async function a_finished_run_is_shown_from_its_directory() {
       const row = view.page.locator('#client-table tbody tr', { hasText: name });
       equal((await row.locator('td').nth(5).innerText()).trim(), String(rounds), `rounds of ${name}`);
     }
+    await comparePartition(view);
     await compareFiles(view, runs, stored);
     await view.shoot('real-finished');
     await view.close();
   });
+}
+
+async function a_run_that_ends_is_seen_to_its_end() {
+  await scene(async (runs) => {
+    const { process, url } = await runs.simulate('run', 'algorithm.rounds=12', 'algorithm.epochs=60');
+    await process.event((event) => event.event === 'round', 'a round');
+    process.signalNodes('SIGSTOP');
+    const view = await View.open(url);
+    await view.until(() => document.getElementById('connection-word').textContent === 'live', 'the stream');
+    process.signalNodes('SIGCONT');
+    equal(await process.gone, 0, `exit code: ${process.log.join(' | ')}`);
+    await view.until(() => document.getElementById('connection-word').textContent === 'finished', 'the end');
+    equal(await view.text('#phase'), 'The run is finished.', 'phase');
+    await compareFigures(view, runs.stored('run'));
+    check((await view.text('#event-list')).includes('finished'), await view.text('#event-list'));
+    await view.close(/ERR_/);
+  });
+}
+
+// Each label of the rows of data, counted by whoever can read a table.
+function countLabels() {
+  const [head, ...rows] = readFileSync(new URL('../../deploy/tasks/wards-train.csv', import.meta.url), 'utf8').trim().split(/\r?\n/).map((line) => line.split(','));
+  const [label, group] = [head.indexOf('outcome'), head.indexOf('ward')];
+  const labels = new Map();
+  rows.forEach((row) => labels.set(row[label], (labels.get(row[label]) ?? 0) + 1));
+  return { labels, groups: new Set(rows.map((row) => row[group])).size };
+}
+
+async function comparePartition(view) {
+  const { labels, groups } = countLabels();
+  check((await view.text('#partition-summary')).startsWith(`${groups} clients: `), await view.text('#partition-summary'));
+  await view.page.locator('#label-details summary').click();
+  for (const [label, n] of labels) {
+    const row = view.page.locator('#label-table tbody tr', { has: view.page.locator('th', { hasText: label }) });
+    equal((await row.locator('td').first().innerText()).replace(/\D/g, ''), String(n), `examples of ${label}`);
+  }
 }
 
 // What the links give is what the directory holds.
@@ -120,10 +157,10 @@ async function compareFiles(view, runs, stored) {
   const lines = (await fetched('api/v1/rounds.csv')).toString().trim().split('\n');
   equal(lines.length, stored.rounds.length + 1, 'lines of the CSV');
   equal(lines.at(-1).split(',')[0], String(last.round), 'its last line');
-  for (const link of ['licences.txt']) {
+  for (const link of ['api/v1/openapi.json', 'metrics', 'licences.txt']) {
     const answer = await until(() => view.page.request.get(new URL(link, view.page.url()).href), link);
     equal(answer.status(), 200, link);
   }
 }
 
-await main([a_run_is_followed_while_it_goes_on, a_finished_run_is_shown_from_its_directory]);
+await main([a_run_is_followed_while_it_goes_on, a_run_that_ends_is_seen_to_its_end, a_finished_run_is_shown_from_its_directory]);

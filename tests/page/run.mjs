@@ -1,9 +1,10 @@
 // Runs of the real programs for the page to show: started in a directory of their own, killed and removed at the end.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { kill } from 'node:process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { check, PATIENCE } from './browser.mjs';
@@ -42,6 +43,14 @@ class Process {
       check(found || this.child.exitCode === null, `${what}: the program has ended: ${this.log.join(' | ')}`);
       return found;
     }, `${what}: ${this.log.slice(-5).join(' | ')}`);
+  }
+
+  // To the nodes of a simulation: SIGSTOP holds the run where it is.
+  signalNodes(signal) {
+    const ids = readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8').trim().split(' ');
+    const nodes = ids.filter((id) => readFileSync(`/proc/${id}/comm`, 'utf8').startsWith('fedavg-client'));
+    check(nodes.length > 0, 'the simulation has no nodes');
+    nodes.forEach((id) => kill(Number(id), signal));
   }
 
   async kill() {

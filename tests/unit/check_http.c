@@ -203,6 +203,38 @@ START_TEST(noise_is_survived) {
 }
 END_TEST
 
+/* Reads until the text has come or the other side closes. */
+static void read_until(int fd, char *reply, size_t room, const char *text) {
+    size_t n = strlen(reply);
+    for (ssize_t got; (text == NULL || strstr(reply, text) == NULL) && (got = recv(fd, reply + n, room - 1 - n, 0)) > 0;) {
+        n += (size_t)got;
+        reply[n] = '\0';
+    }
+}
+
+START_TEST(who_reads_the_stream_hears_how_it_ends) {
+    static char first[64 * 1024], rest[64 * 1024];
+    const char request[] = "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(fed_http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+    read_until(fd, first, sizeof first, "\"attempt\":1");
+    ck_assert_ptr_nonnull(strstr(first, "event: status"));
+    show(77);
+    fed_news_add(news, fed_clock_wall_ms(), FED_NEWS_FINISHED, "the run is finished");
+    fed_http_free(http);
+    http = NULL;
+    read_until(fd, rest, sizeof rest, NULL);
+    ck_assert_msg(strstr(rest, "\"attempt\":77") != NULL, "%s", rest);
+    ck_assert_msg(strstr(rest, "the run is finished") != NULL, "%s", rest);
+    size_t n = strlen(rest);
+    ck_assert_msg(n > 5 && strcmp(rest + n - 5, "0\r\n\r\n") == 0, "it was cut off: %s", rest);
+    close(fd);
+}
+END_TEST
+
 START_TEST(address_in_use_is_said) {
     char bind[32];
     struct fed_http *second = NULL;
@@ -347,6 +379,7 @@ int main(void) {
     tcase_add_loop_test(core, name_that_points_here_is_not_enough, 0, sizeof hosts / sizeof *hosts);
     tcase_add_test(core, request_without_host_gets_nothing);
     tcase_add_test(core, noise_is_survived);
+    tcase_add_test(core, who_reads_the_stream_hears_how_it_ends);
     tcase_add_test(core, address_in_use_is_said);
     tcase_add_test(core, address_is_free_again_after_free);
     tcase_add_test(core, request_of_two_minds_is_refused);
