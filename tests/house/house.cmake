@@ -7,7 +7,7 @@ function(fed_house name)
   if(Python3_FOUND AND TARGET fedavg AND TARGET fedavg-coordinator AND TARGET fedavg-client)
     add_test(NAME house/${name} COMMAND ${Python3_EXECUTABLE} -B ${FED_HOUSE_DIR}/${name}.py)
     set_tests_properties(house/${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
-                         "FEDAVG_BIN=$<TARGET_FILE_DIR:fedavg>;TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp;${ARGN}")
+                         "FEDAVG_BIN=$<TARGET_FILE_DIR:fedavg>;TSAN_OPTIONS=history_size=7:suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp;${ARGN}")
   endif()
 endfunction()
 
