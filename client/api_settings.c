@@ -31,7 +31,9 @@ static int add_set(struct fedavg_client *client, const char *name, const char *v
     size_t n_name = strlen(name), n = n_name + 1 + strlen(value) + 1;
     char *set = malloc(n);
     char **grown = realloc(client->sets, (client->n_sets + 1) * sizeof *grown);
-    client->sets = grown != NULL ? grown : client->sets;
+    if (grown != NULL) {
+        client->sets = grown;
+    }
     if (set == NULL || grown == NULL) {
         free(set);
         return no_memory(client);

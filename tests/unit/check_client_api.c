@@ -462,6 +462,29 @@ START_TEST(clients_in_one_process_come_and_go_and_leave_nothing) {
 }
 END_TEST
 
+static void *host_one(void *unused) {
+    struct fedavg_client *mine;
+    for (int i = 0; i < 3; i++) {
+        ok(fedavg_client_new(&mine));
+        tell_all(mine, "ward-9");
+        ok(fedavg_client_open(mine));
+        ok(fedavg_client_step(mine, 1));
+        ok(fedavg_client_free(mine));
+    }
+    return unused;
+}
+
+START_TEST(clients_of_many_threads_do_not_meet) {
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, host_one, NULL), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    }
+}
+END_TEST
+
 struct witness {
     int lines, rounding;
     bool flushes;
@@ -538,6 +561,7 @@ int main(void) {
     tcase_add_test(t, a_second_call_meanwhile_is_refused_and_changes_nothing);
     tcase_add_test(t, a_descriptor_tells_when_a_step_is_due);
     tcase_add_test(t, clients_in_one_process_come_and_go_and_leave_nothing);
+    tcase_add_test(t, clients_of_many_threads_do_not_meet);
     tcase_add_test(t, check_tells_who_is_not_there_and_the_caller_has_its_own_arithmetic_back_and_in_callbacks);
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);
