@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -71,6 +72,24 @@ static int set_context(void *context, int io_threads, int max_peers) {
                                                                                                                         : -1;
 }
 
+/* libzmq starts libpgm with its first context and ends it with its last, and libpgm does neither with a lock: contexts of
+ * several threads would run into each other there, though none of ours ever speaks PGM. */
+static pthread_mutex_t contexts = PTHREAD_MUTEX_INITIALIZER;
+
+static void *context_new(void) {
+    pthread_mutex_lock(&contexts);
+    void *context = zmq_ctx_new();
+    pthread_mutex_unlock(&contexts);
+    return context;
+}
+
+static void context_term(void *context) {
+    pthread_mutex_lock(&contexts);
+    while (zmq_ctx_term(context) != 0 && errno == EINTR) {
+    }
+    pthread_mutex_unlock(&contexts);
+}
+
 int fed_link_new(struct fed_link **out, int io_threads, int max_peers, const struct fed_gate *gate, struct fed_error *err) {
     assert(io_threads >= 1 && max_peers >= 0);
     int status = check_library(err);
@@ -81,7 +100,7 @@ int fed_link_new(struct fed_link **out, int io_threads, int max_peers, const str
         return status;
     }
     struct fed_link *link = calloc(1, sizeof *link);
-    void *context = zmq_ctx_new();
+    void *context = context_new();
     if (link == NULL || context == NULL || set_context(context, io_threads, max_peers) != 0) {
         status = fed_error_set(err, FED_EFAILED, "cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
         goto out;
@@ -99,7 +118,7 @@ int fed_link_new(struct fed_link **out, int io_threads, int max_peers, const str
     return 0;
 out:
     if (context != NULL) {
-        zmq_ctx_term(context);
+        context_term(context);
     }
     free(link);
     return status;
@@ -113,8 +132,7 @@ void fed_link_free(struct fed_link *link) {
     if (link->zap != NULL) {
         zmq_close(link->zap);
     }
-    while (zmq_ctx_term(link->context) != 0 && errno == EINTR) {
-    }
+    context_term(link->context);
     free(link);
 }
 
