@@ -186,7 +186,9 @@ static int parse(struct options *out, int argc, char **argv) {
     }
     bool good = out->verify ? argc - optind == 1 && out->wish.task == NULL && !out->wish.with_key
                             : argc - optind == 2 && (out->wish.task != NULL || !out->wish.with_key);
-    if (!good || argv[argc - 1][0] == '\0') {
+    if (fed_cli_wrong_words(argc, argv, out->verify ? 1 : 2, out->verify ? 1 : 2,
+                            argc == optind && !out->verify ? "RUN" : "DEST") ||
+        !good || argv[argc - 1][0] == '\0') {
         return fed_cli_misused(usage);
     }
     out->wish.run = argv[optind];

@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,9 +19,34 @@ int fed_cli_fail(const char *command, int code, const struct fed_error *err) {
     return fed_status_exit_code(code);
 }
 
+/* How long the synopsis is: up to an empty line, or to one that begins with two spaces and says more. */
+static size_t synopsis(const char *usage) {
+    const char *line = usage;
+    while (*line != '\0' && *line != '\n' && (strncmp(line, "  ", 2) != 0 || line[2] == ' ')) {
+        const char *end = strchr(line, '\n');
+        line = end != NULL ? end + 1 : line + strlen(line);
+    }
+    return (size_t)(line - usage);
+}
+
 int fed_cli_misused(const char *usage) {
-    fprintf(stderr, "usage: %s", usage);
+    fprintf(stderr, "usage: %.*s(--help says more)\n", (int)synopsis(usage), usage);
     return fed_status_exit_code(FED_ECONFIG);
+}
+
+bool fed_cli_wrong_words(int argc, char **argv, int least, int most, const char *what) {
+    int n = argc - optind;
+    if (n < least) {
+        fprintf(stderr, "%s: %s is missing\n", argv[0], what);
+    } else if (n > most) {
+        fprintf(stderr, "%s: \"%.200s\" is one word too many\n", argv[0], argv[optind + most]);
+    }
+    return n < least || n > most;
+}
+
+bool fed_cli_wrong_value(const char *command, const char *option, const char *text, const char *expected) {
+    fprintf(stderr, "%s: %s: found \"%.60s\", expected %s\n", command, option, text, expected);
+    return false;
 }
 
 int fed_cli_help(const char *usage) {

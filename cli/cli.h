@@ -3,6 +3,8 @@
 #ifndef FED_CLI_CLI_H
 #define FED_CLI_CLI_H
 
+#include <stdbool.h>
+
 #include "common/base/status.h"
 
 struct json_t;
@@ -27,8 +29,13 @@ unsigned fed_cli_cores(void);
 
 /* Prints "command: sentence" and returns the exit code of the status. */
 int fed_cli_fail(const char *command, int code, const struct fed_error *err);
-/* Prints the usage and returns the exit code of a wrong command line. */
+/* Prints the synopsis of the usage and returns the exit code of a wrong command line. */
 int fed_cli_misused(const char *usage);
+/* True, after a sentence on what is missing or too much, unless least to most words stand behind the options. what: the
+ * first that would be missing, "TASK.yaml". */
+bool fed_cli_wrong_words(int argc, char **argv, int least, int most, const char *what);
+/* Prints "command: --option: found "text", expected what is expected"; false. */
+bool fed_cli_wrong_value(const char *command, const char *option, const char *text, const char *expected);
 /* Prints the usage because it was asked for; 0. */
 int fed_cli_help(const char *usage);
 

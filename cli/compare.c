@@ -159,7 +159,7 @@ int fed_cli_compare(int argc, char **argv) {
         default: return fed_cli_misused(usage);
         }
     }
-    if (argc - optind != 2) {
+    if (fed_cli_wrong_words(argc, argv, 2, 2, argc == optind ? "RUN" : "the second RUN")) {
         return fed_cli_misused(usage);
     }
     int code = run(argv + optind, json, &err);

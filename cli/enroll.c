@@ -232,21 +232,34 @@ static int read_request(struct request *out, int argc, char **argv, const struct
     return 0;
 }
 
-static bool may_issue(const struct request *r) { return r->n_words == 1 && r->node.clients != NULL && r->key != NULL; }
-static bool may_show(const struct request *r) { return r->n_words == 1; }
-static bool may_join(const struct request *r) {
-    return r->n_words == 0 && r->token != NULL && r->key != NULL && r->coordinator != NULL && r->coordinator_key != NULL;
+/* NULL: all is there; else what is missing, or too much. */
+static const char *issue_fault(const struct request *r) {
+    return r->n_words < 1   ? "NAME is missing"
+           : r->n_words > 1 ? "one NAME at a time"
+           : r->node.clients == NULL
+               ? "--clients is missing: the id that the node will host, such as 7, or a range, such as 0-99"
+           : r->key == NULL ? "--key is missing: the enrolment key that signs"
+                            : NULL;
+}
+static const char *show_fault(const struct request *r) { return r->n_words == 1 ? NULL : "it takes one FILE, or -"; }
+static const char *join_fault(const struct request *r) {
+    return r->n_words > 0               ? "it takes options only; a token is never an argument"
+           : r->token == NULL           ? "--token is missing: the file with the token, or -"
+           : r->key == NULL             ? "--key is missing: the key of this node"
+           : r->coordinator == NULL     ? "--coordinator is missing: where tokens are taken, as in tcp://fl.example.org:5602"
+           : r->coordinator_key == NULL ? "--coordinator-key is missing: the coordinator's public line"
+                                        : NULL;
 }
 
 int fed_cli_enroll(int argc, char **argv) {
     static const struct {
         const char *name;
         const struct option *options;
-        bool (*complete)(const struct request *request);
+        const char *(*fault)(const struct request *request);
         int (*run)(struct request *request, struct fed_error *err);
-    } actions[] = {{"issue", issue_options, may_issue, issue},
-                   {"show", show_options, may_show, show},
-                   {"join", join_options, may_join, join}};
+    } actions[] = {{"issue", issue_options, issue_fault, issue},
+                   {"show", show_options, show_fault, show},
+                   {"join", join_options, join_fault, join}};
     struct fed_error err = {.text = ""};
     struct request request = {.valid = "24h", .out = "-"};
     const char *name = argc > 1 ? argv[1] : "";
@@ -265,7 +278,13 @@ int fed_cli_enroll(int argc, char **argv) {
     if (read > 0) {
         return fed_cli_help(usage);
     }
-    if (read < 0 || !actions[a].complete(&request)) {
+    const char *fault = a == 3      ? (*name == '\0' ? "say what to do: issue, show or join" : "there is no such action")
+                        : read == 0 ? actions[a].fault(&request)
+                                    : NULL;
+    if (fault != NULL) {
+        fprintf(stderr, "fedavg enroll%s%s: %s\n", a < 3 ? " " : "", a < 3 ? name : "", fault);
+    }
+    if (read < 0 || fault != NULL) {
         return fed_cli_misused(usage);
     }
     fed_privilege_protect_secrets();

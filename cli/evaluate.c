@@ -289,7 +289,7 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
             return fed_cli_misused(usage);
         }
     }
-    if (optind + 1 != argc || (choice->best && choice->has_round)) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || (choice->best && choice->has_round)) {
         return fed_cli_misused(usage);
     }
     choice->path = argv[optind];

@@ -212,7 +212,7 @@ int fed_cli_init(int argc, char **argv) {
         default: good = false; break;
         }
     }
-    if (!good || argc - optind > 1) {
+    if (!good || fed_cli_wrong_words(argc, argv, 0, 1, "DIR")) {
         fini(&init, &(struct steps){.n = 0}, given);
         return fed_cli_misused(usage);
     }

@@ -51,7 +51,7 @@ int fed_cli_keygen(int argc, char **argv) {
         default: return fed_cli_misused(usage);
         }
     }
-    if (optind + 1 != argc) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "NAME")) {
         return fed_cli_misused(usage);
     }
     order.name = argv[optind];

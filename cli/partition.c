@@ -166,7 +166,7 @@ int fed_cli_partition(int argc, char **argv) {
         default: exit_code = c == 'h' ? fed_cli_help(usage) : fed_cli_misused(usage); goto out;
         }
     }
-    if (optind + 1 != argc) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "TASK.yaml")) {
         exit_code = fed_cli_misused(usage);
         goto out;
     }

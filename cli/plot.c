@@ -173,7 +173,12 @@ static int parse(struct options *out, int argc, char **argv) {
     out->plot.x = (enum fed_plot_x)x;
     out->plot.y = (enum fed_plot_y)y;
     out->plot.n_runs = (size_t)(argc - optind);
-    return argc > optind && (out->file != NULL || out->json) ? -1 : fed_cli_misused(usage);
+    bool wrong = fed_cli_wrong_words(argc, argv, 1, argc, "RUN");
+    if (!wrong && out->file == NULL && !out->json) {
+        fprintf(stderr, "%s: --output FILE.svg or FILE.png is missing, or --json\n", argv[0]);
+        wrong = true;
+    }
+    return wrong ? fed_cli_misused(usage) : -1;
 }
 
 static int run(struct options *options, char **paths, struct fed_error *err) {

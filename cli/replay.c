@@ -305,7 +305,7 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
             return fed_cli_fail(argv[0], code, &err);
         }
     }
-    if (optind + 1 != argc || options->from > options->to) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || options->from > options->to) {
         return fed_cli_misused(usage);
     }
     choice->path = argv[optind];

@@ -63,11 +63,25 @@ static int find(struct fed_roster_entry **out, const struct fed_roster_file *ros
 
 /* -- the edits --------------------------------------------------------------------------------------------------------- */
 
+/* The common slips: the file in place of what stands in it, and the half that must not leave its machine. */
+static int parse_line(struct fed_public_keys *out, const char *word, struct fed_error *err) {
+    int code = fed_public_parse(out, word, err);
+    if (code != 0 && access(word, F_OK) == 0) {
+        return fed_error_set(err, code, "%.200s is a file; give the line that stands in it: \"$(cat %.200s)\"", word, word);
+    }
+    if (code != 0 && strncmp(word, "fedavg-secret-", strlen("fedavg-secret-")) == 0) {
+        return fed_error_set(err, code,
+                             "that is a secret key, which others may have seen now: make a new one, and give the line "
+                             "of its NAME.pub");
+    }
+    return code;
+}
+
 static int describe(struct fed_roster_entry *out, const struct request *request, struct fed_error *err) {
     struct fed_node_options options = request->node;
     options.name = request->words[0];
     int code = fed_node_options_entry(out, &options, err);
-    return code == 0 ? fed_public_parse(&out->keys, request->words[1], err) : code;
+    return code == 0 ? parse_line(&out->keys, request->words[1], err) : code;
 }
 
 static int append(struct fed_roster_file *roster, const struct fed_roster_entry *entry, struct fed_error *err) {
@@ -180,7 +194,7 @@ static int rotate(struct fed_roster_file *roster, const struct request *request,
         return fed_error_set(err, FED_ECONFIG, "node %s has a signed entry: sign the new key too, with --key ENROLMENT.key",
                              entry->name);
     }
-    code = fed_public_parse(&entry->next, request->words[1], err);
+    code = parse_line(&entry->next, request->words[1], err);
     entry->has_next = code == 0;
     return code == 0 && request->key != NULL ? sign(entry, true, request, err) : code;
 }
@@ -386,10 +400,29 @@ static const struct action *find_action(const char *name) {
     return NULL;
 }
 
-static bool complete(const struct action *action, const struct request *request) {
-    return request->n_words == action->n_words - request->finish &&
-           (!action->needs_clients || request->node.clients != NULL) && (!action->needs_key || request->key != NULL) &&
-           (!request->finish || request->key == NULL);
+/* NULL: all is there; else what is missing, or too much. */
+static const char *find_fault(const struct action *action, const struct request *request) {
+    int wanted = action->n_words - request->finish;
+    if (request->n_words < wanted) {
+        return request->n_words == 1    ? "PUBLICLINE is missing, as in \"$(cat ward-7.pub)\""
+               : action->look == verify ? "ENROLMENTLINE is missing"
+                                        : "NAME is missing";
+    }
+    if (request->n_words > wanted) {
+        return wanted == 0 ? "it takes options only" : "too many words; is a public line one word, in quotes?";
+    }
+    if (action->needs_clients && request->node.clients == NULL) {
+        return "--clients is missing: the id of the client that the node hosts, such as 7, or a range, such as 0-99";
+    }
+    if (action->needs_key && request->key == NULL) {
+        return "--key is missing: the enrolment key that signs";
+    }
+    return request->finish && request->key != NULL ? "--finish drops the old key: it needs no --key" : NULL;
+}
+
+static int misused(const char *what, const char *why) {
+    fprintf(stderr, "fedavg roster%s%s: %s\n", *what != '\0' ? " " : "", what, why);
+    return fed_cli_misused(usage);
 }
 
 int fed_cli_roster(int argc, char **argv) {
@@ -408,8 +441,12 @@ int fed_cli_roster(int argc, char **argv) {
     if (read > 0) {
         return fed_cli_help(usage);
     }
-    if (read < 0 || !complete(action, &request)) {
-        return fed_cli_misused(usage);
+    if (action == NULL) {
+        return misused("", *name == '\0' ? "say what to do with it" : "there is no such action");
+    }
+    const char *fault = read < 0 ? NULL : find_fault(action, &request);
+    if (read < 0 || fault != NULL) { /* getopt has said what it did not like */
+        return read < 0 ? fed_cli_misused(usage) : misused(name, fault);
     }
     fed_privilege_protect_secrets();
     int code = fed_seal_setup(&err);

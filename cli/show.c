@@ -82,7 +82,7 @@ int fed_cli_show(int argc, char **argv) {
         default: return fed_cli_misused(usage);
         }
     }
-    if (optind + 1 != argc) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN")) {
         return fed_cli_misused(usage);
     }
     int rc = show(argv[optind], bind, json, &err);

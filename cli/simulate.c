@@ -307,13 +307,14 @@ static int supervise(struct simulation *s, struct fed_error *err) {
 /* -- start ----------------------------------------------------------------------------------------------------------------
  */
 
-static bool parse_count(unsigned long *out, const char *text, unsigned long most) {
+static bool parse_count(unsigned long *out, const char *option, const char *text, unsigned long most) {
     char *end;
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
     if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || value < 1 || value > most) {
-        fprintf(stderr, "fedavg simulate: found \"%s\", expected a number from 1 to %lu\n", text, most);
-        return false;
+        char expected[64];
+        snprintf(expected, sizeof expected, "a number from 1 to %lu", most);
+        return fed_cli_wrong_value("fedavg simulate", option, text, expected);
     }
     *out = value;
     return true;
@@ -346,19 +347,21 @@ static int parse(struct simulation *s, int argc, char **argv) {
             }
             break;
         case 'd': s->run_dir_flag = optarg; break;
-        case 'n': good = parse_count(&s->nodes, optarg, NODES_MAX); break;
-        case 't': good = parse_count(&s->threads, optarg, 1024); break;
-        case 'm': good = parse_count(&s->node_memory_mb, optarg, NODE_MEMORY_MAX_MB); break;
+        case 'n': good = parse_count(&s->nodes, "--nodes", optarg, NODES_MAX); break;
+        case 't': good = parse_count(&s->threads, "--threads", optarg, 1024); break;
+        case 'm': good = parse_count(&s->node_memory_mb, "--node-memory", optarg, NODE_MEMORY_MAX_MB); break;
         case 'a': s->address = optarg; break;
         case 'L': s->launcher = optarg; break;
         case 'j': s->json = true; break;
         case 'q': s->quiet = true; break;
         case 'l':
-            good = fed_log_parse_level(&level, optarg) == FED_OK;
+            good = fed_log_parse_level(&level, optarg) == FED_OK ||
+                   fed_cli_wrong_value("fedavg simulate", "--log-level", optarg, "error, warn, info or debug");
             s->log_level = optarg;
             break;
         case 'f':
-            good = fed_log_parse_format(&format, optarg) == FED_OK;
+            good = fed_log_parse_format(&format, optarg) == FED_OK ||
+                   fed_cli_wrong_value("fedavg simulate", "--log-format", optarg, "text or json");
             s->log_format = optarg;
             break;
         case 'h': return fed_cli_help(usage);
@@ -368,7 +371,7 @@ static int parse(struct simulation *s, int argc, char **argv) {
             return fed_cli_misused(usage);
         }
     }
-    if (optind != argc - 1) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "TASK.yaml")) {
         return fed_cli_misused(usage);
     }
     s->task_path = argv[optind];

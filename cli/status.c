@@ -207,7 +207,7 @@ int fed_cli_status(int argc, char **argv) {
         }
     }
     const char *target = argc - optind == 1 ? argv[optind] : NULL;
-    if (target == NULL || (csv && (json || is_url(target)))) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || (csv && (json || is_url(target)))) {
         return fed_cli_misused(usage);
     }
     int code = csv ? print_csv(target, &err) : print_as_wanted(target, json, &err);

@@ -56,6 +56,11 @@ static int print_version(void) {
     return 0;
 }
 
+static bool refuse(const char *option, const char *expected) {
+    fprintf(stderr, "fedavg-client: --%s: found \"%.60s\", expected %s\n", option, optarg, expected);
+    return false;
+}
+
 /* -1: go on; otherwise the exit code. */
 static int parse(struct arguments *out, int argc, char **argv) {
     static const struct option options[] = {
@@ -79,8 +84,10 @@ static int parse(struct arguments *out, int argc, char **argv) {
         case 'o': out->one_run = true; break;
         case 'p': out->passphrase_file = optarg; break;
         case 'r': out->allow_root = true; break;
-        case 'f': good = fed_log_parse_format(&format, optarg) == FED_OK; break;
-        case 'l': good = fed_log_parse_level(&level, optarg) == FED_OK; break;
+        case 'f': good = fed_log_parse_format(&format, optarg) == FED_OK || refuse("log-format", "text or json"); break;
+        case 'l':
+            good = fed_log_parse_level(&level, optarg) == FED_OK || refuse("log-level", "error, warn, info or debug");
+            break;
         case 'h': print_usage(stdout); return 0;
         case 'v': return print_version();
         default: good = false; break;
@@ -91,6 +98,9 @@ static int parse(struct arguments *out, int argc, char **argv) {
         }
     }
     if (optind != argc - 1) {
+        fprintf(stderr,
+                optind == argc ? "fedavg-client: CLIENT.yaml is missing\n" : "fedavg-client: more than one word: %s\n",
+                argv[argc - 1]);
         print_usage(stderr);
         return 2;
     }

@@ -27,8 +27,10 @@ int fed_file_open(int *fd, size_t *n_bytes, const char *path, struct fed_error *
                                                    : failed(err, path, "open");
     }
     if (fstat(file, &st) != 0 || !S_ISREG(st.st_mode)) {
+        bool directory = S_ISDIR(st.st_mode);
         close(file);
-        return fed_error_set(err, FED_EIO, "%s: not a regular file", path);
+        return fed_error_set(err, FED_EIO, "%s: %s", path,
+                             directory ? "is a directory, expected a file" : "not a regular file");
     }
     *fd = file;
     *n_bytes = (size_t)st.st_size;

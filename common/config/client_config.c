@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/config/endpoint.h"
+#include "common/config/kind.h"
 #include "common/config/setting.h"
 
 struct draft {
@@ -119,7 +120,10 @@ int fed_client_config_read(struct fed_client_config *out, const char *path, cons
         return code;
     }
     source.dir = dir;
-    code = read_config(&draft, brought, &source, err);
+    code = path != NULL ? fed_config_expect(&source.yaml, path, FED_CONFIG_CLIENT, err) : FED_OK;
+    if (code == 0) {
+        code = read_config(&draft, brought, &source, err);
+    }
     if (code == 0 && (draft.config.path = strdup(source.file)) == NULL) {
         code = fed_error_set(err, FED_ENOMEM, "out of memory");
     }

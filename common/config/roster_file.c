@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "common/base/file.h"
+#include "common/config/kind.h"
 #include "common/config/setting.h"
 #include "common/config/yaml.h"
 #include "common/seal/line.h"
@@ -375,7 +376,10 @@ int fed_roster_file_load(struct fed_roster_file *out, const char *path, struct f
     if (code != 0) {
         return code;
     }
-    code = fed_settings_read(&schema, &settings, &source, err);
+    code = fed_config_expect(&source.yaml, path, FED_CONFIG_ROSTER, err);
+    if (code == 0) {
+        code = fed_settings_read(&schema, &settings, &source, err);
+    }
     if (code == 0) {
         code = make_room(&roster, &lines, &source.yaml, err);
     }

@@ -240,14 +240,15 @@ static const char *last_word(const char *path) {
 }
 
 /* A key in the wrong section is as likely as a mistyped one; of two that are as near, the one in its own section. */
+/* "" where nothing comes near: less than half of the path, or of its last word, must be another. */
 static const char *nearest(const struct fed_settings *settings, const char *path) {
     const char *best = "";
-    size_t least = SIZE_MAX;
+    size_t least = SIZE_MAX, n_path = strlen(path), n_word = strlen(last_word(path));
     for (size_t i = 0; i < settings->n_rows; i++) {
         const char *known = settings->rows[i].path;
-        size_t whole = 2 * distance(path, known), word = 3 + 2 * distance(last_word(path), last_word(known));
-        size_t d = smaller(whole, word);
-        if (d < least) {
+        size_t whole = 2 * distance(path, known), word = 2 * distance(last_word(path), last_word(known));
+        size_t d = smaller(whole, 3 + word);
+        if (d < least && (whole <= n_path || word <= n_word)) {
             least = d;
             best = known;
         }
@@ -344,7 +345,12 @@ static int unknown(const struct fed_settings *settings, const struct fed_setting
             return place(source, entry, entry->path, FED_ECONFIG, err);
         }
     }
-    fed_error_set(err, FED_ECONFIG, "unknown key; did you mean %s?", nearest(settings, plain));
+    const char *meant = nearest(settings, plain);
+    if (*meant != '\0') {
+        fed_error_set(err, FED_ECONFIG, "unknown key; did you mean %s?", meant);
+    } else {
+        fed_error_set(err, FED_ECONFIG, "unknown key");
+    }
     return place(source, entry, entry->path, FED_ECONFIG, err);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/config/endpoint.h"
+#include "common/config/kind.h"
 #include "common/config/model_section.h"
 #include "common/config/setting.h"
 #include "common/numeric/fixed.h"
@@ -249,7 +250,10 @@ int fed_task_load(struct fed_task *out, const char *path, const char *const *set
         return code;
     }
     source.dir = dir;
-    code = read_task(&draft, &source, err);
+    code = fed_config_expect(&source.yaml, path, FED_CONFIG_TASK, err);
+    if (code == 0) {
+        code = read_task(&draft, &source, err);
+    }
     if (code == 0 && (draft.task.path = strdup(path)) == NULL) {
         code = fed_error_set(err, FED_ENOMEM, "out of memory");
     }

@@ -265,6 +265,10 @@ static int read_key_file(struct secrets *secrets, int fd, const char *path, cons
 }
 
 static int open_key_file(int *out, const char *path, struct fed_error *err) {
+    size_t n = strlen(path);
+    if (n > 4 && strcmp(path + n - 4, ".pub") == 0) {
+        return fed_error_set(err, FED_EKEY, "%s: holds a public line; the key file is %.*s.key", path, (int)(n - 4), path);
+    }
     /* O_NONBLOCK: a FIFO put in place of the file must not hold the program. */
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == ELOOP) {

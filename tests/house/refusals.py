@@ -85,7 +85,7 @@ TASK_ROWS = [
     ("surplus bytes", {"data.test.images": "{dir}/surplus"}, DATA, "surplus: surplus bytes: 31377 bytes found"),
     ("empty data file", {"data.test.images": "{dir}/empty"}, DATA, "empty: .*0 bytes found"),
     ("not data at all", {"data.test.labels": "{dir}/text"}, DATA, "text: not an IDX label file: magic 0x6e6f7420"),
-    ("a directory as data", {"data.test.images": "{dir}"}, DATA, "not a regular file"),
+    ("a directory as data", {"data.test.images": "{dir}"}, DATA, "is a directory, expected a file"),
     ("images and labels swapped", {"data.test.images": "{dir}/ward-0-labels", "data.test.labels": "{dir}/ward-0-images"}, DATA,
      r"ward-0-labels: not an IDX image file: .*\(did you swap images and labels\?\)"),
     ("images without their labels", {"data.test.images": "{dir}/ward-0-images", "data.test.labels": "{dir}/fewer-labels"}, DATA,

@@ -116,6 +116,56 @@ runs 2 'data.partition' partition task.yaml --set data.partition.kind=null --set
     --set data.partition.shards_per_client=null
 runs 2 'nowhere.yaml' partition nowhere.yaml
 
+# What is wrong with a command line is said before the usage: what is missing, what is too much, what was mixed up.
+printf 'schema: 1\ncoordinator: tcp://127.0.0.1:1\n' >client.yaml
+: >empty
+mkdir directory
+"$fedavg" keygen c >/dev/null
+while IFS='|' read -r code text arguments; do
+    eval "set -- $arguments"
+    runs "$code" "$text" "$@"
+done <<'TABLE'
+2|fedavg simulate: TASK.yaml is missing|simulate
+2|(--help says more)|simulate
+2|fedavg simulate: "b" is one word too many|simulate a b
+2|--nodes: found "0", expected a number from 1 to 256|simulate task.yaml --nodes 0
+2|--log-level: found "loud", expected error, warn, info or debug|simulate task.yaml --log-level loud
+2|--log-format: found "xml", expected text or json|simulate task.yaml --log-format xml
+2|fedavg-coordinator: TASK.yaml is missing|coordinator
+2|fedavg-coordinator: more than one word: b|coordinator a b
+2|--log-level: found "loud", expected error, warn, info or debug|coordinator a --log-level loud
+2|fedavg-client: CLIENT.yaml is missing|client
+2|--log-format: found "xml", expected text or json|client a --log-format xml
+2|fedavg partition: TASK.yaml is missing|partition
+2|directory: is a directory, expected a file|partition directory
+2|empty: holds nothing, expected a task: fedavg-task(5)|partition empty
+2|client.yaml: is a client's file, expected a task: fedavg-task(5)|partition client.yaml
+2|other: is a roster, expected a task: fedavg-task(5)|partition other
+2|task.yaml: is a task, expected a client's file: fedavg-client.yaml(5)|client task.yaml --allow-root
+2|task.yaml: is a task, expected a roster: fedavg-roster(1)|roster list --file task.yaml
+2|fedavg keygen: NAME is missing|keygen
+2|fedavg status: RUN is missing|status
+2|fedavg roster: say what to do with it|roster
+2|fedavg roster: there is no such action|roster nosuch
+2|fedavg roster add: NAME is missing|roster add
+2|fedavg roster add: PUBLICLINE is missing, as in|roster add ward-9
+2|fedavg roster add: --clients is missing|roster add ward-9 x
+2|too many words; is a public line one word|roster add ward-9 x y --clients 9
+2|c.pub is a file; give the line that stands in it: "$(cat c.pub)"|roster add ward-9 c.pub --clients 9
+2|that is a secret key, which others may have seen now|roster add ward-9 "$(cat c.key)" --clients 9
+2|fedavg roster verify: ENROLMENTLINE is missing|roster verify
+2|fedavg roster approve: --key is missing|roster approve ward-9 x --clients 9
+2|fedavg roster list: it takes options only|roster list x
+2|fedavg roster: unrecognized option '--nosuch'|roster list --nosuch
+2|fedavg enroll: say what to do: issue, show or join|enroll
+2|fedavg enroll issue: --clients is missing|enroll issue ward-9
+2|fedavg enroll join: --token is missing|enroll join
+2|fedavg enroll join: --coordinator is missing|enroll join --token a --key b
+7|c.pub: holds a public line; the key file is c.key|enroll issue ward-9 --clients 9 --key c.pub
+2|hello: unknown key|partition task.yaml --set hello=1
+2|did you mean algorithm.epochs?|partition task.yaml --set epoch=1
+TABLE
+
 # A program beside the command is a command too.
 cp -- "$fedavg" fedavg
 printf '#!/bin/sh\necho "hello $*"\n' >fedavg-hello

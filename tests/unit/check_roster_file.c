@@ -141,7 +141,8 @@ END_TEST
 static const struct {
     const char *text, *sentence; /* the sentence after the path of the file */
 } wrong[] = {
-    {"nodes: []\n", ": schema: missing, expected 1, the only schema this version knows"},
+    {"nodes: []\n", ": holds nothing, expected a roster: fedavg-roster(1)"},
+    {"nodes: [{name: a}]\n", ": schema: missing, expected 1, the only schema this version knows"},
     {"schema: 3\n", ":1: schema: found \"3\", expected 1, the only schema this version knows"},
     {"schema: 1\nnode: x\n", ":2: node: unknown key; did you mean nodes[].name?"},
     {"schema: 1\nnodes: x\n", ":2: nodes: found \"x\", expected a section or list that holds nodes[].name"},
