@@ -84,7 +84,7 @@ struct cell {
 };
 
 static struct cell cell_u64(uint64_t value) {
-    struct cell cell;
+    struct cell cell = {""};
     snprintf(cell.text, sizeof cell.text, "%" PRIu64, value);
     return cell;
 }
@@ -94,7 +94,7 @@ static struct cell cell_bytes(uint64_t bytes) {
         double divisor;
         const char *name;
     } units[] = {{1e12, "TB"}, {1e9, "GB"}, {1e6, "MB"}, {1e3, "kB"}};
-    struct cell cell;
+    struct cell cell = {""};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         if ((double)bytes >= units[i].divisor) {
             snprintf(cell.text, sizeof cell.text, "%.1f %s", (double)bytes / units[i].divisor, units[i].name);
@@ -106,7 +106,7 @@ static struct cell cell_bytes(uint64_t bytes) {
 }
 
 static struct cell cell_seconds(double seconds) {
-    struct cell cell;
+    struct cell cell = {""};
     if (seconds < 120) {
         snprintf(cell.text, sizeof cell.text, "%.2f s", seconds);
     } else if (seconds < 7200) {
@@ -148,7 +148,7 @@ static void print_task(FILE *out, const struct fed_comparison *c) {
     for (size_t i = 0; i < c->task.n; i++) {
         const struct fed_difference *item = &c->task.items[i];
         char key[64];
-        struct cell a, b;
+        struct cell a = {""}, b = {""};
         snprintf(key, sizeof key, "%s%s", item->key, item->defines ? "" : " *");
         fed_difference_show(a.text, CELL, item->values[0]);
         fed_difference_show(b.text, CELL, item->values[1]);
@@ -235,7 +235,7 @@ static void print_models(FILE *out, const struct fed_comparison *c) {
 static void print_figures(FILE *out, const struct fed_comparison *c) {
     const struct fed_figures *a = &c->figures[0], *b = &c->figures[1];
     bool percent = !c->milestones.of_loss;
-    struct cell model[2], best[2];
+    struct cell model[2] = {{""}, {""}}, best[2];
     for (int i = 0; i < 2; i++) {
         char hex[FED_DIGEST_HEX];
         fed_hex(hex, c->figures[i].last->round.model_digest, FED_DIGEST_BYTES);

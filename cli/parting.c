@@ -48,23 +48,25 @@ static void count(struct fed_parting_clients *clients, uint64_t id) {
 
 /* Both sides are sorted, so that one walk finds what is in one of them alone. */
 static void walk_members(struct fed_parting *out, const struct members sets[2]) {
-    size_t at[2] = {0, 0};
-    while (at[0] < sets[0].n || at[1] < sets[1].n) {
-        const struct member *a = at[0] < sets[0].n ? &sets[0].items[at[0]] : NULL;
-        const struct member *b = at[1] < sets[1].n ? &sets[1].items[at[1]] : NULL;
-        if (b == NULL || (a != NULL && a->client < b->client)) {
-            count(&out->only[0], a->client);
-            at[0]++;
-        } else if (a == NULL || b->client < a->client) {
-            count(&out->only[1], b->client);
-            at[1]++;
-        } else {
-            if (a->weight != b->weight) {
-                count(&out->reweighed, a->client);
-            }
-            at[0]++;
-            at[1]++;
+    const struct member *a = sets[0].items, *a_end = a + sets[0].n, *b = sets[1].items, *b_end = b + sets[1].n;
+    while (a < a_end && b < b_end) {
+        if (a->client == b->client && a->weight != b->weight) {
+            count(&out->reweighed, a->client);
         }
+        if (a->client < b->client) {
+            count(&out->only[0], a->client);
+        } else if (b->client < a->client) {
+            count(&out->only[1], b->client);
+        }
+        bool next_a = a->client <= b->client, next_b = b->client <= a->client;
+        a += next_a;
+        b += next_b;
+    }
+    for (; a < a_end; a++) {
+        count(&out->only[0], a->client);
+    }
+    for (; b < b_end; b++) {
+        count(&out->only[1], b->client);
     }
 }
 
