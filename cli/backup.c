@@ -54,7 +54,7 @@ static int exists_already(const char *dest, struct fed_error *err) {
 
 static int make_partial(char **out, const char *dest, struct fed_error *err) {
     struct stat st;
-    char *partial = NULL;
+    char *partial;
     if (lstat(dest, &st) == 0) {
         return exists_already(dest, err);
     }

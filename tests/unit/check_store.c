@@ -846,8 +846,8 @@ START_TEST(builds_are_recorded_when_they_change) {
     static const struct fed_store_build starts[] = {{0, 0, "0.1.0", "avx512", "x86_64"},
                                                     {3, 0, "0.1.0", "avx512", "x86_64"},
                                                     {5, 0, "0.2.0", "avx512", "x86_64"},
-                                                    {7, 0, "0.2.0", "neon", "aarch64"},
-                                                    {9, 0, "0.1.0", "avx512", "x86_64"}};
+                                                    {7, 0, "0.2.0", "avx2", "x86_64"},
+                                                    {9, 0, "0.2.0", "avx2", "another"}};
     struct builds found = {.n = 0};
     struct fed_store *store = open_run();
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
