@@ -105,6 +105,28 @@ static int try_http(const char *address) {
     return why;
 }
 
+/* Another version than ours may be at work since before an upgrade. */
+static void look_at_version(struct fed_doctor *d, const char *base) {
+    static const char label[] = "fedavg_build_info{version=\"";
+    char *bytes = NULL, *text;
+    size_t n;
+    if (fed_fetch(&bytes, &n, base, "/metrics", NULL) != FED_OK) {
+        return;
+    }
+    const char *at = memmem(bytes, n, label, strlen(label));
+    const char *begin = at != NULL ? at + strlen(label) : NULL;
+    const char *end = begin != NULL ? memchr(begin, '"', n - (size_t)(begin - bytes)) : NULL;
+    text = end != NULL ? strndup(begin, (size_t)(end - begin)) : NULL;
+    if (text != NULL && strcmp(text, FED_VERSION) == 0) {
+        fed_doctor_ok(d, "the coordinator at work is of version %s, as this program", text);
+    } else if (text != NULL) {
+        fed_doctor_note(d, "restart it at the next occasion: it goes on where it was",
+                        "the coordinator at work is of version %.32s, this program of " FED_VERSION, text);
+    }
+    free(text);
+    free(bytes);
+}
+
 /* A page that is in use is ours where it tells of this task. */
 static bool look_at_page(struct fed_doctor *d, const char *address) {
     struct fed_status_report report;
@@ -118,6 +140,7 @@ static bool look_at_page(struct fed_doctor *d, const char *address) {
         free(bytes);
     }
     if (rc == FED_OK && strcmp(report.name, d->task.name) == 0) {
+        look_at_version(d, base);
         return fed_doctor_ok(d, "server.http: the coordinator of this task answers at http://%s: %s, round %llu", address,
                              report.state, (unsigned long long)report.round);
     }
@@ -127,20 +150,26 @@ static bool look_at_page(struct fed_doctor *d, const char *address) {
                                              "server.http: somebody else holds %s", address);
 }
 
-static void look_at_http(struct fed_doctor *d) {
+static void look_at_http(const struct ports *p) {
+    struct fed_doctor *d = p->d;
     const char *address = d->task.server.http;
+    char endpoint[512];
     if (address == NULL) {
         fed_doctor_note(d, "http: \"127.0.0.1:5680\" in section server", "server.http is not given: no page, no metrics");
         return;
     }
-    int why = strncmp(address, "unix:", 5) == 0 ? 0 : try_http(address);
+    bool is_path = strncmp(address, "unix:", 5) == 0;
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", address + 5 * is_path);
+    int why = !is_path ? try_http(address) : fed_knock_is_taken(endpoint) ? EADDRINUSE : 0;
     if (why == 0) {
         fed_doctor_ok(d, "server.http: %s is free", address);
-    } else if (why == EADDRINUSE) {
+    } else if (why == EADDRINUSE && is_path && p->at_work) {
+        fed_doctor_ok(d, "server.http: %s is in use, as it is while the coordinator works", address);
+    } else if (why == EADDRINUSE && !is_path) {
         (void)look_at_page(d, address);
     } else {
-        fed_doctor_problem(d, FED_EADDRESS, "name an address of this machine, and a port above 1023", "server.http: %s: %s",
-                           address, strerror(why));
+        fed_doctor_problem(d, FED_EADDRESS, "name an address of this machine that nobody uses, and a port above 1023",
+                           "server.http: %s: %s", address, strerror(why));
     }
 }
 
@@ -162,7 +191,7 @@ bool fed_doctor_ports(struct fed_doctor *d) {
     if (server->enrol != NULL) {
         (void)look_at_lane(&ports, "server.enrol", server->enrol, true);
     }
-    look_at_http(d);
+    look_at_http(&ports);
     fed_identity_fini(&ports.stranger);
     fed_link_free(ports.link);
     return true;

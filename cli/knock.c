@@ -62,7 +62,7 @@ static bool takes_ipc(const char *path) {
     return taken;
 }
 
-static bool takes(const char *endpoint) {
+bool fed_knock_is_taken(const char *endpoint) {
     return strncmp(endpoint, "ipc://", 6) == 0 ? takes_ipc(endpoint + 6) : takes_tcp(endpoint + strlen("tcp://"));
 }
 
@@ -84,7 +84,7 @@ int fed_knock(enum fed_knock *out, struct fed_link *link, const char *endpoint, 
     struct fed_lane *lane = NULL;
     uint64_t end_ms = fed_clock_ms() + PATIENCE_MS, now_ms;
     enum fed_knock found = FED_KNOCK_SILENT;
-    if (!takes(endpoint)) {
+    if (!fed_knock_is_taken(endpoint)) {
         *out = FED_KNOCK_NOBODY;
         return FED_OK;
     }

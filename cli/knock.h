@@ -16,4 +16,7 @@ enum fed_knock {
 int fed_knock(enum fed_knock *out, struct fed_link *link, const char *endpoint, const struct fed_identity *identity,
               const uint8_t curve[FED_KEY_BYTES], struct fed_error *err) FED_MUST_CHECK;
 
+/* Whether anybody takes a connection there, whoever it is: tcp:// or ipc://. */
+bool fed_knock_is_taken(const char *endpoint);
+
 #endif

@@ -49,6 +49,7 @@ def a_healthy_federation_is_found_healthy():
         found = doctor(scene, daemons.task_path, daemons.dir / "node-0.yaml", scene.dir / "run")
         finding(found, "addresses", "ok", "a coordinator with this task's key is at work")
         finding(found, "addresses", "ok", "the coordinator of this task answers")
+        finding(found, "addresses", "ok", "the coordinator at work is of version")
         finding(found, "coordinator", "ok", "the client is at work, so nothing more was asked")
         finding(found, "at work", "ok", f"process {coordinator.pid}")
         finding(found, "database", "ok", "every page")
