@@ -462,6 +462,7 @@ END_TEST
 
 static void remove_files(void) {
     remove_dir(world_path("run"));
+    remove_dir(world_path("state"));
     world_end();
 }
 
