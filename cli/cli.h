@@ -15,6 +15,7 @@ int fed_cli_compare(int argc, char **argv);
 int fed_cli_enroll(int argc, char **argv);
 int fed_cli_evaluate(int argc, char **argv);
 int fed_cli_init(int argc, char **argv);
+int fed_cli_export(int argc, char **argv);
 int fed_cli_keygen(int argc, char **argv);
 int fed_cli_partition(int argc, char **argv);
 int fed_cli_plot(int argc, char **argv);

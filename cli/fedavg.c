@@ -45,6 +45,7 @@ static const struct command commands[] = {
     {"plot", fed_cli_plot, "draw the curves of runs, as SVG or PNG", LOOK},
     {"backup", fed_cli_backup, "copy a run while it goes on, and verify the copy", LOOK},
     {"compare", fed_cli_compare, "say what differs between two runs, and where they part", LOOK},
+    {"export", fed_cli_export, "write a model as safetensors, NPZ or ONNX, for other programs", LOOK},
     {"replay", fed_cli_replay, "compute committed rounds again and compare", LOOK},
     {"coordinator", NULL, "the daemon that drives the rounds of a run (fedavg-coordinator)", DAEMONS},
     {"client", NULL, "the daemon beside the data (fedavg-client)", DAEMONS},

@@ -28,6 +28,20 @@ function(fed_protocol name folder)
   set_source_files_properties(${out}/fedavg.pb-c.c PROPERTIES COMPILE_OPTIONS "-w")
 endfunction()
 
+# fed_export(name folder libraries...): the same for the schema of ONNX, which is not ours.
+function(fed_export name folder)
+  set(out ${CMAKE_BINARY_DIR}/${folder})
+  file(MAKE_DIRECTORY ${out})
+  add_custom_command(
+    OUTPUT ${out}/onnx.pb-c.c ${out}/onnx.pb-c.h
+    COMMAND ${PROTOC_C} --c_out=${out} --proto_path=${CMAKE_SOURCE_DIR}/${folder} onnx.proto
+    DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/onnx.proto
+    VERBATIM)
+  fed_library(${name} ${folder} ${ARGN})
+  target_sources(${name} PRIVATE ${out}/onnx.pb-c.c ${out}/onnx.pb-c.h)
+  set_source_files_properties(${out}/onnx.pb-c.c PROPERTIES COMPILE_OPTIONS "-w")
+endfunction()
+
 # fed_program(name main libraries...): a program of one main file; programs stand side by side in bin/.
 function(fed_program name main)
   if(EXISTS ${CMAKE_SOURCE_DIR}/${main})

@@ -1,10 +1,12 @@
-"""What a run has made is used: evaluated, with the numbers that the run itself wrote down, begun from by other
+"""What a run has made is used: evaluated, with the numbers that the run itself wrote down, exported, begun from by other
 runs, and computed again."""
+import ast
 import json
 import pathlib
 import shutil
 import sqlite3
 import struct
+import zipfile
 
 import house
 from house import check, main
@@ -103,16 +105,68 @@ def other_data_are_named_and_missing_ones_are_told():
         scene.refused(3, "it is damaged", "evaluate", away, "--task", scene.task_path)
 
 
+def tensors(path):
+    """Name, shape and bytes of each tensor of a safetensors file, in its order."""
+    data = path.read_bytes()
+    n = struct.unpack("<Q", data[:8])[0]
+    for name, tensor in json.loads(data[8:8 + n]).items():
+        if name != "__metadata__":
+            begin, end = tensor["data_offsets"]
+            yield name, tensor["shape"], data[8 + n + begin:8 + n + end]
+
+
+def arrays(path):
+    """Name, shape and bytes of each array of an .npz file, as NumPy's description of the format has them."""
+    with zipfile.ZipFile(path) as archive:
+        check(archive.testzip() is None, f"{path} is damaged")
+        for info in archive.infolist():
+            data = archive.read(info)
+            check(data[:8] == b"\x93NUMPY\x01\x00" and info.filename.endswith(".npy"), f"{info.filename} is no array")
+            n = struct.unpack("<H", data[8:10])[0]
+            header = ast.literal_eval(data[10:10 + n].decode())
+            check(header["descr"] == "<f4" and not header["fortran_order"] and data[9 + n:10 + n] == b"\n", f"{header}")
+            check((10 + n) % 64 == 0, f"the values of {info.filename} are not aligned")
+            yield info.filename[:-4], list(header["shape"]), data[10 + n:]
+
+
+def a_model_is_exported_whole():
+    with Trained() as scene:
+        model = scene.run / "model-5.safetensors"
+        for name in ("a.npz", "b.npz", "a.safetensors", "a.onnx", "b.onnx"):
+            said = scene.json("export", scene.run, "-o", scene.dir / name)
+            check((said["round"], said["model"]) == (5, scene.done["model"]), f"{said}")
+            check(said["bytes"] == (scene.dir / name).stat().st_size, f"{said}")
+        check((scene.dir / "a.safetensors").read_bytes() == model.read_bytes(), "the safetensors file is another")
+        check(list(arrays(scene.dir / "a.npz")) == list(tensors(model)), "the arrays are not the tensors")
+        with zipfile.ZipFile(scene.dir / "a.npz") as archive:
+            check(scene.done["model"] in archive.comment.decode(), f"it does not say what it is: {archive.comment}")
+        for end in ("npz", "onnx"):
+            check((scene.dir / f"a.{end}").read_bytes() == (scene.dir / f"b.{end}").read_bytes(), f"two {end} files differ")
+        for name, _, values in tensors(model):
+            check(values in (scene.dir / "a.onnx").read_bytes(), f"{name} is not in the ONNX file")
+
+        old = scene.json("export", scene.run, "--round", "4", "-o", scene.dir / "old.npz")
+        check(old["round"] == 4 and list(arrays(scene.dir / "old.npz")) == list(tensors(scene.run / "model-4.safetensors")), f"{old}")
+        best = scene.json("export", scene.run, "--best", "-o", scene.dir / "best.npz")
+        check(best["model"] == scene.json("evaluate", scene.run, "--best")["model"], f"{best}")
+        away = pathlib.Path(shutil.copy(model, scene.dir / "away.safetensors"))
+        alone = scene.json("export", away, "--task", scene.task_path, "-o", scene.dir / "alone.npz")
+        check(list(arrays(scene.dir / "alone.npz")) == list(tensors(model)) and "run_id" not in alone, f"{alone}")
+
+        scene.refused(2, "ends in none of .safetensors, .npz and .onnx", "export", scene.run, "-o", scene.dir / "model.pt")
+        scene.refused(2, "--probabilities goes with .onnx", "export", scene.run, "-o", scene.dir / "x.npz", "--probabilities")
+        scene.refused(2, "was not kept (server.keep_last)", "export", scene.run, "--round", "1", "-o", scene.dir / "x.npz")
+        for end in ("npz", "onnx", "safetensors"):
+            scene.refused(9, f"nowhere/x.{end}", "export", scene.run, "-o", scene.dir / "nowhere" / f"x.{end}")
+        left = [path.name for path in scene.dir.iterdir() if "tmp" in path.name or path.name.startswith("x.")]
+        check(not left, f"left behind: {left}")
+
+
 def rewritten(source, target):
     """The same tensors as others may write them: in another order, without metadata, without alignment."""
-    data = source.read_bytes()
-    n = struct.unpack("<Q", data[:8])[0]
-    tensors = {name: tensor for name, tensor in json.loads(data[8:8 + n]).items() if name != "__metadata__"}
     header, body = {}, b""
-    for name, tensor in reversed(tensors.items()):
-        begin, end = tensor["data_offsets"]
-        values = data[8 + n + begin:8 + n + end]
-        header[name] = {"dtype": "F32", "shape": tensor["shape"], "data_offsets": [len(body), len(body) + len(values)]}
+    for name, shape, values in reversed(list(tensors(source))):
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(body), len(body) + len(values)]}
         body += values
     text = json.dumps(header).encode()
     target.write_bytes(struct.pack("<Q", len(text)) + text + body)
@@ -166,7 +220,7 @@ def parameters_that_do_not_fit_are_named_and_nothing_begins():
         refused(scene.task_path, scene.dir / "bad", "of tensor fc1.weight is infinite")
 
 
-ALGORITHM = {"rounds": 12, "fraction": 0.3, "learning_rate": 0.3, "clip_norm": 2.0, "max_share": 0.6, "momentum": 0.5}
+ALGORITHM = {"rounds": 8, "fraction": 0.3, "learning_rate": 0.3, "clip_norm": 2.0, "max_share": 0.6, "momentum": 0.5}
 
 
 def a_run_whose_clips_and_caps_move_comes_out_again():
@@ -191,7 +245,7 @@ def a_run_with_rollbacks_comes_out_again():
             models = [row[0] for row in db.execute("SELECT lower(hex(model)) FROM rounds WHERE round > 0")]
         check(any(to > 0 for to in back.values()) and any(to in back for to in back.values()), f"no rollback to speak of: {back}")
         whole = json.loads(scene.command("replay", run, "--json"))
-        check(whole["same"] and (whole["from"], whole["to"], whole["model"]) == (0, 12, models[-1]), f"{whole}")
+        check(whole["same"] and (whole["from"], whole["to"], whole["model"]) == (0, len(models), models[-1]), f"{whole}")
         last = max(back)
         part = json.loads(scene.command("replay", run, "--from", last, "--json"))
         check(part["same"] and part["updates"] < whole["updates"], f"{part}")
@@ -239,7 +293,7 @@ def the_first_round_that_is_not_what_it_says_is_named():
         scene.refused(3, "train-images-idx3-ubyte", "replay", scene.run)
 
 
-main(evaluation_is_that_of_the_run_bit_for_bit, other_data_are_named_and_missing_ones_are_told,
+main(evaluation_is_that_of_the_run_bit_for_bit, other_data_are_named_and_missing_ones_are_told, a_model_is_exported_whole,
      a_run_begins_where_another_has_ended, parameters_that_do_not_fit_are_named_and_nothing_begins,
      a_run_whose_clips_and_caps_move_comes_out_again, a_run_with_rollbacks_comes_out_again,
      the_first_round_that_is_not_what_it_says_is_named)

@@ -71,6 +71,8 @@ judge() {
         door["microhttpd\\.h"] = "coordinator/http\\.c"
         door["yaml\\.h"] = "common/config/yaml\\.c"
         door["(google/)?protobuf-c/.*|(proto/)?fedavg\\.pb-c\\.h"] = "proto/wire\\.c"
+        door["cli/export/onnx\\.pb-c\\.h"] = "cli/export/onnx_file\\.c"
+        door["zip\\.h"] = "cli/export/npz\\.c"
         door["zlib\\.h"] = "common/data/[^/]*\\.c"
         door["csv\\.h"] = "common/data/csv\\.c"
         door["curl/.*"] = "cli/fetch\\.c"
