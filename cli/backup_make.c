@@ -139,6 +139,7 @@ static int look_once(struct making *m, const char *database, struct fed_error *e
     int code = hold_models(m, err);
     if (code == FED_OK) {
         code = fed_store_copy(m->store, database, err);
+        code = code == FED_EIO ? fed_error_prefix(err, code, "%s", m->dir) : code; /* which disk it was */
     }
     if (code == FED_OK) {
         code = newest_in_copy(m, err);

@@ -205,8 +205,8 @@ static void write_axes(FILE *out, const struct picture *picture) {
     if (plot->log) {
         write_log_tics(out, picture);
     }
-    if (plot->x == FED_PLOT_ROUNDS && picture->x_most < 10) {
-        fprintf(out, "set xtics 1\n"); /* there is no round 2.5 */
+    if (plot->x == FED_PLOT_ROUNDS) { /* there is no round 2.5, nor 1e+06 */
+        fprintf(out, "set format x '%%.0f'\n%s", picture->x_most < 10 ? "set xtics 1\n" : "");
     }
     fprintf(out, "set format y '%%g'\nset xlabel '%s%s%s%s' textcolor rgb '#444444' offset 0,0.2\n", x_words(plot),
             *unit != '\0' ? " (" : "", unit, *unit != '\0' ? ")" : "");
@@ -247,13 +247,13 @@ static void write_points(FILE *out, const struct picture *picture, const char *n
     fprintf(out, "EOD\n");
 }
 
-/* A few marks a curve, at other places than those of the curves beside it. */
+/* A few marks a curve, one at least, at other places than those of the curves beside it. */
 static void write_marks(FILE *out, const struct picture *picture, size_t i, const struct fed_point *points, size_t n) {
     fprintf(out, "$mark%zu << EOD\n", i);
-    double share = (double)(i % 4) / 4, next = picture->x_most / MARKS * (0.25 + share);
+    double share = (double)(i % 4) / 4, first = picture->x_most / MARKS * (0.25 + share), next = first;
     for (size_t k = 0; k < n; k++) {
         double x = points[k].x / picture->x_unit.divisor;
-        if (x >= next || (k + 1 == n && k == 0)) {
+        if (x >= next || (k + 1 == n && next == first)) {
             fprintf(out, "%.9g %.9g\n", x, picture->percent * points[k].y);
             while (next <= x) {
                 next += picture->x_most / MARKS;

@@ -251,6 +251,31 @@ START_TEST(no_text_leaves_its_quotes) {
 }
 END_TEST
 
+/* The block of points called name; gnuplot complains of empty ones. */
+static size_t points_in(const char *script, const char *name) {
+    size_t n = 0;
+    const char *at = strstr(script, name);
+    ck_assert_ptr_nonnull(at);
+    for (at = strchr(at, '\n') + 1; strncmp(at, "EOD", 3) != 0; at = strchr(at, '\n') + 1) {
+        n++;
+    }
+    return n;
+}
+
+START_TEST(every_curve_has_a_mark_however_short) {
+    static const struct evaluated one[] = {{1, 0.5, 0}};
+    make_run(TERMS, REST, ROUNDS, N_ROUNDS);
+    make_run(TERMS, REST, one, 1);
+    make_run(TERMS, REST, one, 1);
+    struct fed_plot plot = plot_of(FED_PLOT_ROUNDS, FED_PLOT_ACCURACY);
+    char *script = script_of(&plot);
+    ck_assert_uint_eq(points_in(script, "$mark0 <<"), 5);
+    ck_assert_uint_eq(points_in(script, "$mark1 <<"), 1);
+    ck_assert_uint_eq(points_in(script, "$mark2 <<"), 1);
+    free(script);
+}
+END_TEST
+
 START_TEST(target_is_a_line_of_accuracies_and_not_of_losses) {
     make_run(TERMS, REST, ROUNDS, N_ROUNDS);
     struct fed_plot plot = plot_of(FED_PLOT_ROUNDS, FED_PLOT_ACCURACY);
@@ -373,6 +398,7 @@ int main(void) {
     tcase_add_test(t, thinned_curve_keeps_ends_and_peaks);
     tcase_add_test(t, same_runs_give_the_same_script);
     tcase_add_test(t, no_text_leaves_its_quotes);
+    tcase_add_test(t, every_curve_has_a_mark_however_short);
     tcase_add_test(t, target_is_a_line_of_accuracies_and_not_of_losses);
     tcase_add_test(t, nothing_to_draw_is_said);
     tcase_add_test(t, missing_gnuplot_says_what_to_install);
