@@ -172,12 +172,30 @@ static void tell_board(struct fed_status_report *report, struct fed_board *board
     report->reproducible = now.reproducible;
 }
 
+/* What was refused is counted anyhow; a long run that is not yet counted is asked for its sums. */
+static int read_report(struct fed_status_report *report, struct fed_page *page, struct fed_error *err) {
+    struct fed_store *store = fed_run_reader_store(page->view);
+    bool counted = false;
+    int code = fed_page_count(&counted, page, err);
+    if (code != FED_OK || !counted) {
+        return code == FED_OK ? fed_status_report_read(report, store, err) : code;
+    }
+    code = fed_status_report_read_rounds(report, store, err);
+    for (size_t i = 0; code == FED_OK && i < FED_REFUSAL_COUNT; i++) {
+        if (page->sums.refused[i] > 0) {
+            const char *reason = i == FED_REFUSAL_NONE ? "other" : fed_refusal_name((enum fed_refusal)i);
+            fed_status_report_refused(report, reason, page->sums.refused[i]);
+        }
+    }
+    return code;
+}
+
 int fed_page_status(struct fed_status_report *out, struct fed_page *page, struct fed_error *err) {
     struct fed_status_report report;
     fed_page_lock(page);
     int code = fed_page_open_anew(page, err);
     if (code == FED_OK) {
-        code = fed_status_report_read(&report, fed_run_reader_store(page->view), err);
+        code = read_report(&report, page, err);
     }
     fed_page_unlock(page, code);
     if (code != FED_OK) {

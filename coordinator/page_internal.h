@@ -35,6 +35,8 @@ int fed_page_unlock(struct fed_page *page, int code);
 /* With the lock held: opens the directory anew where that is due, and reads the rounds since. */
 int fed_page_open_anew(struct fed_page *page, struct fed_error *err) FED_MUST_CHECK;
 int fed_page_refresh(struct fed_page *page, struct fed_error *err) FED_MUST_CHECK;
+/* The same for the sums, some of the way; counted: they are up to the newest round. */
+int fed_page_count(bool *counted, struct fed_page *page, struct fed_error *err) FED_MUST_CHECK;
 int fed_page_no_memory(const struct fed_page *page, struct fed_error *err);
 
 #endif

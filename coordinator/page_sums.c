@@ -38,13 +38,14 @@ static int count_further(struct fed_page *page, uint64_t last, struct fed_error 
     return code;
 }
 
-static int read_sums(struct fed_page *page, struct fed_error *err) {
+int fed_page_count(bool *counted, struct fed_page *page, struct fed_error *err) {
     uint64_t end = fed_clock_ms() + SUMS_MS;
     int code = fed_page_refresh(page, err);
-    while (code == FED_OK && page->samples.has_last && page->sums_next <= page->samples.last.round.round &&
-           fed_clock_ms() <= end) {
-        code = count_further(page, page->samples.last.round.round, err);
+    const struct fed_samples *samples = &page->samples;
+    while (code == FED_OK && samples->has_last && page->sums_next <= samples->last.round.round && fed_clock_ms() <= end) {
+        code = count_further(page, samples->last.round.round, err);
     }
+    *counted = code == FED_OK && (!samples->has_last || page->sums_next > samples->last.round.round);
     return code;
 }
 
@@ -59,8 +60,9 @@ void fed_page_sums_fini(struct fed_page_sums *sums) {
 
 int fed_page_sums(struct fed_page_sums *out, struct fed_page *page, struct fed_error *err) {
     struct fed_page_sums sums = {0};
+    bool counted;
     fed_page_lock(page);
-    int code = read_sums(page, err);
+    int code = fed_page_count(&counted, page, err);
     if (code == FED_OK) {
         sums.rows = malloc((page->sums.n + 1) * sizeof *sums.rows);
         code = sums.rows != NULL ? FED_OK : fed_page_no_memory(page, err);
@@ -85,14 +87,13 @@ int fed_page_sums(struct fed_page_sums *out, struct fed_page *page, struct fed_e
 int fed_page_totals(struct fed_page_totals *out, struct fed_page *page, struct fed_error *err) {
     struct fed_page_totals totals = {0};
     fed_page_lock(page);
-    int code = read_sums(page, err);
+    int code = fed_page_count(&totals.counted, page, err);
     if (code == FED_OK) {
         code = fed_run_reader_count_quarantines(&totals.quarantines, page->view, err);
     }
     if (code == FED_OK) {
         totals.rounds = page->samples.totals;
         memcpy(totals.refused, page->sums.refused, sizeof totals.refused);
-        totals.counted = !page->samples.has_last || page->sums_next > page->samples.last.round.round;
         *out = totals;
     }
     return fed_page_unlock(page, code);

@@ -12,8 +12,6 @@
 #include "common/seal/digest.h"
 #include "common/seal/keys.h"
 
-#define SETBACKS_ALARM 3 /* rollbacks in a row */
-
 /* One object, one line, at once: the reader on the other end of the pipe waits for it. */
 static void print_line(const struct fed_report *report, json_t *object) {
     if (report->json && object != NULL) {
@@ -126,7 +124,7 @@ void fed_report_rollback(struct fed_report *report, const struct fed_store_rollb
     FED_WARN("report", "rolled back", FED_U64("round", rollback->round), FED_U64("to_round", rollback->to_round),
              FED_STR("why", rollback->reason), FED_F64("loss", rollback->loss), FED_F64("reference", rollback->reference),
              FED_STR("model", hex));
-    if (in_a_row >= SETBACKS_ALARM) {
+    if (in_a_row >= FED_REPORT_SETBACKS) {
         FED_ERROR("report", "rolled back again and again", FED_U64("in_a_row", in_a_row),
                   FED_STR("next", "see which nodes were in the rounds that fell (run.db: updates, rollbacks)"));
     }

@@ -8,6 +8,8 @@
 
 #include "coordinator/store.h"
 
+#define FED_REPORT_SETBACKS 3 /* rollbacks in a row that are an alarm */
+
 struct fed_report_round {
     uint64_t round;
     uint32_t attempt;

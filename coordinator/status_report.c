@@ -100,7 +100,7 @@ static void add_quarantine(void *context, const struct fed_store_quarantine *qua
 
 static int unless_missing(int code) { return code == FED_ENOTFOUND ? FED_OK : code; }
 
-int fed_status_report_read(struct fed_status_report *out, struct fed_store *store, struct fed_error *err) {
+int fed_status_report_read_rounds(struct fed_status_report *out, struct fed_store *store, struct fed_error *err) {
     struct fed_status_report report = {.loss = (double)NAN, .accuracy = (double)NAN, .best_accuracy = (double)NAN};
     struct fed_store_state state;
     uint64_t evaluated;
@@ -121,9 +121,6 @@ int fed_status_report_read(struct fed_status_report *out, struct fed_store *stor
         code = fed_store_rounds(store, from, add_recent, &report, err);
     }
     if (code == FED_OK) {
-        code = fed_store_refusals(store, add_refusal, &report, err);
-    }
-    if (code == FED_OK) {
         code = read_setbacks(&report, store, err);
     }
     if (code == FED_OK) {
@@ -133,6 +130,22 @@ int fed_status_report_read(struct fed_status_report *out, struct fed_store *stor
         *out = report;
     }
     return code;
+}
+
+int fed_status_report_read(struct fed_status_report *out, struct fed_store *store, struct fed_error *err) {
+    struct fed_status_report report;
+    int code = fed_status_report_read_rounds(&report, store, err);
+    if (code == FED_OK) {
+        code = fed_store_refusals(store, add_refusal, &report, err);
+    }
+    if (code == FED_OK) {
+        *out = report;
+    }
+    return code;
+}
+
+void fed_status_report_refused(struct fed_status_report *report, const char *reason, uint64_t count) {
+    add_refusal(report, &(struct fed_store_refusal){.reason = reason, .count = count});
 }
 
 void fed_status_report_expire(struct fed_status_report *report, int64_t wall_ms) {

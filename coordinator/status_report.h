@@ -81,8 +81,13 @@ struct fed_status_report {
     struct fed_status_live live;
 };
 
-/* What the run directory knows; costs a few rows, whatever the length of the run. */
+/* What the run directory knows. */
 int fed_status_report_read(struct fed_status_report *out, struct fed_store *store, struct fed_error *err) FED_MUST_CHECK;
+/* The same without what was refused: a few rows, whatever the length of the run. For who has counted that already, and says
+ * so by the second function, reason by reason. */
+int fed_status_report_read_rounds(struct fed_status_report *out, struct fed_store *store,
+                                  struct fed_error *err) FED_MUST_CHECK;
+void fed_status_report_refused(struct fed_status_report *report, const char *reason, uint64_t count);
 
 /* Quarantines that are over by now are left out from here on. */
 void fed_status_report_expire(struct fed_status_report *report, int64_t wall_ms);

@@ -39,7 +39,7 @@ const char *const fed_store_statements[N_STATEMENTS] = {
                       " weight_cap, to_round IS NOT NULL FROM rounds LEFT JOIN evaluations USING (round)"
                       " LEFT JOIN rollbacks USING (round) ORDER BY round DESC LIMIT 1",
     [SELECT_BEST] =
-        "SELECT round, accuracy FROM evaluations WHERE round >= 1 AND coalesce(accuracy, loss) IS NOT NULL"
+        "SELECT round, accuracy FROM evaluations WHERE +round >= 1 AND coalesce(accuracy, loss) IS NOT NULL"
         " AND " STANDS("evaluations.round") " ORDER BY accuracy DESC, iif(accuracy IS NULL, loss, 0), round LIMIT 1",
     [SELECT_LAST_EVALUATED] = "SELECT round, loss, accuracy FROM evaluations ORDER BY round DESC LIMIT 1",
     [SELECT_ROUNDS] = "SELECT round, attempt, clients, weight, loss, accuracy, seconds, train_seconds, bytes_down, bytes_up,"

@@ -512,6 +512,9 @@ static void end_roll_back(struct work *work) {
     c->next_image = NULL;
     fed_news_add(c->news, fed_clock_wall_ms(), FED_NEWS_ROLLBACK, "round %llu is the model of round %llu again (%s)",
                  (unsigned long long)work->round, (unsigned long long)work->rollback.to_round, work->rollback.reason);
+    if (work->in_a_row >= FED_REPORT_SETBACKS) {
+        fed_publish_alarm(c, "%lu rollbacks in a row", (unsigned long)work->in_a_row);
+    }
     fed_report_rollback(&c->report, &work->rollback, work->in_a_row, work->result.loss, work->result.accuracy,
                         c->image->digest);
     fed_loop_post_kind(c, FED_EVENT_COMMITTED);

@@ -52,6 +52,7 @@ fed_fuzz(client_config "common/config/client_config.c" fed_config)
 fed_fuzz(roster_file "common/config/roster_file.c" fed_config)
 fed_fuzz(store "coordinator/store.c coordinator/store_rows.c coordinator/sql.c coordinator/model_files.c" fed_coordinator)
 fed_fuzz(intake "coordinator/intake.c coordinator/intake_queue.c coordinator/intake_slot.c" fed_coordinator)
+fed_fuzz(http "coordinator/http_guard.c common/config/endpoint.c" fed_coordinator)
 fed_fuzz(download "client/download.c" fed_client)
 
 # Writes the first seeds of the corpora above: fuzz_seeds tests/fuzz/corpus.
