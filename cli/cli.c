@@ -15,6 +15,7 @@ unsigned fed_cli_cores(void) {
 }
 
 int fed_cli_fail(const char *command, int code, const struct fed_error *err) {
+    fflush(stdout); /* what was found stands before the sentence, also in a pipe */
     fprintf(stderr, "%s: %s\n", command, err->text[0] != '\0' ? err->text : fed_status_text(code));
     return fed_status_exit_code(code);
 }

@@ -84,6 +84,10 @@ static void print_text(const struct fed_init *init, const struct steps *steps) {
     for (size_t i = 0; i < steps->n; i++) {
         printf("  %s\n", steps->command[i]);
     }
+    if (init->real) {
+        printf("the daemons in a terminal each; the run in a browser on this machine: http://127.0.0.1:%u\n",
+               init->port + FED_INIT_PAGE_AFTER);
+    }
 }
 
 static json_t *list_json(char *const *texts, size_t n) {

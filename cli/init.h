@@ -12,6 +12,7 @@
 #include "common/data/sniff.h"
 
 #define FED_INIT_NODES 64
+#define FED_INIT_PAGE_AFTER 80 /* ports after the first */
 #define FED_INIT_LAYERS 8
 #define FED_INIT_FILES (2 * FED_INIT_NODES + 4)
 

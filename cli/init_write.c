@@ -9,7 +9,6 @@
 #include "cli/init.h"
 #include "common/base/file.h"
 
-#define PAGE_AFTER 80
 #define COMMENT_AT 30
 
 static int out_of_memory(struct fed_error *err) { return fed_error_set(err, FED_ENOMEM, "out of memory"); }
@@ -165,7 +164,7 @@ static void put_server(FILE *out, const struct fed_init *init) {
     snprintf(line, sizeof line, "  control: \"tcp://%s:%u\"", address, init->port);
     fed_init_put_line(out, line, NULL, "nodes connect to these two");
     fprintf(out, "  bulk: \"tcp://%s:%u\"\n", address, init->port + 1);
-    snprintf(line, sizeof line, "  http: \"127.0.0.1:%u\"", init->port + PAGE_AFTER);
+    snprintf(line, sizeof line, "  http: \"127.0.0.1:%u\"", init->port + FED_INIT_PAGE_AFTER);
     fed_init_put_line(out, line, NULL, "the run in a browser on this machine, http://127.0.0.1:PORT");
     fed_init_put_line(out, "  roster: roster", NULL, "who may take part");
     fputs("  key: coordinator.key\n", out);

@@ -9,10 +9,9 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/node_options.h"
+#include "cli/roster_edit.h"
 #include "cli/roster_view.h"
 #include "cli/wait.h"
-#include "common/base/clock.h"
 #include "common/base/privilege.h"
 #include "common/config/roster_signed.h"
 #include "common/seal/key_file.h"
@@ -42,169 +41,13 @@ static const char usage[] =
     "                --passphrase-file (- is standard input)\n"
     "  DATE          2026-01-01 or 2026-01-01T12:00:00Z, UTC\n";
 
-struct request {
-    const char *action, *file, *key, *passphrase_file;
-    struct fed_node_options node;
-    bool json, finish;
-    char **words; /* what is left after the options */
-    int n_words;
-    struct fed_identity issuer; /* with --key */
-};
-
-static int64_t now_s(void) { return fed_clock_wall_ms() / 1000; }
-
-static int find(struct fed_roster_entry **out, const struct fed_roster_file *roster, const struct request *request,
-                struct fed_error *err) {
-    *out = fed_roster_file_find(roster, request->words[0]);
-    return *out != NULL ? 0
-                        : fed_error_set(err, FED_ECONFIG, "%s: no node %.63s; `fedavg roster list` shows those there are",
-                                        request->file, request->words[0]);
-}
-
-/* -- the edits --------------------------------------------------------------------------------------------------------- */
-
-/* The common slips: the file in place of what stands in it, and the half that must not leave its machine. */
-static int parse_line(struct fed_public_keys *out, const char *word, struct fed_error *err) {
-    int code = fed_public_parse(out, word, err);
-    if (code != 0 && access(word, F_OK) == 0) {
-        return fed_error_set(err, code, "%.200s is a file; give the line that stands in it: \"$(cat %.200s)\"", word, word);
-    }
-    if (code != 0 && strncmp(word, "fedavg-secret-", strlen("fedavg-secret-")) == 0) {
-        return fed_error_set(err, code,
-                             "that is a secret key, which others may have seen now: make a new one, and give the line "
-                             "of its NAME.pub");
-    }
-    return code;
-}
-
-static int describe(struct fed_roster_entry *out, const struct request *request, struct fed_error *err) {
-    struct fed_node_options options = request->node;
-    options.name = request->words[0];
-    int code = fed_node_options_entry(out, &options, err);
-    return code == 0 ? parse_line(&out->keys, request->words[1], err) : code;
-}
-
-static int append(struct fed_roster_file *roster, const struct fed_roster_entry *entry, struct fed_error *err) {
-    return fed_roster_file_add(roster, entry) == 0 ? 0 : fed_error_set(err, FED_ENOMEM, "out of memory");
-}
-
-static int put(struct fed_roster_file *roster, struct fed_roster_entry *old, const struct fed_roster_entry *entry,
-               struct fed_error *err) {
-    return fed_roster_file_replace(roster, old, entry) == 0 ? 0 : fed_error_set(err, FED_ENOMEM, "out of memory");
-}
-
-static int add(struct fed_roster_file *roster, const struct request *request, struct fed_error *err) {
-    struct fed_roster_entry entry;
-    int code = describe(&entry, request, err);
-    return code == 0 ? append(roster, &entry, err) : code;
-}
-
-static int sign(struct fed_roster_entry *entry, bool next, const struct request *request, struct fed_error *err) {
-    return fed_roster_entry_approve(entry, next, &request->issuer, now_s()) == 0
-               ? 0
-               : fed_error_set(err, FED_ENOMEM, "out of memory");
-}
-
-/* An entry that is there keeps its keys, its next key and whether it is revoked. */
-static int approve(struct fed_roster_file *roster, const struct request *request, struct fed_error *err) {
-    struct fed_roster_entry entry;
-    int code = describe(&entry, request, err);
-    struct fed_roster_entry *old = code == 0 ? fed_roster_file_find(roster, entry.name) : NULL;
-    if (old != NULL && memcmp(&old->keys, &entry.keys, sizeof entry.keys) != 0) {
-        return fed_error_set(err, FED_ECONFIG, "node %s is there with another key: fedavg roster rotate NAME PUBLICLINE",
-                             entry.name);
-    }
-    if (old != NULL) {
-        entry.has_next = old->has_next;
-        entry.next = old->next;
-        entry.revoked = old->revoked;
-    }
-    if (code == 0) {
-        code = sign(&entry, false, request, err);
-    }
-    if (code == 0 && entry.has_next) {
-        code = sign(&entry, true, request, err);
-    }
-    if (code != 0) {
-        return code;
-    }
-    return old != NULL ? put(roster, old, &entry, err) : append(roster, &entry, err);
-}
-
-static int drop(struct fed_roster_file *roster, const struct request *request, struct fed_error *err) {
-    struct fed_roster_entry *entry;
-    int code = find(&entry, roster, request, err);
-    if (code == 0 && fed_roster_file_remove(roster, entry) != 0) {
-        code = fed_error_set(err, FED_ENOMEM, "out of memory");
-    }
-    return code;
-}
-
-static int revoke_node(struct fed_roster_file *roster, const struct request *request, struct fed_error *err) {
-    struct fed_roster_entry *entry;
-    int code = find(&entry, roster, request, err);
-    if (code == 0 && entry->revoked != 0) {
-        return fed_error_set(err, FED_ECONFIG, "node %s is revoked already", entry->name);
-    }
-    if (code == 0) {
-        entry->revoked = now_s();
-    }
-    return code;
-}
-
-static int readmit_node(struct fed_roster_file *roster, const struct request *request, struct fed_error *err) {
-    struct fed_roster_entry *entry;
-    int code = find(&entry, roster, request, err);
-    if (code == 0 && entry->revoked == 0) {
-        return fed_error_set(err, FED_ECONFIG, "node %s is not revoked", entry->name);
-    }
-    if (code == 0) {
-        entry->revoked = 0;
-    }
-    return code;
-}
-
-static int finish_rotation(struct fed_roster_file *roster, struct fed_roster_entry *old, struct fed_error *err) {
-    struct fed_roster_entry entry = *old;
-    entry.keys = old->next;
-    entry.enrolment = old->next_enrolment;
-    entry.has_enrolment = old->has_next_enrolment;
-    entry.next = (struct fed_public_keys){0};
-    entry.next_enrolment = (struct fed_enrolment){0};
-    entry.has_next = entry.has_next_enrolment = false;
-    return put(roster, old, &entry, err);
-}
-
-static int rotate(struct fed_roster_file *roster, const struct request *request, struct fed_error *err) {
-    struct fed_roster_entry *entry;
-    int code = find(&entry, roster, request, err);
-    if (code != 0) {
-        return code;
-    }
-    if (entry->has_next != request->finish) {
-        return fed_error_set(err, FED_ECONFIG, "node %s has %s", entry->name,
-                             request->finish
-                                 ? "no second key; give it one first: fedavg roster rotate NAME PUBLICLINE"
-                                 : "a second key already; drop the old one first: fedavg roster rotate NAME --finish");
-    }
-    if (request->finish) {
-        return finish_rotation(roster, entry, err);
-    }
-    if (entry->has_enrolment && request->key == NULL) {
-        return fed_error_set(err, FED_ECONFIG, "node %s has a signed entry: sign the new key too, with --key ENROLMENT.key",
-                             entry->name);
-    }
-    code = parse_line(&entry->next, request->words[1], err);
-    entry->has_next = code == 0;
-    return code == 0 && request->key != NULL ? sign(entry, true, request, err) : code;
-}
-
 /* -- the actions ------------------------------------------------------------------------------------------------------- */
 
-typedef int edit(struct fed_roster_file *roster, const struct request *request, struct fed_error *err);
+typedef int edit(struct fed_roster_file *roster, const struct fed_roster_request *request, struct fed_error *err);
 
 /* entry NULL: it was removed. */
-static int print_change(const struct request *request, const struct fed_roster_entry *entry, struct fed_error *err) {
+static int print_change(const struct fed_roster_request *request, const struct fed_roster_entry *entry,
+                        struct fed_error *err) {
     if (request->json) {
         json_t *node = entry != NULL ? fed_roster_view_entry_json(entry) : json_null();
         return fed_cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:o}", "event", "roster", "action", request->action,
@@ -220,7 +63,7 @@ static int print_change(const struct request *request, const struct fed_roster_e
     return 0;
 }
 
-static int change_locked(edit *apply, bool may_be_new, const struct request *request, struct fed_error *err) {
+static int change_locked(edit *apply, bool may_be_new, const struct fed_roster_request *request, struct fed_error *err) {
     struct fed_roster_file roster = {0};
     bool is_new = may_be_new && access(request->file, F_OK) != 0 && errno == ENOENT;
     int code = is_new ? 0 : fed_roster_file_load(&roster, request->file, err);
@@ -238,7 +81,7 @@ static int change_locked(edit *apply, bool may_be_new, const struct request *req
 }
 
 /* The enrolment key is opened before the lock is taken: a person at a prompt holds nobody up. */
-static int change(edit *apply, bool may_be_new, struct request *request, struct fed_error *err) {
+static int change(edit *apply, bool may_be_new, struct fed_roster_request *request, struct fed_error *err) {
     int fd = -1;
     int code = 0;
     if (request->key != NULL) {
@@ -255,7 +98,7 @@ static int change(edit *apply, bool may_be_new, struct request *request, struct 
     return code;
 }
 
-static int list(const struct request *request, struct fed_error *err) {
+static int list(const struct fed_roster_request *request, struct fed_error *err) {
     struct fed_roster_file roster;
     int code = fed_roster_file_load(&roster, request->file, err);
     if (code != 0) {
@@ -296,7 +139,7 @@ static json_t *find_bad(const struct fed_roster_file *roster, const uint8_t issu
     return bad;
 }
 
-static int verify(const struct request *request, struct fed_error *err) {
+static int verify(const struct fed_roster_request *request, struct fed_error *err) {
     struct fed_roster_file roster;
     uint8_t issuer[FED_SIGN_KEY_BYTES];
     int code = fed_sign_line_parse(issuer, request->words[0], err);
@@ -350,7 +193,7 @@ static const struct option rotate_options[] = {{"finish", no_argument, NULL, 'x'
                                                FILE_AND_HELP};
 
 /* 0: go on; 1: help was asked for; -1: misused. */
-static int read_request(struct request *out, int argc, char **argv, const struct option *options) {
+static int read_request(struct fed_roster_request *out, int argc, char **argv, const struct option *options) {
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 'f': out->file = optarg; break;
@@ -375,20 +218,21 @@ struct action {
     const char *name;
     const struct option *options;
     edit *apply;
-    int (*look)(const struct request *request, struct fed_error *err); /* instead of an edit */
+    int (*look)(const struct fed_roster_request *request, struct fed_error *err); /* instead of an edit */
     int n_words;
     bool needs_clients, needs_key, may_be_new;
 };
 
 static const struct action actions[] = {
-    {"add", add_options, add, NULL, 2, .needs_clients = true, .may_be_new = true},
-    {"approve", approve_options, approve, NULL, 2, .needs_clients = true, .needs_key = true, .may_be_new = true},
-    {"revoke", plain_options, revoke_node, NULL, 1},
-    {"readmit", plain_options, readmit_node, NULL, 1},
-    {"remove", plain_options, drop, NULL, 1},
+    {"add", add_options, fed_roster_edit_add, NULL, 2, .needs_clients = true, .may_be_new = true},
+    {"approve", approve_options, fed_roster_edit_approve, NULL, 2, .needs_clients = true, .needs_key = true,
+     .may_be_new = true},
+    {"revoke", plain_options, fed_roster_edit_revoke, NULL, 1},
+    {"readmit", plain_options, fed_roster_edit_readmit, NULL, 1},
+    {"remove", plain_options, fed_roster_edit_remove, NULL, 1},
     {"list", plain_options, NULL, list, 0},
     {"verify", plain_options, NULL, verify, 1},
-    {"rotate", rotate_options, rotate, NULL, 2},
+    {"rotate", rotate_options, fed_roster_edit_rotate, NULL, 2},
 };
 
 static const struct action *find_action(const char *name) {
@@ -401,7 +245,7 @@ static const struct action *find_action(const char *name) {
 }
 
 /* NULL: all is there; else what is missing, or too much. */
-static const char *find_fault(const struct action *action, const struct request *request) {
+static const char *find_fault(const struct action *action, const struct fed_roster_request *request) {
     int wanted = action->n_words - request->finish;
     if (request->n_words < wanted) {
         return request->n_words == 1    ? "PUBLICLINE is missing, as in \"$(cat ward-7.pub)\""
@@ -427,7 +271,7 @@ static int misused(const char *what, const char *why) {
 
 int fed_cli_roster(int argc, char **argv) {
     struct fed_error err = {.text = ""};
-    struct request request = {.file = "roster"};
+    struct fed_roster_request request = {.file = "roster"};
     const char *name = argc > 1 ? argv[1] : "";
     request.action = name;
     if (argc > 1) {

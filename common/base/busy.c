@@ -18,7 +18,7 @@ struct fed_busy {
     pthread_mutex_t mutex;
     pthread_cond_t over;
     bool ended;
-    fed_busy_say *say;
+    void (*say)(void *context, const char *what, unsigned seconds);
     void *context;
     uint32_t first_ms, every_ms;
     unsigned said;
@@ -67,8 +67,8 @@ static int start(struct fed_busy *busy) {
     return rc;
 }
 
-static struct fed_busy *begin(fed_busy_say *say, void *context, uint32_t first_ms, uint32_t every_ms, const char *format,
-                              va_list args) {
+static struct fed_busy *begin(void (*say)(void *, const char *, unsigned), void *context, uint32_t first_ms,
+                              uint32_t every_ms, const char *format, va_list args) {
     struct fed_busy *busy = calloc(1, sizeof *busy);
     pthread_condattr_t monotonic;
     if (busy == NULL) {
@@ -95,8 +95,8 @@ static struct fed_busy *begin(fed_busy_say *say, void *context, uint32_t first_m
     return busy;
 }
 
-struct fed_busy *fed_busy_begin(fed_busy_say *say, void *context, uint32_t first_ms, uint32_t every_ms, const char *format,
-                                ...) {
+struct fed_busy *fed_busy_begin(void (*say)(void *, const char *, unsigned), void *context, uint32_t first_ms,
+                                uint32_t every_ms, const char *format, ...) {
     va_list args;
     va_start(args, format);
     struct fed_busy *busy = begin(say, context, first_ms, every_ms, format, args);

@@ -11,12 +11,10 @@
 
 struct fed_busy;
 
-/* Called on the other thread: what goes on, and for how many seconds already. */
-typedef void fed_busy_say(void *context, const char *what, unsigned seconds);
-
-/* say: after first_ms, then every every_ms. NULL: nothing will be said (no thread, no memory), and that is all. */
-struct fed_busy *fed_busy_begin(fed_busy_say *say, void *context, uint32_t first_ms, uint32_t every_ms, const char *format,
-                                ...) FED_PRINTF(5, 6);
+/* say is called on the other thread, after first_ms, then every every_ms: what goes on, and for how many seconds already.
+ * NULL: nothing will be said (no thread, no memory), and that is all. */
+struct fed_busy *fed_busy_begin(void (*say)(void *context, const char *what, unsigned seconds), void *context,
+                                uint32_t first_ms, uint32_t every_ms, const char *format, ...) FED_PRINTF(5, 6);
 /* Returns how often it was said; say is not called any more. NULL is allowed. */
 unsigned fed_busy_end(struct fed_busy *busy);
 

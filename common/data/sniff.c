@@ -51,10 +51,10 @@ static bool looks_like_rows(const uint8_t *bytes, size_t n) {
 static int find_format(enum fed_data_format *out, const uint8_t *bytes, size_t n, const char *path, struct fed_error *err) {
     static const uint8_t gzip[] = {0x1f, 0x8b}, numpy[] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
     bool table = ends_with(path, ".csv");
-    size_t first = line_length(bytes, n);
-    if (n == 0) {
+    if (n == 0) { /* and bytes may be NULL */
         return fed_error_set(err, FED_EDATA, "%s: the file is empty", path);
     }
+    size_t first = line_length(bytes, n);
     if (n >= 6 && memcmp(bytes, numpy, sizeof numpy) == 0) {
         *out = FED_DATA_NPY;
     } else if (n >= 4 && ((bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8) || memcmp(bytes, gzip, sizeof gzip) == 0)) {
