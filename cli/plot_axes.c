@@ -99,18 +99,28 @@ static const char *x_words(const struct fed_plot *plot) {
     return plot->x == FED_PLOT_BYTES ? "Sent, both ways" : plot->x == FED_PLOT_SECONDS ? "Time" : "Round";
 }
 
-/* gnuplot writes at powers of ten alone, which may be one or none. */
+/* gnuplot writes at powers of ten alone, which may be one or none. Within less than a decade even steps tell more. */
 static void write_log_tics(FILE *out, const struct fed_plot_axes *axes) {
     static const double steps[] = {1, 2, 5};
-    double decades = log10(axes->y_high / axes->y_low);
-    size_t n_steps = decades > 3 ? 1 : 3;
-    int first = (int)floor(log10(axes->y_low)), every = 1 + (int)(decades / 12);
+    double low = axes->y_low, high = axes->y_high, decades = log10(high / low);
     const char *comma = "";
     fputs("set logscale y\nset ytics (", out);
+    if (decades < 1) {
+        double step = pow(10, floor(log10((high - low) / 3)));
+        step *= (high - low) / step > 12 ? 5 : (high - low) / step > 6 ? 2 : 1;
+        for (double k = ceil(low / step); k * step <= high; k++) {
+            fprintf(out, "%s%.6g", comma, k * step);
+            comma = ", ";
+        }
+        fputs(")\n", out);
+        return;
+    }
+    size_t n_steps = decades > 3 ? 1 : 3;
+    int first = (int)floor(log10(low)), every = 1 + (int)(decades / 12);
     for (int e = first; e <= first + (int)decades + 2; e += every) {
         for (size_t i = 0; i < n_steps; i++) {
             double at = steps[i] * pow(10, e);
-            if (at >= axes->y_low && at <= axes->y_high) {
+            if (at >= low && at <= high) {
                 fprintf(out, "%s%.6g", comma, at);
                 comma = ", ";
             }

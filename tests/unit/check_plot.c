@@ -276,6 +276,33 @@ START_TEST(every_curve_has_a_mark_however_short) {
 }
 END_TEST
 
+/* How many numbers a logarithmic axis gets whose losses are these. */
+static size_t tics_of(const struct evaluated *rounds, size_t n) {
+    size_t tics = 1;
+    make_run(TERMS, REST, rounds, n);
+    struct fed_plot plot = plot_of(FED_PLOT_ROUNDS, FED_PLOT_LOSS);
+    plot.runs = &runs[n_runs - 1];
+    plot.n_runs = 1;
+    plot.log = true;
+    char *script = script_of(&plot), *at = strstr(script, "set ytics (");
+    ck_assert_ptr_nonnull(at);
+    for (; *at != ')'; at++) {
+        tics += *at == ',';
+    }
+    free(script);
+    return tics;
+}
+
+START_TEST(logarithmic_axis_has_numbers_whatever_it_spans) {
+    static const struct evaluated spans[][2] = {
+        {{1.21, 0, 0}, {1.22, 0, 0}}, {{0.011, 0, 0}, {0.019, 0, 0}}, {{1, 0, 0}, {90, 0, 0}}, {{1e-9, 0, 0}, {1e9, 0, 0}}};
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
+        size_t n = tics_of(spans[i], 2);
+        ck_assert_msg(n >= 3 && n <= 13, "%zu: %zu numbers", i, n);
+    }
+}
+END_TEST
+
 START_TEST(target_is_a_line_of_accuracies_and_not_of_losses) {
     make_run(TERMS, REST, ROUNDS, N_ROUNDS);
     struct fed_plot plot = plot_of(FED_PLOT_ROUNDS, FED_PLOT_ACCURACY);
@@ -399,6 +426,7 @@ int main(void) {
     tcase_add_test(t, same_runs_give_the_same_script);
     tcase_add_test(t, no_text_leaves_its_quotes);
     tcase_add_test(t, every_curve_has_a_mark_however_short);
+    tcase_add_test(t, logarithmic_axis_has_numbers_whatever_it_spans);
     tcase_add_test(t, target_is_a_line_of_accuracies_and_not_of_losses);
     tcase_add_test(t, nothing_to_draw_is_said);
     tcase_add_test(t, missing_gnuplot_says_what_to_install);
