@@ -128,22 +128,12 @@ static int run(const struct command *command, int argc, char **argv) {
     return command->run(argc, argv);
 }
 
-int main(int argc, char **argv) {
-    const char *name = argc > 1 ? argv[1] : NULL;
-    fed_mapped_guard();
-    if (name == NULL) {
-        help(stderr);
-        return fed_status_exit_code(FED_ECONFIG);
-    }
-    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-        return help(stdout);
-    }
-    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
-        return version(argc - 1, argv + 1);
-    }
+/* argv[0]: the name of a command. */
+static int dispatch(int argc, char **argv) {
+    const char *name = argv[0];
     for (size_t i = 0; i < N_COMMANDS; i++) {
         if (commands[i].run != NULL && strcmp(commands[i].name, name) == 0) {
-            return run(&commands[i], argc - 1, argv + 1);
+            return run(&commands[i], argc, argv);
         }
     }
     if (!fed_name_valid(name)) {
@@ -151,5 +141,26 @@ int main(int argc, char **argv) {
         fed_error_set(&err, 0, "no command %.60s; `fedavg help` lists what there is", name);
         return fed_cli_fail("fedavg", FED_ECONFIG, &err);
     }
-    return run_program(name, argv + 1);
+    return run_program(name, argv);
+}
+
+int main(int argc, char **argv) {
+    static char ask[] = "--help";
+    const char *name = argc > 1 ? argv[1] : NULL;
+    fed_mapped_guard();
+    if (name == NULL) {
+        help(stderr);
+        return fed_status_exit_code(FED_ECONFIG);
+    }
+    if (strcmp(name, "help") == 0 && argc > 2) { /* `fedavg help status` is `fedavg status --help` */
+        char *command[] = {argv[2], ask, NULL};
+        return dispatch(2, command);
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        return help(stdout);
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+        return version(argc - 1, argv + 1);
+    }
+    return dispatch(argc - 1, argv + 1);
 }

@@ -24,6 +24,9 @@ runs() {
 # The command itself.
 runs 2 'usage: fedavg COMMAND'
 runs 0 'keygen' help
+runs 0 'usage: fedavg status RUN' help status
+runs 0 'usage: fedavg-client CLIENT.yaml' help client
+runs 2 'no command nosuch' help nosuch
 runs 0 'libsodium: ' --version
 runs 2 'no command nosuch; `fedavg help`' nosuch
 runs 2 'no command ../keygen' ../keygen

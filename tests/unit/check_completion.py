@@ -130,7 +130,8 @@ def files_are_of_the_right_kind(bash):
                            ("fedavg enroll show ", {"task.yaml", "notes.txt", "runs", "other"}),
                            ("fedavg roster add --file no", {"notes.txt"}),
                            ("fedavg nosuch ", set()),
-                           ("fedavg help ", set())):
+                           ("fedavg help part", {"partition"}),
+                           ("fedavg help status ", set())):
         found = bash.complete(line)
         check(found == expected, f"{line!r}: completes to {sorted(found)}, expected {sorted(expected)}")
 
@@ -182,6 +183,7 @@ class Zsh:
 def zsh_completes_alike(bash):
     zsh = Zsh()
     zsh.completed("fedavg keyg", "fedavg keygen ")
+    zsh.completed("fedavg help keyg", "fedavg help keygen ")
     zsh.completed("fedavg simulate ta", "fedavg simulate task.yaml")
     zsh.completed("fedavg roster readm", "fedavg roster readmit ")
     zsh.completed("fedavg simulate --log-format=j", "--log-format=json")
