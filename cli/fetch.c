@@ -1,6 +1,7 @@
 #include "cli/fetch.h"
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,14 @@ static char *join(const char *base, const char *path) {
     return asprintf(&out, "%.*s%s", (int)n, base, path) < 0 ? NULL : out;
 }
 
+/* In plain text it is a sentence of /healthz or /readyz. */
+static int say_why(const struct answer *answer, const char *url, struct fed_error *err) {
+    const char *end = memchr(answer->bytes, '\n', answer->n);
+    bool sentence = answer->n > 0 && answer->bytes[0] != '{' && end != NULL && end - answer->bytes < 256;
+    return sentence ? fed_error_set(err, FED_EFAILED, "%s: %.*s", url, (int)(end - answer->bytes), answer->bytes)
+                    : fed_error_set(err, FED_EFAILED, "%s: the run has not started yet", url);
+}
+
 static int get(struct answer *answer, CURL *curl, const char *url, struct fed_error *err) {
     char why[CURL_ERROR_SIZE] = "";
     long status = 0;
@@ -56,7 +65,7 @@ static int get(struct answer *answer, CURL *curl, const char *url, struct fed_er
     }
     switch (status) {
     case 200: return FED_OK;
-    case 503: return fed_error_set(err, FED_EFAILED, "%s: the run has not started yet", url);
+    case 503: return say_why(answer, url, err);
     case 403: return fed_error_set(err, FED_EADDRESS, "%s: refused: ask by localhost or by the coordinator's address", url);
     default: return fed_error_set(err, FED_EADDRESS, "%s: HTTP status %ld, wanted is 200: not a coordinator?", url, status);
     }

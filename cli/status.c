@@ -18,6 +18,7 @@
 
 static const char usage[] = "fedavg status RUN|URL [--json]\n"
                             "       fedavg status RUN --csv\n"
+                            "       fedavg status URL --live|--ready\n"
                             "  RUN  directory of a run, as in runs/mnist\n"
                             "  URL  of a live coordinator (server.http), as in http://127.0.0.1:5680\n";
 
@@ -33,6 +34,18 @@ static int report_from_url(struct fed_status_report *out, const char *base, stru
     code = fed_status_report_decode(out, bytes, n, err);
     free(bytes);
     return code == FED_OK ? code : fed_error_prefix(err, code, "%s", base);
+}
+
+/* For whoever asks every few seconds: path is /healthz or /readyz. */
+static int print_health(const char *base, const char *path, struct fed_error *err) {
+    char *bytes;
+    size_t n;
+    int code = fed_fetch(&bytes, &n, base, path, err);
+    if (code == FED_OK) {
+        fwrite(bytes, 1, n, stdout);
+        free(bytes);
+    }
+    return code;
 }
 
 /* -- From a directory -- */
@@ -194,23 +207,30 @@ static int print_as_wanted(const char *target, bool json, struct fed_error *err)
 }
 
 int fed_cli_status(int argc, char **argv) {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"csv", no_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"csv", no_argument, NULL, 'c'},
+                                            {"live", no_argument, NULL, 'l'}, {"ready", no_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'}, {0}};
     struct fed_error err = {.text = ""};
     bool json = false, csv = false;
+    const char *health = NULL;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (option) {
         case 'j': json = true; break;
         case 'c': csv = true; break;
+        case 'l': health = "/healthz"; break;
+        case 'r': health = "/readyz"; break;
         case 'h': return fed_cli_help(usage);
         default: return fed_cli_misused(usage);
         }
     }
     const char *target = argc - optind == 1 ? argv[optind] : NULL;
-    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || (csv && (json || is_url(target)))) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || (csv && (json || is_url(target))) ||
+        (health != NULL && (json || csv || !is_url(target)))) {
         return fed_cli_misused(usage);
     }
-    int code = csv ? print_csv(target, &err) : print_as_wanted(target, json, &err);
+    int code = health != NULL ? print_health(target, health, &err)
+               : csv          ? print_csv(target, &err)
+                              : print_as_wanted(target, json, &err);
     if (code == FED_OK && (fflush(stdout) != 0 || ferror(stdout))) {
         code = fed_error_set(&err, FED_EIO, "cannot write the status to the standard output");
     }

@@ -132,15 +132,17 @@ int fed_secret_file_check(int fd, const char *path, const char *what, struct fed
     if (!S_ISREG(st.st_mode)) {
         return fed_error_set(err, FED_EKEY, "%s: is not a regular file: name the %s itself", path, what);
     }
-    if (st.st_uid != geteuid()) {
+    /* As containers are handed secrets: root's, and lent to the one group of the process. */
+    bool lent = st.st_uid == 0 && geteuid() != 0 && st.st_gid == getegid();
+    if (st.st_uid != geteuid() && !lent) {
         return fed_error_set(err, FED_EKEY,
                              "%s: the %s belongs to user %lu, but this process runs as user %lu: "
                              "run it as the owner, or chown %lu %s",
                              path, what, (unsigned long)st.st_uid, (unsigned long)geteuid(), (unsigned long)geteuid(), path);
     }
-    if ((st.st_mode & 077) != 0) {
-        return fed_error_set(err, FED_EKEY, "%s: others may use this %s (mode %04o): chmod 600 %s", path, what,
-                             (unsigned)(st.st_mode & 07777), path);
+    if ((st.st_mode & (lent ? 037 : 077)) != 0) {
+        return fed_error_set(err, FED_EKEY, "%s: others may use this %s (mode %04o): chmod %s %s", path, what,
+                             (unsigned)(st.st_mode & 07777), lent ? "440" : "600", path);
     }
     return 0;
 }

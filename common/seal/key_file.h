@@ -29,7 +29,8 @@ int fed_identity_load(struct fed_identity *out, const char *path, struct fed_err
 /* Whether it takes a passphrase, without asking for it. Codes as above. */
 int fed_identity_needs_passphrase(bool *out, const char *path, struct fed_error *err) FED_MUST_CHECK;
 
-/* Whether the open file is a regular one of ours that nobody else may use; else FED_EKEY with a sentence that calls it what.
+/* Whether the open file is a regular one of ours that nobody else may use, or root's that our group may read and nobody
+ * else; else FED_EKEY with a sentence that calls it what.
  */
 int fed_secret_file_check(int fd, const char *path, const char *what, struct fed_error *err) FED_MUST_CHECK;
 /* Creates path with mode 0600 and this text in it, on the disk when it returns. FED_EKEY if it exists, FED_EIO. */

@@ -105,6 +105,8 @@ function(fed_cluster name)
 endfunction()
 
 fed_cluster(slurm)
+fed_cluster(containers)
+fed_cluster(kubernetes)
 
 # With FEDAVG_LONG=1.
 set(FED_LONG_TESTS house/hostile house/clients_killed house/coordinator_killed house/node_killed house/rollback house/damaged

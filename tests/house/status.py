@@ -1,6 +1,7 @@
 """Where a run stands is told alike by the coordinator at work and by the directory it leaves."""
 import contextlib
 import json
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -101,5 +102,21 @@ def who_waits_is_told_what_for():
         check(asked.out == [], f"stdout is for JSON alone: {asked.out}")
 
 
+def a_health_check_needs_no_program_but_ours():
+    with Watched() as scene:
+        coordinator = scene.coordinator()
+        coordinator.wait_log("http listening")
+        for question in ("--live", "--ready"):
+            check(scene.command("status", scene.url, question) == "ok", f"{question}: not ok")
+            scene.start("fedavg", "status", scene.run_dir, question).wait_exit(2)
+        coordinator.signal(signal.SIGSTOP)  # the port is open, but nobody answers
+        hung = scene.start("fedavg", "status", scene.url, "--live")
+        hung.wait_exit(6)
+        coordinator.stop()
+        for question in ("--live", "--ready"):
+            scene.start("fedavg", "status", scene.url, question).wait_exit(6)
+
+
 main(who_waits_is_told_what_for, the_directory_tells_what_the_coordinator_tells, the_door_opens_on_status_and_health_and_on_nothing_else,
-     a_port_that_is_taken_is_named, a_coordinator_that_is_not_there_is_said_in_a_sentence)
+     a_port_that_is_taken_is_named, a_coordinator_that_is_not_there_is_said_in_a_sentence,
+     a_health_check_needs_no_program_but_ours)

@@ -158,6 +158,40 @@ START_TEST(passphrase_that_cannot_be_had_is_said_in_one_sentence) {
 }
 END_TEST
 
+static int judge(const char *path, mode_t mode, gid_t group, struct fed_error *err) {
+    ck_assert_int_eq(chown(path, 0, group), 0);
+    ck_assert_int_eq(chmod(path, mode), 0);
+    int fd = open(path, O_RDONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(setegid(4242), 0);
+    ck_assert_int_eq(seteuid(4242), 0);
+    int rc = fed_secret_file_check(fd, path, "key", err);
+    ck_assert_int_eq(seteuid(0), 0);
+    ck_assert_int_eq(setegid(0), 0);
+    close(fd);
+    return rc;
+}
+
+/* So containers are handed secrets. Only root can try. */
+START_TEST(a_secret_of_root_may_be_lent_to_the_group_of_the_process_to_read) {
+    static const mode_t good[] = {0440, 0640, 0400, 0600}, bad[] = {0460, 0450, 0444, 0442, 0441, 0660, 0644};
+    struct fed_error err = {.text = ""};
+    const char *path = words("a secret", 0600);
+    if (geteuid() != 0) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        ck_assert_msg(judge(path, good[i], 4242, &err) == 0, "mode %04o: %s", (unsigned)good[i], err.text);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_msg(judge(path, bad[i], 4242, &err) == FED_EKEY, "mode %04o is let pass", (unsigned)bad[i]);
+        ck_assert_ptr_nonnull(strstr(err.text, "chmod 440"));
+    }
+    ck_assert_int_eq(judge(path, 0440, 4243, &err), FED_EKEY);
+    ck_assert_ptr_nonnull(strstr(err.text, "belongs to user 0"));
+}
+END_TEST
+
 START_TEST(passphrase_may_come_through_a_pipe) {
     struct fed_passphrase *out;
     struct fed_error err;
@@ -203,6 +237,7 @@ int main(void) {
     tcase_add_test(tcase, boxed_file_with_any_character_changed_does_not_open);
     tcase_add_test(tcase, whether_a_passphrase_is_needed_is_told_without_it);
     tcase_add_test(tcase, passphrase_that_cannot_be_had_is_said_in_one_sentence);
+    tcase_add_test(tcase, a_secret_of_root_may_be_lent_to_the_group_of_the_process_to_read);
     tcase_add_test(tcase, passphrase_may_come_through_a_pipe);
     tcase_add_test(tcase, boxed_file_that_asks_for_absurd_costs_is_not_a_key_file);
     suite_add_tcase(suite, tcase);
