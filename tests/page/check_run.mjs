@@ -61,7 +61,7 @@ async function a_run_is_followed_while_it_goes_on() {
     const view = await View.open(url);
     await view.page.evaluate(() => { window.sameDocument = true; });
     const times = [];
-    for (let i = 0; i < (LONG ? 20 : 4); i++) {
+    for (let i = 0; i < (LONG ? 20 : 3); i++) {
       const { round } = process.events.filter((event) => event.event === 'round').at(-1);
       const told = await process.event((event) => event.event === 'round' && event.round > round, 'one more round');
       await view.until((least) => Number(document.getElementById('round').textContent.replace(/\D/g, '')) >= least, `round ${told.round}`, told.round);
@@ -88,7 +88,7 @@ async function a_run_is_followed_while_it_goes_on() {
 
 async function a_finished_run_is_shown_from_its_directory() {
   await scene(async (runs) => {
-    const { process } = await runs.simulate('run', 'algorithm.rounds=15');
+    const { process } = await runs.simulate('run', `algorithm.rounds=${LONG ? 40 : 8}`);
     equal(await process.gone, 0, `exit code: ${process.log.join(' | ')}`);
     const stored = runs.stored('run');
     const { url } = await runs.show('run');
