@@ -99,13 +99,13 @@ static const char *x_words(const struct fed_plot *plot) {
     return plot->x == FED_PLOT_BYTES ? "Sent, both ways" : plot->x == FED_PLOT_SECONDS ? "Time" : "Round";
 }
 
-/* gnuplot writes at powers of ten alone, which may be one or none. Within less than a decade even steps tell more. */
+/* gnuplot writes at powers of ten alone, which may be one or none. The less it spans the closer they stand. */
 static void write_log_tics(FILE *out, const struct fed_plot_axes *axes) {
-    static const double steps[] = {1, 2, 5};
+    static const double close[] = {1, 1.5, 2, 3, 4, 5, 7}, wide[] = {1, 2, 5};
     double low = axes->y_low, high = axes->y_high, decades = log10(high / low);
     const char *comma = "";
     fputs("set logscale y\nset ytics (", out);
-    if (decades < 1) {
+    if (decades < 0.5) {
         double step = pow(10, floor(log10((high - low) / 3)));
         step *= (high - low) / step > 12 ? 5 : (high - low) / step > 6 ? 2 : 1;
         for (double k = ceil(low / step); k * step <= high; k++) {
@@ -115,7 +115,8 @@ static void write_log_tics(FILE *out, const struct fed_plot_axes *axes) {
         fputs(")\n", out);
         return;
     }
-    size_t n_steps = decades > 3 ? 1 : 3;
+    const double *steps = decades < 1.2 ? close : wide;
+    size_t n_steps = decades > 3 ? 1 : decades < 1.2 ? sizeof close / sizeof *close : sizeof wide / sizeof *wide;
     int first = (int)floor(log10(low)), every = 1 + (int)(decades / 12);
     for (int e = first; e <= first + (int)decades + 2; e += every) {
         for (size_t i = 0; i < n_steps; i++) {
