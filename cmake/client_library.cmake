@@ -1,5 +1,6 @@
-# libfedavg-client: the public interface of client/ (include/fedavg/client.h) as a shared library. It exports what client/libfedavg-client.map
-# names and nothing else; tests/unit/check_abi.sh holds that against the header, the manual and what was recorded.
+# libfedavg-client: the public interface of client/ (include/fedavg/client.h) as a shared library. It exports what
+# client/libfedavg-client.map names and nothing else; tests/unit/check_abi.sh holds that against the header, the manual and what
+# was recorded.
 set(FED_ABI 1) # counts up only when a program that was built against the library would break
 
 add_library(fedavg_client_shared SHARED client/api.c client/api_settings.c client/api_news.c)

@@ -14,9 +14,9 @@
  *           as it was, and fedavg_client_error says in one sentence what, where, what was found and what is allowed. The
  *           library never ends the process and never prints, but for log lines on standard error where nobody takes them
  *           (fedavg_client_set_log).
- * Threads   A handle belongs to one thread at a time; only fedavg_client_stop may be called by any thread, also from a
- * signal handler. A second call meanwhile, or from inside a callback of the same handle, is refused with FEDAVG_EBUSY. Each
- *           client has threads of its own (`workers` that train, with all signals blocked but SIGBUS, and two of ZeroMQ).
+ * Threads   A handle belongs to one thread at a time; only fedavg_client_stop may be called by any thread, and by a signal
+ *           handler. A second call meanwhile, or from inside a callback of the same handle, is refused with FEDAVG_EBUSY.
+ *           Each client has threads of its own: `workers` that train, with all signals blocked but SIGBUS, two of ZeroMQ.
  *           Several clients in one process know nothing of each other.
  * Lifetime  What is handed over by pointer is borrowed where this header says so, and copied otherwise. After fork(2) the
  *           child must not touch a handle, except to exec.
@@ -119,7 +119,7 @@ struct fedavg_data {
     int feature_type;    /* FEDAVG_U8 or FEDAVG_F32 */
     int label_type;      /* FEDAVG_F32: numbers to be met (mean squared error); another: classes, 0 to 65535 */
     uint64_t n_examples; /* 1 to 2^32 - 1 */
-    uint32_t n_features; /* of an example, as many as the model's inputs: channels * height * width, in that order */
+    uint32_t n_features; /* of an example, as many as the model's inputs; images: rows, columns, channels last */
     uint32_t n_labels;   /* of an example, as many as the model's outputs are classified or met, mostly 1 */
     const void *labels;  /* (n_examples, n_labels), one example after the other */
 
@@ -221,7 +221,7 @@ FEDAVG_API int fedavg_client_run(struct fedavg_client *client) FEDAVG_MUST_CHECK
 /* The same in pieces: waits at most timeout_ms (0: not at all; negative: as long as there is nothing to do, half a second at
  * most), does what there is to do, and returns FEDAVG_OK, to be called again; FEDAVG_STOPPED; or why fedavg_client_run would
  * have returned. Training goes on in its own threads meanwhile; a call takes milliseconds, or as long as your callbacks do.
- * Call it at least every second, or the coordinator takes this node for gone. */
+ * Call it at least every second: what this node and the coordinator have to say to each other waits for it. */
 FEDAVG_API int fedavg_client_step(struct fedavg_client *client, int timeout_ms) FEDAVG_MUST_CHECK;
 
 /* A descriptor for your event loop (poll, epoll, ...), owned by the client: readable whenever fedavg_client_step(client, 0)
