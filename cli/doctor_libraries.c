@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/doctor.h"
+#include "cli/export/export.h"
 #include "cli/fetch.h"
 #include "common/config/yaml.h"
 #include "common/link/link.h"
@@ -24,6 +25,7 @@ static const struct {
     {"jansson", FED_LEAST_JANSSON, jansson_version_str},
     {"libmicrohttpd", FED_LEAST_MICROHTTPD, fed_http_library_version},
     {"libcurl", FED_LEAST_CURL, fed_fetch_library_version},
+    {"libzip", FED_LEAST_ZIP, fed_export_zip_version},
 };
 
 bool fed_doctor_libraries(struct fed_doctor *d) {

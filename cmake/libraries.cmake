@@ -33,6 +33,6 @@ fed_needs(microhttpd libmicrohttpd 0.9.71)
 # 7.80: the oldest we build with; used only by `fedavg status URL`.
 fed_needs(curl libcurl 7.80)
 # 1.7: what Debian 11 and Ubuntu 22.04 ship; used only by `fedavg export`.
-pkg_check_modules(zip REQUIRED IMPORTED_TARGET libzip>=1.7)
+fed_needs(zip libzip 1.7)
 # The compiler of protobuf-c; it needs protobuf's own compiler beside it.
 find_program(PROTOC_C protoc-c REQUIRED)

@@ -20,6 +20,8 @@ struct fed_export_info {
 int fed_export_npz(const char *path, const struct fed_model *model, const float *params, const struct fed_export_info *info,
                    struct fed_error *err) FED_MUST_CHECK;
 
+const char *fed_export_zip_version(void); /* of libzip */
+
 /* ONNX. The input is "input": (batch, inputs); of an image (batch, channels, height, width); of a sequence (batch, steps,
  * inputs); of a text (batch, steps) of int64, the symbols. The output is "logits" (batch, units) or (batch, steps, units),
  * "probabilities" where these are asked for, "output" of mean squared error. FED_ECONFIG: probabilities of a model that has

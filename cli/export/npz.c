@@ -13,6 +13,8 @@
 #define HEADER 128     /* of every array, a multiple of 64 */
 #define FIRST_DAY 0x21 /* 1 January 1980, the first day of ZIP's calendar */
 
+const char *fed_export_zip_version(void) { return zip_libzip_version(); }
+
 /* NumPy's format 1.0: a magic word, the length of a Python literal, and that, padded with spaces to whole cache lines. */
 static void write_header(char out[HEADER], const struct fed_tensor *tensor) {
     char shape[96];

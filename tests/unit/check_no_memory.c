@@ -1,15 +1,18 @@
 /* Whatever reads or writes a file, with memory that runs out at each of its allocations in turn, once and for ever: it says
  * so or goes on, leaks nothing (AddressSanitizer's builds look) and leaves files behind that are whole or absent. A run of
  * coordinator and nodes is starved in the same way by tests/simulation. */
+#include <jansson.h>
 #include <math.h>
 #include <zlib.h>
 
 #include "common/base/log.h"
 #include "common/config/client_config.h"
 #include "common/config/roster_file.h"
+#include "common/config/run_files.h"
 #include "common/config/task.h"
 #include "common/data/partition.h"
 #include "common/model/image.h"
+#include "common/model/import.h"
 #include "common/seal/key_file.h"
 #include "coordinator/nodes.h"
 #include "coordinator/status_report.h"
@@ -57,6 +60,14 @@ static void write_key(void) {
     fed_identity_fini(&identity);
 }
 
+static void write_parameters(void) {
+    static const char header[] = "{\"out.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                                 "\"out.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}";
+    uint8_t bytes[8 + sizeof header - 1 + 32] = {sizeof header - 1};
+    memcpy(bytes + 8, header, sizeof header - 1);
+    world_write("p.safetensors", bytes, sizeof bytes);
+}
+
 static void write_files(void) {
     char text[1024];
     ck_assert_int_eq(fed_seal_setup(&err), FED_OK);
@@ -68,6 +79,7 @@ static void write_files(void) {
     write_text("d.csv", "a,b,c,ward,sick\n1,2,3,east,no\n4,5,6,west,yes\n7,8,9,west,no\n1,1,1,east,yes\n");
     write_text("t.txt", "abcabcabcabcabcabc");
     write_text("r.txt", "\fROMEO\nabcabcabc\nabcabcabcabcabc\nabcabc\n\fJULIET\ncabcabcab\nabcabc\nabcabcabcabcabcabc\n");
+    write_parameters();
     write_text("task.yaml",
                "schema: 1\nname: t\nseed: 1\nmodel: {input: 3, classes: [no, yes], layers: [{units: 2}]}\n"
                "data: {format: csv, train: d.csv, test: d.csv, label: sick, group: ward, header: yes,\n"
@@ -208,6 +220,26 @@ static int idx_gz(struct fed_error *e) {
     struct fed_data_source source = {
         .format = FED_DATA_IDX, .train_images = world_path("images.gz"), .train_labels = world_path("labels")};
     return data_of(&source, &model, FED_PARTITION_SHARDS, e);
+}
+
+static int parameters(struct fed_error *e) {
+    struct fed_model model = three_numbers("");
+    float params[8];
+    return fed_import_read(params, world_path("p.safetensors"), &model, e);
+}
+
+static int run_files(struct fed_error *e) {
+    static const struct fed_run_files files = {
+        .data = {.format = FED_DATA_CSV, .train = "/a/t.csv", .test = "/", .label = "y", .header = true, .unroll = 80},
+        .initial = "/a/first.safetensors"};
+    struct fed_run_files again;
+    struct json_t *kept = fed_run_files_encode(&files);
+    int rc = kept != NULL ? fed_run_files_decode(&again, kept, "run", NULL, 0, e) : FED_ENOMEM;
+    if (rc == FED_OK) {
+        fed_run_files_fini(&again);
+    }
+    json_decref(kept);
+    return rc;
 }
 
 static int npy(struct fed_error *e) {
@@ -420,6 +452,8 @@ static const struct {
     {"idx", idx, false},
     {"idx.gz", idx_gz, false},
     {"npy", npy, false},
+    {"parameters", parameters, false},
+    {"run files", run_files, false},
     {"csv", csv, false},
     {"text", text, false},
     {"roles", roles, false},
