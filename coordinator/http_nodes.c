@@ -73,7 +73,9 @@ static int merge(struct lines *lines) {
     if (lines->rows == NULL) {
         return FED_ENOMEM;
     }
-    qsort(lines->board, lines->n_board, sizeof *lines->board, by_board_name);
+    if (lines->n_board > 0) {
+        qsort(lines->board, lines->n_board, sizeof *lines->board, by_board_name);
+    }
     while (b < lines->n_board || s < sums->n) {
         int order = b == lines->n_board ? 1 : s == sums->n ? -1 : strcmp(lines->board[b].name, sums->rows[s].name);
         struct line *line = &lines->rows[lines->n];
