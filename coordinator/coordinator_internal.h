@@ -82,6 +82,10 @@ struct fed_coordinator {
     struct fed_page *page;
     struct fed_board *board;
     struct fed_news *news;
+    struct fed_shown { /* what the board shows, as far as a glance tells */
+        uint64_t phase, round, attempt, picked, admitted, outstanding, online, news;
+    } shown;
+    uint64_t shown_ms;
     uint64_t n_online, n_quarantined; /* nodes */
     uint64_t n_evaluated, n_store_errors, n_alarms;
     char alarm[256];                          /* the last write that failed, until one succeeds */

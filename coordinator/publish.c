@@ -8,6 +8,8 @@
 #include "common/base/log.h"
 #include "coordinator/coordinator_internal.h"
 
+#define GLANCE_MS 100 /* after which all of it is looked at again */
+
 static void fill_live(struct fed_status_live *live, const struct fed_coordinator *c) {
     size_t picked;
     fed_round_cohort(c->round, &picked);
@@ -23,9 +25,29 @@ static void fill_live(struct fed_status_live *live, const struct fed_coordinator
     live->nodes = c->nodes.n_nodes;
 }
 
+/* The loop turns with every message; most of them change nothing that is shown. */
+static bool looks_the_same(struct fed_coordinator *c, uint64_t now_ms) {
+    size_t picked;
+    fed_round_cohort(c->round, &picked);
+    const struct fed_shown shown = {.phase = fed_round_phase(c->round),
+                                    .round = fed_round_number(c->round),
+                                    .attempt = fed_round_attempt(c->round),
+                                    .picked = picked,
+                                    .admitted = fed_round_admitted(c->round),
+                                    .outstanding = fed_round_outstanding(c->round),
+                                    .online = c->n_online,
+                                    .news = c->n_evaluated + c->n_alarms + c->n_store_errors};
+    bool same = memcmp(&c->shown, &shown, sizeof shown) == 0 && now_ms < c->shown_ms + GLANCE_MS;
+    if (!same) {
+        c->shown = shown;
+        c->shown_ms = now_ms;
+    }
+    return same;
+}
+
 void fed_publish_now(struct fed_coordinator *c, uint64_t now_ms) {
     struct fed_board_now now;
-    if (c->board == NULL) {
+    if (c->board == NULL || looks_the_same(c, now_ms)) {
         return;
     }
     memset(&now, 0, sizeof now);

@@ -113,7 +113,7 @@ START_TEST(events_are_told_once_the_oldest_first) {
     ck_assert_uint_eq(count(text, "event: event\n"), 2);
     ck_assert_uint_eq(count(text, "before"), 0);
     ck_assert_ptr_nonnull(strstr(text, "data: {\"at\":2,\"kind\":\"joined\",\"text\":\"first\"}\n\n"));
-    ck_assert(strstr(text, "first") < strstr(text, "second"));
+    ck_assert(strstr(text, "\"text\":\"first\"") < strstr(text, "\"text\":\"second\""));
     change();
     ck_assert_uint_eq(count(hear(stream, 4096), "event: event"), 0);
     fed_stream_close(stream);
