@@ -8,9 +8,10 @@
 #include "coordinator/http_rows.h"
 #include "coordinator/writer.h"
 
-#define KEPT 64        /* messages */
-#define ROUNDS_MOST 50 /* rows in one go; who missed more asks for them */
+#define KEPT 512        /* messages: what is made at one time, twice */
+#define ROUNDS_MOST 200 /* rows at one time; who is told of a gap asks for what is in it */
 #define EVENTS_MOST 20
+_Static_assert(2 * (ROUNDS_MOST + EVENTS_MOST + 1) <= KEPT, "a reader that keeps up loses nothing");
 
 struct message {
     char *text; /* owned */

@@ -37,7 +37,7 @@ static struct fed_stream *open_stream(void) {
 
 /* All that the reader has not heard, in pieces of so many bytes. */
 static const char *hear(struct fed_stream *stream, size_t piece) {
-    static char text[1 << 20];
+    static char text[1 << 21];
     size_t n = 0, got;
     while ((got = fed_stream_next(stream, text + n, piece)) > 0) {
         ck_assert_uint_le(got, piece);
@@ -129,20 +129,40 @@ START_TEST(without_a_change_there_is_a_sign_of_life_alone) {
 }
 END_TEST
 
+START_TEST(a_burst_of_rounds_is_told_whole) {
+    struct fed_stream *stream = open_stream();
+    char row[64];
+    hear(stream, 4096);
+    for (uint64_t r = 1; r <= 60; r++) {
+        scratch_commit(r, 1, NULL, 0);
+        fed_news_add(news, (int64_t)r, FED_NEWS_COMMITTED, "round %d", (int)r);
+    }
+    change();
+    const char *text = hear(stream, 4096), *at = text;
+    for (int r = 1; r <= 60; r++) {
+        snprintf(row, sizeof row, "event: round\ndata: {\"round\":%d,", r);
+        at = strstr(at, row);
+        ck_assert_msg(at != NULL, "round %d is not told, or not in its place", r);
+    }
+    ck_assert_uint_eq(count(text, "event: event"), 20);
+    fed_stream_close(stream);
+}
+END_TEST
+
 START_TEST(all_readers_hear_the_same_and_a_slow_one_the_newest) {
     struct fed_stream *slow = open_stream(), *quick = open_stream();
     char piece[4];
     hear(quick, 4096);
     ck_assert_uint_eq(fed_stream_next(slow, piece, sizeof piece), sizeof piece);
-    for (uint64_t r = 1; r <= 40; r++) {
-        scratch_commit(r, 1, NULL, 0);
+    for (int i = 1; i <= 600; i++) {
+        fed_news_add(news, i, FED_NEWS_ALARM, "alarm %d.", i);
         change();
-        ck_assert_uint_eq(count(hear(quick, 4096), "event: round"), 2); /* and the one before, not evaluated */
+        ck_assert_uint_eq(count(hear(quick, 4096), "event: event"), 1);
     }
     const char *text = hear(slow, 4096);
-    ck_assert_uint_eq(count(text, "event: "), 1 + 64); /* what it had begun to hear, and the last ones */
-    ck_assert_ptr_nonnull(strstr(text, "{\"round\":40,"));
-    ck_assert_ptr_null(strstr(text, "event: round\ndata: {\"round\":10,"));
+    ck_assert_uint_eq(count(text, "event: "), 1 + 512); /* what it had begun to hear, and the last ones */
+    ck_assert_ptr_nonnull(strstr(text, "alarm 600."));
+    ck_assert_ptr_null(strstr(text, "alarm 300."));
     fed_stream_close(slow);
     fed_stream_close(quick);
 }
@@ -169,6 +189,7 @@ int main(void) {
     tcase_add_test(core, a_round_is_told_when_committed_and_when_evaluated);
     tcase_add_test(core, events_are_told_once_the_oldest_first);
     tcase_add_test(core, without_a_change_there_is_a_sign_of_life_alone);
+    tcase_add_test(core, a_burst_of_rounds_is_told_whole);
     tcase_add_test(core, all_readers_hear_the_same_and_a_slow_one_the_newest);
     tcase_add_test(core, there_is_room_for_so_many_readers);
     Suite *suite = suite_create("http_stream");
