@@ -164,8 +164,8 @@ static int print(const struct options *options, const struct fed_backup_set *set
 
 /* -- The command -- */
 
-/* -1: go on; otherwise an exit code. */
-static int parse(struct options *out, int argc, char **argv) {
+/* False: it is over, with this exit code. */
+static bool parse(struct options *out, int *exit_code, int argc, char **argv) {
     static const struct option names[] = {{"verify", no_argument, NULL, 'v'},
                                           {"task", required_argument, NULL, 't'},
                                           {"with-key", no_argument, NULL, 'k'},
@@ -180,8 +180,7 @@ static int parse(struct options *out, int argc, char **argv) {
         case 'k': out->wish.with_key = true; break;
         case 'j': out->json = true; break;
         case 'q': out->wish.quiet = true; break;
-        case 'h': return fed_cli_help(usage);
-        default: return fed_cli_misused(usage);
+        default: *exit_code = c == 'h' ? fed_cli_help(usage) : fed_cli_misused(usage); return false;
         }
     }
     bool good = out->verify ? argc - optind == 1 && out->wish.task == NULL && !out->wish.with_key
@@ -189,22 +188,23 @@ static int parse(struct options *out, int argc, char **argv) {
     if (fed_cli_wrong_words(argc, argv, out->verify ? 1 : 2, out->verify ? 1 : 2,
                             argc == optind && !out->verify ? "RUN" : "DEST") ||
         !good || argv[argc - 1][0] == '\0') {
-        return fed_cli_misused(usage);
+        *exit_code = fed_cli_misused(usage);
+        return false;
     }
     out->wish.run = argv[optind];
     out->dest = argv[argc - 1];
     for (size_t n = strlen(out->dest); n > 1 && out->dest[n - 1] == '/'; n--) {
         out->dest[n - 1] = '\0';
     }
-    return -1;
+    return true;
 }
 
 int fed_cli_backup(int argc, char **argv) {
     struct options options = {0};
     struct fed_backup_set set = {0};
     struct fed_error err = {.text = ""};
-    int code = parse(&options, argc, argv);
-    if (code >= 0) {
+    int code = 0;
+    if (!parse(&options, &code, argc, argv)) {
         return code;
     }
     code = fed_seal_setup(&err);

@@ -101,26 +101,32 @@ static const char *x_words(const struct fed_plot *plot) {
 
 /* gnuplot writes at powers of ten alone, which may be one or none. The less it spans the closer they stand. */
 static void write_log_tics(FILE *out, const struct fed_plot_axes *axes) {
-    static const double close[] = {1, 1.5, 2, 3, 4, 5, 7}, wide[] = {1, 2, 5};
+    static const struct {
+        double most; /* decades */
+        size_t n;
+        double steps[7];
+    } choices[] = {{1.2, 7, {1, 1.5, 2, 3, 4, 5, 7}}, {3, 3, {1, 2, 5}}, {INFINITY, 1, {1}}};
     double low = axes->y_low, high = axes->y_high, decades = log10(high / low);
     const char *comma = "";
     fputs("set logscale y\nset ytics (", out);
     if (decades < 0.5) {
         double step = pow(10, floor(log10((high - low) / 3)));
         step *= (high - low) / step > 12 ? 5 : (high - low) / step > 6 ? 2 : 1;
-        for (double k = ceil(low / step); k * step <= high; k++) {
-            fprintf(out, "%s%.6g", comma, k * step);
+        for (long k = (long)ceil(low / step); (double)k * step <= high; k++) {
+            fprintf(out, "%s%.6g", comma, (double)k * step);
             comma = ", ";
         }
         fputs(")\n", out);
         return;
     }
-    const double *steps = decades < 1.2 ? close : wide;
-    size_t n_steps = decades > 3 ? 1 : decades < 1.2 ? sizeof close / sizeof *close : sizeof wide / sizeof *wide;
+    size_t choice = 0;
+    while (decades > choices[choice].most) {
+        choice++;
+    }
     int first = (int)floor(log10(low)), every = 1 + (int)(decades / 12);
     for (int e = first; e <= first + (int)decades + 2; e += every) {
-        for (size_t i = 0; i < n_steps; i++) {
-            double at = steps[i] * pow(10, e);
+        for (size_t i = 0; i < choices[choice].n; i++) {
+            double at = choices[choice].steps[i] * pow(10, e);
             if (at >= low && at <= high) {
                 fprintf(out, "%s%.6g", comma, at);
                 comma = ", ";
