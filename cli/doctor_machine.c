@@ -54,10 +54,10 @@ static uint64_t read_number(const char *path, const char *label) {
     FILE *file = fopen(path, "re");
     while (file != NULL && value == UINT64_MAX && fgets(line, sizeof line, file) != NULL) {
         size_t n = strlen(label);
-        char *end;
-        unsigned long long found = strncmp(line, label, n) == 0 ? strtoull(line + n, &end, 10) : 0;
-        if (strncmp(line, label, n) == 0 && end != line + n) {
-            value = found;
+        if (strncmp(line, label, n) == 0) {
+            char *end;
+            unsigned long long found = strtoull(line + n, &end, 10);
+            value = end != line + n ? found : value;
         }
     }
     if (file != NULL) {
