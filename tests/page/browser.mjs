@@ -59,7 +59,7 @@ export class View {
     view.page.on('request', (request) => view.asked.push(request.url()));
     if (init) await view.page.addInitScript(init);
     await view.page.goto(url);
-    if (ready) await view.until(() => document.getElementById('round').textContent !== '–', 'the first status');
+    if (ready) await view.until(() => document.getElementById('connection-word').textContent !== 'connecting', 'the coordinator');
     return view;
   }
 
