@@ -249,9 +249,10 @@ static int run(const struct options *options, struct fed_error *err) {
     return code;
 }
 
-static bool parse_part(enum fed_data_part *out, const char *text) {
+static bool parse_part(enum fed_data_part *out, const char *command, const char *text) {
     *out = strcmp(text, "train") == 0 ? FED_DATA_TRAIN : FED_DATA_TEST;
-    return strcmp(text, "train") == 0 || strcmp(text, "test") == 0;
+    return *out == FED_DATA_TRAIN || strcmp(text, "test") == 0 ||
+           fed_cli_wrong_value(command, "--data", text, "test or train");
 }
 
 /* -1: go on; otherwise the exit code. */
@@ -266,18 +267,13 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
     struct fed_trained_choice *choice = &options->choice;
-    struct fed_error err = {.text = ""};
     choice->sets = sets;
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         bool good = true;
         switch (c) {
-        case 'r':
-            if (fed_trained_choose_round(choice, optarg, &err) != FED_OK) {
-                return fed_cli_fail(argv[0], FED_ECONFIG, &err);
-            }
-            break;
+        case 'r': good = fed_trained_choose_round(choice, argv[0], optarg); break;
         case 'b': choice->best = true; break;
-        case 'd': good = parse_part(&options->part, optarg); break;
+        case 'd': good = parse_part(&options->part, argv[0], optarg); break;
         case 't': choice->task = optarg; break;
         case 's': sets[choice->n_sets++] = optarg; break;
         case 'j': options->json = true; break;
@@ -289,7 +285,7 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
             return fed_cli_misused(usage);
         }
     }
-    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || (choice->best && choice->has_round)) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || fed_trained_wrong_choice(choice, argv[0])) {
         return fed_cli_misused(usage);
     }
     choice->path = argv[optind];

@@ -1,4 +1,5 @@
 /* fedavg export: a committed model for programs that know nothing of fedavg. */
+#include <assert.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -126,6 +127,7 @@ static int say(const struct options *options, const struct fed_trained *t, const
 static int run(const struct options *options, struct fed_error *err) {
     struct fed_trained trained = {0};
     struct about about;
+    assert(options->output != NULL);
     if (format_of(options->output) == NULL) {
         return fed_error_set(err, FED_ECONFIG, "%s: its name ends in none of .safetensors, .npz and .onnx", options->output);
     }
@@ -160,14 +162,13 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
     struct fed_trained_choice *choice = &options->choice;
-    struct fed_error err = {.text = ""};
     choice->sets = sets;
     for (int c; (c = getopt_long(argc, argv, "o:", names, NULL)) != -1;) {
         switch (c) {
         case 'o': options->output = optarg; break;
         case 'r':
-            if (fed_trained_choose_round(choice, optarg, &err) != FED_OK) {
-                return fed_cli_fail(argv[0], FED_ECONFIG, &err);
+            if (!fed_trained_choose_round(choice, argv[0], optarg)) {
+                return fed_cli_misused(usage);
             }
             break;
         case 'b': choice->best = true; break;
@@ -179,7 +180,12 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
         default: return fed_cli_misused(usage);
         }
     }
-    if (optind + 1 != argc || options->output == NULL || (choice->best && choice->has_round)) {
+    bool wrong = fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || fed_trained_wrong_choice(choice, argv[0]);
+    if (!wrong && options->output == NULL) {
+        fprintf(stderr, "%s: -o FILE is missing\n", argv[0]);
+        wrong = true;
+    }
+    if (wrong) {
         return fed_cli_misused(usage);
     }
     choice->path = argv[optind];

@@ -126,14 +126,16 @@ static bool is_returned_to(const struct replay *r, uint64_t round) {
 
 static int keep_model(struct replay *r, uint64_t round, struct fed_error *err) {
     size_t n = r->run.model.n_params;
-    struct kept *kept = reallocarray(r->kept, r->n_kept + 1, sizeof *kept);
-    r->kept = kept != NULL ? kept : r->kept;
-    float *params = kept != NULL ? reallocarray(NULL, n, sizeof *params) : NULL;
-    if (params == NULL) {
+    float *params = reallocarray(NULL, n, sizeof *params);
+    struct kept *grown = params != NULL ? reallocarray(r->kept, r->n_kept + 1, sizeof *grown) : NULL;
+    if (grown == NULL) {
+        free(params);
         return fed_error_set(err, FED_ENOMEM, "not enough memory to keep a model of %zu parameters", n);
     }
     memcpy(params, fed_replayer_model(r->replayer), n * sizeof *params);
-    r->kept[r->n_kept++] = (struct kept){round, params};
+    r->kept = grown;
+    r->kept[r->n_kept].round = round;
+    r->kept[r->n_kept++].params = params;
     return FED_OK;
 }
 
@@ -271,15 +273,6 @@ static int run(const struct options *options, struct fed_error *err) {
     return code;
 }
 
-static int parse_round(uint64_t *out, const char *text, struct fed_error *err) {
-    struct fed_trained_choice choice;
-    int code = fed_trained_choose_round(&choice, text, err);
-    if (code == FED_OK) {
-        *out = choice.round;
-    }
-    return code;
-}
-
 /* -1: go on; otherwise the exit code. */
 static int parse(struct options *options, const char **sets, int argc, char **argv) {
     static const struct option names[] = {{"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 'o'},
@@ -287,25 +280,29 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
                                           {"json", no_argument, NULL, 'j'},       {"quiet", no_argument, NULL, 'q'},
                                           {"help", no_argument, NULL, 'h'},       {0}};
     struct fed_trained_choice *choice = &options->choice;
-    struct fed_error err = {.text = ""};
     choice->sets = sets;
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        int code = FED_OK;
+        bool good = true;
         switch (c) {
-        case 'f': code = parse_round(&options->from, optarg, &err); break;
-        case 'o': code = parse_round(&options->to, optarg, &err); break;
+        case 'f': good = fed_trained_parse_round(&options->from, argv[0], "--from", optarg); break;
+        case 'o': good = fed_trained_parse_round(&options->to, argv[0], "--to", optarg); break;
         case 't': choice->task = optarg; break;
         case 's': sets[choice->n_sets++] = optarg; break;
         case 'j': options->json = true; break;
         case 'q': options->quiet = true; break;
         case 'h': return fed_cli_help(usage);
-        default: return fed_cli_misused(usage);
+        default: good = false; break;
         }
-        if (code != FED_OK) {
-            return fed_cli_fail(argv[0], code, &err);
+        if (!good) {
+            return fed_cli_misused(usage);
         }
     }
-    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || options->from > options->to) {
+    bool wrong = fed_cli_wrong_words(argc, argv, 1, 1, "RUN");
+    if (!wrong && options->from > options->to) {
+        fprintf(stderr, "%s: --from is after --to\n", argv[0]);
+        wrong = true;
+    }
+    if (wrong) {
         return fed_cli_misused(usage);
     }
     choice->path = argv[optind];

@@ -170,19 +170,28 @@ uint64_t fed_replayer_updates(const struct fed_replayer *r) { return r->n_comput
 
 /* -- the admitted set -------------------------------------------------------------------------------------------------- */
 
+/* False without memory. */
+static bool grow(struct fed_replayer *r) {
+    size_t room = 2 * r->room + 64;
+    struct update *updates = reallocarray(r->updates, room, sizeof *updates);
+    if (updates == NULL) {
+        return false;
+    }
+    r->updates = updates;
+    size_t *order = reallocarray(r->order, room, sizeof *order);
+    if (order == NULL) {
+        return false;
+    }
+    r->order = order;
+    r->room = room;
+    return true;
+}
+
 static void take_admitted(void *context, const struct fed_store_update *admitted) {
     struct fed_replayer *r = context;
-    if (r->n_updates == r->room) {
-        size_t room = 2 * r->room + 64;
-        struct update *updates = reallocarray(r->updates, room, sizeof *updates);
-        size_t *order = updates != NULL ? reallocarray(r->order, room, sizeof *order) : NULL;
-        r->updates = updates != NULL ? updates : r->updates;
-        r->order = order != NULL ? order : r->order;
-        if (order == NULL) {
-            r->rc = FED_ENOMEM;
-            return;
-        }
-        r->room = room;
+    if (r->n_updates == r->room && !grow(r)) {
+        r->rc = FED_ENOMEM;
+        return;
     }
     r->order[r->n_updates] = r->n_updates;
     r->updates[r->n_updates++] =

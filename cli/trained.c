@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/wait.h"
 #include "common/base/file.h"
 #include "common/config/task.h"
@@ -223,16 +224,28 @@ static int open_file(struct fed_trained *t, const struct fed_trained_choice *cho
     return code;
 }
 
-int fed_trained_choose_round(struct fed_trained_choice *choice, const char *text, struct fed_error *err) {
+bool fed_trained_parse_round(uint64_t *out, const char *command, const char *option, const char *text) {
     char *end;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || value > INT64_MAX) {
-        return fed_error_set(err, FED_ECONFIG, "found \"%.60s\", expected the number of a round", text);
+        return fed_cli_wrong_value(command, option, text, "the number of a round");
     }
-    choice->has_round = true;
-    choice->round = value;
-    return FED_OK;
+    *out = value;
+    return true;
+}
+
+bool fed_trained_choose_round(struct fed_trained_choice *choice, const char *command, const char *text) {
+    choice->has_round = fed_trained_parse_round(&choice->round, command, "--round", text);
+    return choice->has_round;
+}
+
+bool fed_trained_wrong_choice(const struct fed_trained_choice *choice, const char *command) {
+    bool both = choice->best && choice->has_round;
+    if (both) {
+        fprintf(stderr, "%s: --round and --best choose a model each: expected one of them\n", command);
+    }
+    return both;
 }
 
 /* -- both -------------------------------------------------------------------------------------------------------------- */

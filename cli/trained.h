@@ -35,8 +35,12 @@ struct fed_trained {
     const char *path;              /* of the choice */
 };
 
-/* --round N. FED_ECONFIG. */
-int fed_trained_choose_round(struct fed_trained_choice *choice, const char *text, struct fed_error *err) FED_MUST_CHECK;
+/* The number of a round on a command line; false after a sentence. */
+bool fed_trained_parse_round(uint64_t *out, const char *command, const char *option, const char *text);
+/* The same for --round. */
+bool fed_trained_choose_round(struct fed_trained_choice *choice, const char *command, const char *text);
+/* True, after a sentence, where --round and --best are both given. */
+bool fed_trained_wrong_choice(const struct fed_trained_choice *choice, const char *command);
 
 /* Reads the run and the model, not the data. FED_ECONFIG: neither a run nor a file, no task for it, a round that is not
  * there or whose model was not kept; FED_EDATA, FED_EMISMATCH, FED_EIO, FED_ENOMEM. */

@@ -2,6 +2,7 @@
  * are values copied. What the file says of a place is held against the size of the file before anything is read there. */
 #include "common/model/import.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -202,6 +203,7 @@ static void copy_values(float *params, const struct reader *r) {
     for (uint32_t i = 0; i < r->model->n_tensors; i++) {
         const struct fed_tensor *tensor = &r->model->tensors[i];
         float *to = params + tensor->offset;
+        assert(r->found[i].values != NULL);
         memcpy(to, r->found[i].values, tensor->count * sizeof *to);
         for (size_t k = 0; r->found[i].second != NULL && k < tensor->count; k++) {
             float value;
