@@ -105,6 +105,35 @@ def other_data_are_named_and_missing_ones_are_told():
         scene.refused(3, "it is damaged", "evaluate", away, "--task", scene.task_path)
 
 
+def a_table(path, columns, n):
+    """Patients, sick where age and pressure come to much."""
+    rows = [{"age": i * 37 % 101 / 101, "pressure": i * 53 % 89 / 89, "ward": "abc"[i % 3]} for i in range(n)]
+    lines = [",".join(str({**row, "sick": "yes" if row["age"] + row["pressure"] > 1 else "no"}[name]) for name in columns)
+             for row in rows]
+    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
+
+
+def a_table_with_columns_in_another_order_is_refused():
+    with house.Scene(train=10, test=10) as scene:
+        for name, columns, n in (("train", ["age", "pressure", "ward", "sick"], 300), ("test", ["age", "pressure", "ward", "sick"], 90),
+                                 ("other", ["pressure", "age", "ward", "sick"], 90)):
+            a_table(scene.dir / f"{name}.csv", columns, n)
+        path = scene.task(algorithm={"fraction": 1.0, "learning_rate": 0.3})
+        task = json.loads(path.read_text())
+        task["model"] = {"input": 2, "classes": ["no", "yes"], "layers": [{"units": 8, "activation": "tanh"}, {"units": 2}]}
+        task["data"] = {"format": "csv", "train": "train.csv", "test": "test.csv", "label": "sick", "group": "ward",
+                        "partition": {"kind": "natural"}}
+        path.write_text(json.dumps(task))
+        scene.result(path, "run")
+        run = scene.dir / "run"
+        found = json.loads(scene.command("evaluate", run, "--json"))
+        check([row["name"] for row in found["classes"]] == ["no", "yes"] and found["recorded"]["same"], f"{found}")
+        check(json.loads(scene.command("replay", run, "--json"))["same"], "it does not come out again")
+        swapped = scene.start("fedavg", "evaluate", run, "--set", f"data.test={scene.dir / 'other.csv'}")
+        swapped.wait_exit(3)
+        check(swapped.said("in the same order"), f"columns are mixed up: {swapped}")
+
+
 def tensors(path):
     """Name, shape and bytes of each tensor of a safetensors file, in its order."""
     data = path.read_bytes()
@@ -294,6 +323,7 @@ def the_first_round_that_is_not_what_it_says_is_named():
 
 
 main(evaluation_is_that_of_the_run_bit_for_bit, other_data_are_named_and_missing_ones_are_told, a_model_is_exported_whole,
+     a_table_with_columns_in_another_order_is_refused,
      a_run_begins_where_another_has_ended, parameters_that_do_not_fit_are_named_and_nothing_begins,
      a_run_whose_clips_and_caps_move_comes_out_again, a_run_with_rollbacks_comes_out_again,
      the_first_round_that_is_not_what_it_says_is_named)
