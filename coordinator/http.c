@@ -12,7 +12,6 @@
 #include <strings.h>
 #include <time.h>
 
-#include "common/base/log.h"
 #include "coordinator/http_api.h"
 #include "coordinator/http_guard.h"
 #include "coordinator/http_listen.h"
@@ -337,20 +336,6 @@ static int prepare(struct fed_http *http, const struct fed_http_config *config, 
     return code;
 }
 
-static int listen_somewhere(int *fd, struct fed_http *http, const struct fed_http_config *config, struct fed_error *err) {
-    struct fed_endpoint_http *at = &http->guard.bound;
-    int code = fed_http_listen(fd, at, config->bind, err);
-    if (code == FED_EADDRESS && config->may_move && at->port != 0) {
-        at->port = 0;
-        code = fed_http_listen(fd, at, config->bind, err);
-        if (code == FED_OK) {
-            FED_WARN("http", "another port, for this one is in use", FED_STR("wanted", config->bind),
-                     FED_U64("port", at->port));
-        }
-    }
-    return code == FED_OK ? code : fed_error_prefix(err, code, "%s", config->what);
-}
-
 int fed_http_new(struct fed_http **out, const struct fed_http_config *config, struct fed_error *err) {
     struct fed_http *http = calloc(1, sizeof *http);
     int fd = -1;
@@ -360,7 +345,8 @@ int fed_http_new(struct fed_http **out, const struct fed_http_config *config, st
     pthread_mutex_init(&http->lock, NULL);
     int code = prepare(http, config, err);
     if (code == FED_OK) {
-        code = listen_somewhere(&fd, http, config, err);
+        code = fed_http_listen(&fd, &http->guard.bound, config->bind, config->may_move, err);
+        code = code == FED_OK ? code : fed_error_prefix(err, code, "%s", config->what);
     }
     if (code == FED_OK) {
         http->listens = true;

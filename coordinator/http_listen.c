@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
+
 #define BACKLOG 16
 
 static int cannot(const char *text, struct fed_error *err) {
@@ -114,8 +116,19 @@ static int listen_on_file(int *out, const struct fed_endpoint_http *at, const ch
     return FED_OK;
 }
 
-int fed_http_listen(int *fd, struct fed_endpoint_http *at, const char *text, struct fed_error *err) {
-    return at->path[0] != '\0' ? listen_on_file(fd, at, text, err) : listen_on_address(fd, at, text, err);
+int fed_http_listen(int *fd, struct fed_endpoint_http *at, const char *text, bool may_move, struct fed_error *err) {
+    if (at->path[0] != '\0') {
+        return listen_on_file(fd, at, text, err);
+    }
+    int code = listen_on_address(fd, at, text, err);
+    if (code == FED_EADDRESS && may_move && at->port != 0) {
+        at->port = 0;
+        code = listen_on_address(fd, at, text, err);
+        if (code == FED_OK) {
+            FED_WARN("http", "another port, for this one is in use", FED_STR("wanted", text), FED_U64("port", at->port));
+        }
+    }
+    return code;
 }
 
 void fed_http_unlisten(const struct fed_endpoint_http *at) {

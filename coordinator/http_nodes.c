@@ -1,5 +1,6 @@
 #include "coordinator/http_nodes.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -139,6 +140,7 @@ static void keep_found(struct lines *lines, const char *find) {
     size_t kept = 0;
     for (size_t i = 0; i < lines->n; i++) {
         const struct line *line = &lines->rows[i];
+        assert(line->name != NULL);
         if (strcasestr(line->name, find) != NULL ||
             (line->fingerprint != NULL && strcasestr(line->fingerprint, find) != NULL)) {
             lines->rows[kept++] = *line;
@@ -181,7 +183,7 @@ static const struct {
 static bool sort(struct lines *lines, const char *wanted) {
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
         if (strcmp(orders[i].name, wanted) == 0) {
-            if (orders[i].compare != NULL) {
+            if (orders[i].compare != NULL && lines->rows != NULL) {
                 qsort(lines->rows, lines->n, sizeof *lines->rows, orders[i].compare);
             }
             return true;

@@ -1,5 +1,6 @@
 #include "coordinator/node_sums.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,7 @@ static struct fed_node_sum *find_or_add(struct fed_node_sums *sums, const char *
     if (sums->n == sums->room && grow(sums) != FED_OK) {
         return NULL;
     }
+    assert(sums->rows != NULL);
     struct fed_node_sum *row = &sums->rows[sums->n];
     *row = (struct fed_node_sum){0};
     memcpy(row->name, cut, sizeof row->name);

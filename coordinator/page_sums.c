@@ -65,7 +65,10 @@ int fed_page_sums(struct fed_page_sums *out, struct fed_page *page, struct fed_e
     int code = fed_page_count(&counted, page, err);
     if (code == FED_OK) {
         sums.rows = malloc((page->sums.n + 1) * sizeof *sums.rows);
-        code = sums.rows != NULL ? FED_OK : fed_page_no_memory(page, err);
+        if (sums.rows == NULL) {
+            fed_page_no_memory(page, err);
+            code = FED_ENOMEM;
+        }
     }
     if (code == FED_OK) {
         sums.n = page->sums.n;
@@ -77,6 +80,7 @@ int fed_page_sums(struct fed_page_sums *out, struct fed_page *page, struct fed_e
     }
     fed_page_unlock(page, code);
     if (code != FED_OK) {
+        fed_page_sums_fini(&sums);
         return code;
     }
     qsort(sums.rows, sums.n, sizeof *sums.rows, by_name);

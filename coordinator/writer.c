@@ -1,5 +1,6 @@
 #include "coordinator/writer.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ static bool make_room(struct fed_writer *writer, size_t n) {
 
 static void add_bytes(struct fed_writer *writer, const char *bytes, size_t n) {
     if (make_room(writer, n)) {
+        assert(writer->bytes != NULL);
         memcpy(writer->bytes + writer->n, bytes, n);
         writer->n += n;
         writer->bytes[writer->n] = '\0';
