@@ -54,7 +54,8 @@ static void become(const struct fed_start *start, pid_t parent) {
     } else {
         execv(path, start->arguments);
     }
-    fprintf(stderr, "fedavg simulate: %s cannot be started: %s\n", path, strerror(errno));
+    fprintf(stderr, "fedavg simulate: %s cannot be started: %s%s\n", path, strerror(errno),
+            errno == ENOENT ? " (in Debian it is a package of its own)" : "");
 }
 
 pid_t fed_child_start(const struct fed_start *start) {

@@ -96,6 +96,16 @@ static int version(int argc, char **argv) {
     return code == 0 ? 0 : fed_cli_fail("fedavg", code, &err);
 }
 
+/* Why there is no such program: one of ours that is not installed, or a word that means nothing. */
+static int not_there(const char *name, const char *path, struct fed_error *err) {
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return fed_error_set(err, FED_ECONFIG, "%s is not installed: in Debian it is the package fedavg-%s", path, name);
+        }
+    }
+    return fed_error_set(err, FED_ECONFIG, "no command %s; `fedavg help` lists what there is", name);
+}
+
 /* Only returns when there is no such program, or it cannot be started. */
 static int run_program(const char *name, char **argv) {
     struct fed_error err = {.text = ""};
@@ -113,7 +123,7 @@ static int run_program(const char *name, char **argv) {
     if (code == 0) {
         argv[0] = program;
         execv(path, argv);
-        code = errno == ENOENT ? fed_error_set(&err, FED_ECONFIG, "no command %s; `fedavg help` lists what there is", name)
+        code = errno == ENOENT ? not_there(name, path, &err)
                                : fed_error_set(&err, FED_EFAILED, "%s: %s", path, strerror(errno));
     }
     free(dir);

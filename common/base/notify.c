@@ -111,7 +111,9 @@ void fed_notify_status(struct fed_notify *notify, const char *format, ...) {
     vsnprintf(notify->status, sizeof notify->status, format, arguments);
     va_end(arguments);
     for (char *at = notify->status; *at != '\0'; at++) { /* a line end would begin another message */
-        *at = (unsigned char)*at < ' ' || *at == 127 ? ' ' : *at;
+        if ((unsigned char)*at < ' ' || *at == 127) {
+            *at = ' ';
+        }
     }
 }
 

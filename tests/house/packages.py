@@ -90,7 +90,8 @@ class Machine:
     def run(self, *command, **options):
         """The same, for what must succeed; what it printed."""
         done = self.ask(*command, **options)
-        check(done.returncode == 0, f"{' '.join(command)}: exit status {done.returncode}: {done.stdout}{done.stderr}")
+        told = self.journal()[-5:] if done.returncode != 0 and command[0] == "systemctl" else ""
+        check(done.returncode == 0, f"{' '.join(command)}: exit status {done.returncode}: {done.stdout}{done.stderr}{told}")
         return done.stdout.strip()
 
     def as_user(self, *command, **options):
@@ -143,17 +144,17 @@ class Machine:
 # -- the scene: a coordinator and three wards on one machine, set up as an administrator does ---------------------------------
 
 
-def task(rounds, **algorithm):
+def task(rounds, name="wards", **server):
     return {
         "schema": 1, "name": "wards", "seed": 1,
         "model": {"input": 4, "classes": ["well", "ill"], "loss": "binary_cross_entropy",
                   "layers": [{"units": 16, "activation": "tanh"}, {"units": 1}]},
         "data": {"format": "csv", "test": "wards-test.csv", "label": "outcome"},
         "algorithm": {"kind": "fedavg", "rounds": rounds, "fraction": 1, "epochs": 2, "batch_size": 10,
-                      "learning_rate": 0.1, **algorithm},
+                      "learning_rate": 0.1},
         "round": {"min_reports": 1, "rejoin_s": 600},
         "server": {"control": "tcp://127.0.0.1:5600", "bulk": "tcp://127.0.0.1:5601", "roster": "/etc/fedavg/wards/roster",
-                   "key": "/etc/fedavg/wards/coordinator.key"},
+                   "key": "/etc/fedavg/wards/coordinator.key", "http": f"unix:/run/fedavg/coordinator/{name}/http", **server},
     }
 
 
@@ -162,12 +163,12 @@ def columns_but_ward(text, ward=None):
     return "\n".join(",".join(row[1:]) for row in rows if row[0] in ("ward", ward) or ward is None) + "\n"
 
 
-def coordinate(machine, name, rounds, **algorithm):
+def coordinate(machine, name, rounds, **server):
     """/etc/fedavg/NAME with a task."""
     machine.run("install", "-d", "-o", "fedavg", "-g", "fedavg", "-m", "0750", f"/etc/fedavg/{name}")
     test = (house.ROOT / "deploy" / "tasks" / "wards-test.csv").read_text()
     machine.write(f"/etc/fedavg/{name}/wards-test.csv", columns_but_ward(test))
-    machine.write(f"/etc/fedavg/{name}/task.yaml", json.dumps(task(rounds, **algorithm), indent=1))
+    machine.write(f"/etc/fedavg/{name}/task.yaml", json.dumps(task(rounds, name, **server), indent=1))
 
 
 def set_up(machine):
@@ -208,6 +209,7 @@ def they_install_with_what_they_need_and_start_nothing(machine):
     check(wants == "", f"enabled by installing: {wants}")
     check(machine.run("stat", "-c", "%U:%a", "/etc/fedavg") == "root:755", "/etc/fedavg")
     machine.run("test", "-e", "/usr/share/doc/fedavg/deploy/tasks/wards.yaml")
+    machine.run("grep", "-q", "uPlot", "/usr/bin/fedavg-coordinator")  # its page is whole
     library = re.search(r"libfedavg-client\.so\.1 .*=> (\S+)", machine.run("ldconfig", "-p"))
     check(library, "the linker does not know libfedavg-client.so.1")
     check("not found" not in machine.run("ldd", library[1]), "the library lacks libraries")
@@ -257,6 +259,7 @@ def a_service_has_no_power_beyond_its_work(machine):
 
 def systemctl_tells_what_they_are_at(machine):
     unit = COORDINATOR.format("wards")
+    machine.run("test", "-S", "/run/fedavg/coordinator/wards/http")
     machine.until(lambda: re.match(r"round \d+ of 1000000000, ", machine.show(unit)["StatusText"]), "the coordinator's status")
     machine.until(lambda: re.match(r"round \d+, attempt 1, .* of 1 clients trained$",
                                    machine.show(CLIENT.format("ward-a"))["StatusText"]), "a client's status")
@@ -319,12 +322,30 @@ def an_upgrade_changes_nothing_in_a_run_that_goes_on(machine):
           f"killed, hung and upgraded: {upgraded['model']}; undisturbed: {control['model']}, round {control['round']}")
 
 
+def a_node_enrols_itself_with_a_service(machine):
+    name, folder = "tokens", f"{STATE}/tokens"
+    machine.run("install", "-d", "-o", "fedavg", "-g", "fedavg", "-m", "0700", folder)
+    machine.write(f"{folder}/roster", "schema: 1\nnodes: []\n")
+    etc = f"/etc/fedavg/{name}"
+    machine.run("install", "-d", "-o", "fedavg", "-g", "fedavg", "-m", "0750", etc)
+    office = machine.as_user("fedavg", "keygen", "office", "--dir", etc, "--enrolment")
+    coordinate(machine, name, 1, roster=f"{folder}/roster", enrol="tcp://127.0.0.1:5602", enrolment_key=office)
+    machine.run("systemctl", "start", COORDINATOR.format(name))
+    machine.as_user("fedavg", "enroll", "issue", "ward-a", "--clients", "0", "--key", f"{etc}/office.key", "--out", f"{etc}/token")
+    machine.as_user("fedavg", "enroll", "join", "--token", f"{etc}/token", "--key", "/etc/fedavg/ward-a/ward-a.key",
+                    "--coordinator", "tcp://127.0.0.1:5602", "--coordinator-key",
+                    machine.run("cat", "/etc/fedavg/wards/coordinator.pub"))
+    check("ward-a" in machine.run("cat", f"{folder}/roster"), "the node is not on the roster")
+    machine.wait_unit(COORDINATOR.format(name), ActiveState="inactive", Result="success")  # ward-a trained its one round
+    check(machine.status(name)["clients"] == 1, f"{machine.status(name)}")
+
+
 def removed_they_leave_state_and_purged_only_what_people_wrote(machine):
     machine.run("apt-get", "-qq", "remove", "-y", *NAMES)
     check(machine.ask("systemctl", "is-active", CLIENT.format("ward-a")).stdout.strip() != "active", "still running")
     machine.run("test", "-e", f"{STATE}/wards/run.db")
     machine.run("dpkg", "--purge", *NAMES)
-    written = {"/etc/fedavg", *(f"/etc/fedavg/{name}" for name in ("wards", "control", "mistake")),
+    written = {"/etc/fedavg", *(f"/etc/fedavg/{name}" for name in ("wards", "control", "mistake", "tokens")),
                *(f"/etc/fedavg/ward-{ward}" for ward in WARDS)}
     left = [path for path in named_fedavg(machine) if path not in written]
     check(left == [], f"left behind: {left}")
@@ -370,4 +391,5 @@ with Machine() as at:
         a_coordinator_and_three_clients_complete_a_run_as_services, what_they_write_is_their_user_s_alone,
         a_service_has_no_power_beyond_its_work, systemctl_tells_what_they_are_at,
         one_that_dies_or_hangs_is_started_again_and_goes_on, a_mistake_is_told_once_and_not_tried_again,
-        an_upgrade_changes_nothing_in_a_run_that_goes_on, removed_they_leave_state_and_purged_only_what_people_wrote)))
+        an_upgrade_changes_nothing_in_a_run_that_goes_on, a_node_enrols_itself_with_a_service,
+        removed_they_leave_state_and_purged_only_what_people_wrote)))

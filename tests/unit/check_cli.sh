@@ -30,6 +30,9 @@ runs 2 'no command nosuch' help nosuch
 runs 0 'libsodium: ' --version
 runs 2 'no command nosuch; `fedavg help`' nosuch
 runs 2 'no command ../keygen' ../keygen
+cp -- "$fedavg" alone # as the package of the command installs it, without the daemons
+(fedavg=./alone && runs 2 'fedavg-coordinator is not installed: in Debian it is the package fedavg-coordinator' coordinator)
+rm -- alone
 
 # A key is private, never overwritten, and its public line is what goes on the roster.
 runs 0 'fedavg1:' keygen a
