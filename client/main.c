@@ -252,7 +252,7 @@ int main(int argc, char **argv) {
         rc = run(&arguments, &notify, &err);
     }
     if (rc != FED_OK) {
-        fed_log_failure("fedavg-client", err.text);
+        fed_log_failure("fedavg-client", rc, err.text);
         fed_notify_status(&notify, "%s", err.text);
     } else if (arguments.check) {
         printf("welcome\n");

@@ -181,7 +181,7 @@ int main(int argc, char **argv) {
     fed_notify_open(&notify);
     int rc = run(&arguments, &notify, &err);
     if (rc != FED_OK) {
-        fed_log_failure("fedavg-coordinator", err.text);
+        fed_log_failure("fedavg-coordinator", rc, err.text);
         fed_notify_status(&notify, "%s", err.text);
     }
     fed_notify_close(&notify);

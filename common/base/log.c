@@ -250,12 +250,14 @@ void fed_log_write(enum fed_log_level level, const char *room, const char *event
     errno = saved_errno;
 }
 
-void fed_log_failure(const char *program, const char *sentence) {
+void fed_log_failure(const char *program, int code, const char *sentence) {
+    bool stopped = code == FED_EINTERRUPTED;
+    enum fed_log_level level = stopped ? FED_LOG_INFO : FED_LOG_ERROR;
     const struct fed_field fields[] = {FED_STR("why", sentence), {.key = NULL}};
-    if (log_format == FED_LOG_JSON && write_json(FED_LOG_ERROR, program, "failed", fields)) {
+    if (log_format == FED_LOG_JSON && write_json(level, program, stopped ? "stopped" : "failed", fields)) {
         return;
     }
     struct line line = {.n = 0};
-    put(&line, "%s%s: %s", priority_of(FED_LOG_ERROR), program, sentence);
+    put(&line, "%s%s: %s", priority_of(level), program, sentence);
     end_line(&line);
 }

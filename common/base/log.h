@@ -60,7 +60,8 @@ const struct fed_log_sink *fed_log_redirect(const struct fed_log_sink *sink);
 void fed_log_write(enum fed_log_level level, const char *room, const char *event, const struct fed_field *fields);
 
 /* The one sentence with which a program ends: "program: sentence", or an event `failed` of the room `program` with the
- * field `why` where events are JSON. Written whatever the level. */
-void fed_log_failure(const char *program, const char *sentence);
+ * field `why` where events are JSON. Written whatever the level. With the code FED_EINTERRUPTED, as it was asked to, it is
+ * an info (to the journal too), and the event is `stopped`. */
+void fed_log_failure(const char *program, int code, const char *sentence);
 
 #endif

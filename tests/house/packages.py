@@ -7,8 +7,8 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -215,6 +215,27 @@ def they_install_with_what_they_need_and_start_nothing(machine):
     check("not found" not in machine.run("ldd", library[1]), "the library lacks libraries")
 
 
+def the_lines_of_the_guide_start_a_coordinator(machine):
+    """Those of docs/operations.md, as somebody types them who takes what init proposes."""
+    guide = (house.ROOT / "docs" / "operations.md").read_text()
+    lines = re.search(r"(?m)^(sudo fedavg init(?:.|\n)*?)^```$", guide)[1].splitlines()
+    train = (house.ROOT / "deploy" / "tasks" / "wards-train.csv").read_text()
+    for ward in "AB":
+        rows = [row for row in train.splitlines() if row.startswith(("ward,", f"{ward},"))]
+        machine.run("sh", "-c", f"cat >/srv/{ward}.csv", input="\n".join(rows) + "\n")
+    for line in lines:
+        words = shlex.split(line)
+        check(words[0] == "sudo", f"not an administrator's line: {line}")
+        words = ["runuser", "-u", words[2], "--", *words[3:]] if words[1] == "-u" else words[1:]
+        if words[:2] == ["fedavg", "init"]:
+            words += ["--defaults", "--data", "/srv/A.csv", "--data", "/srv/B.csv"]
+        machine.run(*words)
+    unit = COORDINATOR.format("wards")
+    machine.until(lambda: machine.show(unit)["StatusText"] == "round 1 of 30, waits for 2 more clients to join", "its status")
+    machine.run("systemctl", "disable", "--quiet", "--now", unit)
+    machine.run("rm", "-r", "/etc/fedavg/wards", f"{STATE}/wards")
+
+
 def a_coordinator_and_three_clients_complete_a_run_as_services(machine):
     set_up(machine)
     clients = [CLIENT.format(f"ward-{ward}") for ward in WARDS]
@@ -387,7 +408,7 @@ if not all(any(PACKAGES.glob(f"{name}_*.deb")) for name in NAMES):
 with Machine() as at:
     make_newer(at)
     main(*(claim(function, at) for function in (
-        they_install_with_what_they_need_and_start_nothing, boots,
+        they_install_with_what_they_need_and_start_nothing, boots, the_lines_of_the_guide_start_a_coordinator,
         a_coordinator_and_three_clients_complete_a_run_as_services, what_they_write_is_their_user_s_alone,
         a_service_has_no_power_beyond_its_work, systemctl_tells_what_they_are_at,
         one_that_dies_or_hangs_is_started_again_and_goes_on, a_mistake_is_told_once_and_not_tried_again,

@@ -225,20 +225,37 @@ END_TEST
 START_TEST(last_sentence_is_an_error_in_every_format) {
     capture_begin();
     fed_log_setup(FED_LOG_TEXT, FED_LOG_ERROR);
-    fed_log_failure("fedavg-client", "ward-7.key: no such file");
+    fed_log_failure("fedavg-client", FED_EKEY, "ward-7.key: no such file");
     name_the_journal(0, "");
     fed_log_setup(FED_LOG_TEXT, FED_LOG_ERROR);
-    fed_log_failure("fedavg-client", "ward-7.key: no such file");
+    fed_log_failure("fedavg-client", FED_EKEY, "ward-7.key: no such file");
     ck_assert_str_eq(capture_end(), "fedavg-client: ward-7.key: no such file\n<3>fedavg-client: ward-7.key: no such file\n");
     unsetenv("JOURNAL_STREAM");
     capture_begin();
     fed_log_setup(FED_LOG_JSON, FED_LOG_ERROR);
-    fed_log_failure("fedavg-client", "ward-7.key: no such file");
+    fed_log_failure("fedavg-client", FED_EKEY, "ward-7.key: no such file");
     json_t *o = json_loads(capture_end(), 0, NULL);
     ck_assert_str_eq(json_string_value(json_object_get(o, "level")), "error");
     ck_assert_str_eq(json_string_value(json_object_get(o, "room")), "fedavg-client");
     ck_assert_str_eq(json_string_value(json_object_get(o, "event")), "failed");
     ck_assert_str_eq(json_string_value(json_object_get(o, "why")), "ward-7.key: no such file");
+    json_decref(o);
+}
+END_TEST
+
+START_TEST(a_stop_that_was_asked_for_is_no_error) {
+    capture_begin();
+    name_the_journal(0, "");
+    fed_log_setup(FED_LOG_TEXT, FED_LOG_ERROR);
+    fed_log_failure("fedavg-coordinator", FED_EINTERRUPTED, "stopped in round 3");
+    ck_assert_str_eq(capture_end(), "<6>fedavg-coordinator: stopped in round 3\n");
+    unsetenv("JOURNAL_STREAM");
+    capture_begin();
+    fed_log_setup(FED_LOG_JSON, FED_LOG_ERROR);
+    fed_log_failure("fedavg-coordinator", FED_EINTERRUPTED, "stopped in round 3");
+    json_t *o = json_loads(capture_end(), 0, NULL);
+    ck_assert_str_eq(json_string_value(json_object_get(o, "level")), "info");
+    ck_assert_str_eq(json_string_value(json_object_get(o, "event")), "stopped");
     json_decref(o);
 }
 END_TEST
@@ -563,6 +580,7 @@ int main(void) {
     tcase_add_test(t, lines_for_the_journal_begin_with_their_priority);
     tcase_add_test(t, stderr_that_is_not_the_journal_gets_no_priorities);
     tcase_add_test(t, last_sentence_is_an_error_in_every_format);
+    tcase_add_test(t, a_stop_that_was_asked_for_is_no_error);
     tcase_add_test(t, lines_of_a_thread_go_where_it_says_and_no_other_threads_do);
     tcase_add_test(t, log_words_parse);
     tcase_add_test(t, lines_of_many_threads_do_not_mix);
