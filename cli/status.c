@@ -68,7 +68,8 @@ static int report_from_directory(struct fed_status_report *out, const char *dir,
 static void print_csv_row(void *context, const struct fed_curve_row *row) {
     char line[FED_CURVE_CSV_MAX];
     (void)context;
-    fwrite(line, 1, fed_curve_csv_row(line, row), stdout);
+    size_t n = fed_curve_csv_row(line, row);
+    fwrite(line, 1, n, stdout);
 }
 
 static int print_csv(const char *dir, struct fed_error *err) {
@@ -223,9 +224,11 @@ int fed_cli_status(int argc, char **argv) {
         default: return fed_cli_misused(usage);
         }
     }
-    const char *target = argc - optind == 1 ? argv[optind] : NULL;
-    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN") || (csv && (json || is_url(target))) ||
-        (health != NULL && (json || csv || !is_url(target)))) {
+    if (fed_cli_wrong_words(argc, argv, 1, 1, "RUN")) {
+        return fed_cli_misused(usage);
+    }
+    const char *target = argv[optind];
+    if ((csv && (json || is_url(target))) || (health != NULL && (json || csv || !is_url(target)))) {
         return fed_cli_misused(usage);
     }
     int code = health != NULL ? print_health(target, health, &err)
