@@ -4,10 +4,10 @@
 #include "cli/replayer.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/admitted.h"
 #include "client/local_sgd.h"
 #include "common/base/pool.h"
 #include "common/data/partition.h"
@@ -16,14 +16,6 @@
 #include "common/seal/digest.h"
 #include "coordinator/aggregate.h"
 #include "coordinator/hygiene_rules.h"
-#include "coordinator/store_view.h"
-
-struct update {
-    uint64_t client, weight; /* recorded */
-    double recorded_norm;    /* NaN: not known */
-    double norm;             /* found */
-    bool beyond;             /* a value that no coordinator adds */
-};
 
 struct worker {
     struct fed_job job; /* first */
@@ -48,11 +40,8 @@ struct fed_replayer {
     float *params, *next;   /* (n_params) */
 
     const struct fed_store_round *row; /* the round at hand */
-    struct update *updates;            /* (n_updates, room), clients ascending */
-    size_t *order;                     /* (n_updates) of them, largest first */
-    size_t n_updates, room;
-    atomic_size_t taken;
-    int rc; /* of a callback of the store */
+    struct fed_admitted admitted;
+    atomic_size_t taken; /* of them */
 };
 
 /* -- start and end ----------------------------------------------------------------------------------------------------- */
@@ -153,8 +142,7 @@ void fed_replayer_free(struct fed_replayer *r) {
     free(r->workers);
     free(r->params);
     free(r->next);
-    free(r->updates);
-    free(r->order);
+    fed_admitted_fini(&r->admitted);
     fed_partition_fini(&r->partition);
     fed_dataset_fini(&r->train);
     free(r);
@@ -168,108 +156,9 @@ void fed_replayer_set(struct fed_replayer *r, const float *params) {
 
 uint64_t fed_replayer_updates(const struct fed_replayer *r) { return r->n_computed; }
 
-/* -- the admitted set -------------------------------------------------------------------------------------------------- */
-
-/* False without memory. */
-static bool grow(struct fed_replayer *r) {
-    size_t room = 2 * r->room + 64;
-    struct update *updates = reallocarray(r->updates, room, sizeof *updates);
-    if (updates == NULL) {
-        return false;
-    }
-    r->updates = updates;
-    size_t *order = reallocarray(r->order, room, sizeof *order);
-    if (order == NULL) {
-        return false;
-    }
-    r->order = order;
-    r->room = room;
-    return true;
-}
-
-static void take_admitted(void *context, const struct fed_store_update *admitted) {
-    struct fed_replayer *r = context;
-    if (r->n_updates == r->room && !grow(r)) {
-        r->rc = FED_ENOMEM;
-        return;
-    }
-    r->order[r->n_updates] = r->n_updates;
-    r->updates[r->n_updates++] =
-        (struct update){.client = admitted->client, .weight = admitted->weight, .recorded_norm = admitted->norm};
-}
-
-static int read_admitted(struct fed_replayer *r, uint64_t round, struct fed_error *err) {
-    r->n_updates = 0;
-    r->rc = FED_OK;
-    int code = fed_store_admitted(r->run->store, round, take_admitted, r, err);
-    return code == FED_OK && r->rc != FED_OK ? fed_error_set(err, r->rc, "not enough memory for an admitted set") : code;
-}
-
-static double none_is_0(double value) { return value > 0 ? value : 0; }
-
-/* What held in the round follows from the one before. */
-static int check_rules(struct fed_replayer *r, const struct fed_store_round *row, const struct fed_store_round *before,
-                       struct fed_error *err) {
-    struct fed_hygiene_past past;
-    fed_hygiene_init(&past, &r->hygiene);
-    if (before->round > 0) {
-        int code = read_admitted(r, before->round, err);
-        double *norms = code == FED_OK ? calloc(r->n_updates + 1, sizeof *norms) : NULL;
-        if (norms == NULL) {
-            return code != FED_OK ? code : fed_error_set(err, FED_ENOMEM, "not enough memory for norms");
-        }
-        for (size_t i = 0; i < r->n_updates; i++) {
-            norms[i] = r->updates[i].recorded_norm;
-        }
-        fed_hygiene_committed(&past, &(struct fed_hygiene_round){.round = before->round,
-                                                                 .norms = norms,
-                                                                 .n = r->n_updates,
-                                                                 .weight = before->weight,
-                                                                 .clip = before->clip,
-                                                                 .weight_cap = before->weight_cap});
-        free(norms);
-    }
-    struct fed_update_limits limits = fed_hygiene_limits(&past, row->round);
-    if (limits.clip != none_is_0(row->clip) || limits.weight_cap != row->weight_cap) {
-        return fed_error_set(err, FED_EDIFFERS,
-                             "round %" PRIu64 ": a clip of %.17g and a weight cap of %" PRIu32
-                             " follow from the round before, but %.17g and %" PRIu64 " are recorded",
-                             row->round, limits.clip, limits.weight_cap, none_is_0(row->clip), row->weight_cap);
-    }
-    return FED_OK;
-}
-
-/* What a client counts: all its examples, as far as the round's cap. */
-static uint64_t weight_of(const struct fed_replayer *r, uint64_t client) {
-    uint64_t examples = client < r->partition.n_clients ? fed_partition_size(&r->partition, (uint32_t)client) : 0;
-    return r->row->weight_cap > 0 && examples > r->row->weight_cap ? r->row->weight_cap : examples;
-}
-
-/* Before anything is trained. */
-static int check_admitted(const struct fed_replayer *r, struct fed_error *err) {
-    uint64_t total = 0;
-    for (size_t i = 0; i < r->n_updates; i++) {
-        const struct update *update = &r->updates[i];
-        uint64_t weight = weight_of(r, update->client);
-        if (update->weight != weight || weight == 0) {
-            return fed_error_set(err, FED_EDIFFERS,
-                                 "round %" PRIu64 ": client %" PRIu64 " counts %" PRIu64 ", but %" PRIu64 " is recorded",
-                                 r->row->round, update->client, weight, update->weight);
-        }
-        total += weight;
-    }
-    if (r->n_updates != r->row->clients || total != r->row->weight || total == 0 || r->n_updates > r->fixed.max_updates) {
-        return fed_error_set(err, FED_EDIFFERS,
-                             "round %" PRIu64 ": %zu updates of weight %" PRIu64 " were admitted, but %" PRIu64
-                             " of weight %" PRIu64 " are recorded",
-                             r->row->round, r->n_updates, total, r->row->clients, r->row->weight);
-    }
-    return FED_OK;
-}
-
 /* -- training ---------------------------------------------------------------------------------------------------------- */
 
-static void train(struct worker *worker, struct update *update) {
+static void train(struct worker *worker, struct fed_admitted_update *update) {
     struct fed_replayer *r = worker->replayer;
     const struct fed_task_terms *task = &r->run->terms;
     size_t n = r->run->model.n_params;
@@ -291,7 +180,7 @@ static void train(struct worker *worker, struct update *update) {
     update->norm = fed_norm(worker->delta, n);
     update->beyond = code != FED_OK || fed_fixed_check(&r->fixed, worker->delta, n) < n;
     if (!update->beyond) {
-        float scale = fed_norm_clip_scale(update->norm, none_is_0(r->row->clip));
+        float scale = fed_norm_clip_scale(update->norm, fed_admitted_or_0(r->row->clip));
         fed_aggregate_add(&worker->sum, worker->delta, 0, n, update->weight, scale);
         fed_aggregate_count(&worker->sum, update->weight, 1);
     }
@@ -301,49 +190,19 @@ static void take_updates(struct fed_job *job) {
     struct worker *worker = (struct worker *)(void *)job;
     struct fed_replayer *r = worker->replayer;
     fed_aggregate_clear(&worker->sum);
-    for (size_t i; (i = atomic_fetch_add(&r->taken, 1)) < r->n_updates;) {
-        train(worker, &r->updates[r->order[i]]);
+    for (size_t i; (i = atomic_fetch_add(&r->taken, 1)) < r->admitted.n;) {
+        train(worker, &r->admitted.updates[r->admitted.order[i]]);
     }
 }
 
-static int by_weight(const void *a, const void *b, void *context) {
-    const struct update *updates = context, *x = &updates[*(const size_t *)a], *y = &updates[*(const size_t *)b];
-    return (y->weight > x->weight) - (y->weight < x->weight);
-}
-
 static void train_all(struct fed_replayer *r) {
-    qsort_r(r->order, r->n_updates, sizeof *r->order, by_weight, r->updates);
     atomic_store(&r->taken, 0);
     for (unsigned i = 0; i < r->threads; i++) {
         r->workers[i].job.run = take_updates;
         fed_pool_submit(r->pool, &r->workers[i].job);
     }
     fed_working_wait(r->working, r->pool, r->threads, &r->taken, r->n_computed, r->all);
-    r->n_computed += r->n_updates;
-}
-
-static int check_trained(const struct fed_replayer *r, struct fed_error *err) {
-    for (size_t i = 0; i < r->n_updates; i++) {
-        const struct update *update = &r->updates[i];
-        double recorded = update->recorded_norm;
-        if (update->beyond) {
-            return fed_error_set(err, FED_EDIFFERS,
-                                 "round %" PRIu64 ": the update of client %" PRIu64 " goes beyond algorithm.max_delta",
-                                 r->row->round, update->client);
-        }
-        if (!isnan(recorded) && recorded != update->norm) {
-            return fed_error_set(err, FED_EDIFFERS,
-                                 "round %" PRIu64 ": the update of client %" PRIu64 " has norm %.17g, but %.17g is recorded",
-                                 r->row->round, update->client, update->norm, recorded);
-        }
-        if (r->row->norm_ceiling > 0 && update->norm > r->row->norm_ceiling) {
-            return fed_error_set(err, FED_EDIFFERS,
-                                 "round %" PRIu64 ": the update of client %" PRIu64
-                                 " has norm %.17g, above the ceiling of %.17g that is recorded",
-                                 r->row->round, update->client, update->norm, r->row->norm_ceiling);
-        }
-    }
-    return FED_OK;
+    r->n_computed += r->admitted.n;
 }
 
 /* -- a round ----------------------------------------------------------------------------------------------------------- */
@@ -392,12 +251,15 @@ int fed_replayer_initial(struct fed_replayer *r, struct fed_error *err) {
 int fed_replayer_round(struct fed_replayer *r, const struct fed_store_round *row, const struct fed_store_round *before,
                        struct fed_error *err) {
     r->row = row;
-    int code = check_rules(r, row, before, err);
+    int code = fed_admitted_check_rules(&r->admitted, r->run->store, &r->hygiene, row, before, err);
     if (code == FED_OK) {
-        code = read_admitted(r, row->round, err);
+        code = fed_admitted_read(&r->admitted, r->run->store, row->round, err);
     }
     if (code == FED_OK) {
-        code = check_admitted(r, err);
+        code = fed_admitted_check(&r->admitted, &r->partition, row, err);
+    }
+    if (code == FED_OK && r->admitted.n > r->fixed.max_updates) {
+        code = fed_error_set(err, FED_EDIFFERS, "round %" PRIu64 ": more updates than the run can add", row->round);
     }
     if (code != FED_OK) {
         return code;
@@ -405,7 +267,7 @@ int fed_replayer_round(struct fed_replayer *r, const struct fed_store_round *row
     train_all(r);
     code = fed_dataset_check_unchanged(&r->train, err);
     if (code == FED_OK) {
-        code = check_trained(r, err);
+        code = fed_admitted_check_trained(&r->admitted, row, err);
     }
     if (code == FED_OK) {
         code = take_mean(r, err);
