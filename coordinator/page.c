@@ -172,15 +172,14 @@ static void tell_board(struct fed_status_report *report, struct fed_board *board
     report->reproducible = now.reproducible;
 }
 
-/* What was refused is counted anyhow; a long run that is not yet counted is asked for its sums. */
+/* Of a long run the refusals are told as far as they are counted: to add all of them up in one request would take seconds,
+ * in which nobody else is answered. */
 static int read_report(struct fed_status_report *report, struct fed_page *page, struct fed_error *err) {
-    struct fed_store *store = fed_run_reader_store(page->view);
-    bool counted = false;
+    bool counted;
     int code = fed_page_count(&counted, page, err);
-    if (code != FED_OK || !counted) {
-        return code == FED_OK ? fed_status_report_read(report, store, err) : code;
+    if (code == FED_OK) {
+        code = fed_status_report_read_rounds(report, fed_run_reader_store(page->view), err);
     }
-    code = fed_status_report_read_rounds(report, store, err);
     for (size_t i = 0; code == FED_OK && i < FED_REFUSAL_COUNT; i++) {
         if (page->sums.refused[i] > 0) {
             const char *reason = i == FED_REFUSAL_NONE ? "other" : fed_refusal_name((enum fed_refusal)i);

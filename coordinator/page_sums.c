@@ -5,8 +5,8 @@
 #include "common/base/clock.h"
 #include "coordinator/page_internal.h"
 
-#define SUMS_AT_ONCE 16 /* rounds */
-#define SUMS_MS 25      /* of one call */
+#define SUMS_AT_ONCE 4 /* rounds, of which each may have many thousand rows */
+#define SUMS_MS 25     /* of one call */
 
 static void take_share(void *context, const struct fed_view_share *share) {
     struct fed_page *page = context;
