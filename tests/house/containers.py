@@ -4,6 +4,7 @@ complete a run; its models are those of the same programs outside.
 By `deploy/test --cluster`, as root. buildah builds and runs them (chroot isolation: a folder and a user of their own, the
 network of this machine); Debian's base image is made by mmdebstrap and kept, like layers, in build/container. Read-only roots,
 dropped capabilities and the health check's clock are a container engine's, and are not tried here."""
+import atexit
 import json
 import os
 import pathlib
@@ -42,6 +43,7 @@ def find_base():
     if missing or os.geteuid() != 0:
         house.skip(f"containers: {'no ' + ', '.join(missing) if missing else 'wants root'}; as root: apt-get install buildah mmdebstrap")
     CACHE.mkdir(parents=True, exist_ok=True)
+    atexit.register(buildah, "rm", "--all")  # working containers of claims that failed too
     if BASE in buildah("images", "--format", "{{.Name}}:{{.Tag}}").splitlines():
         return
     base = CACHE / "base.tar"
