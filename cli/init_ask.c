@@ -326,7 +326,7 @@ static int answer_once(struct fed_init *init, const struct question *q, const ch
     }
     const char *text = given != NULL ? given : *answer != '\0' ? answer : proposal;
     if (*text == '\0' || strcmp(text, "none") == 0) {
-        return q->may_be_none ? FED_OK : fed_error_set(err, FED_ECONFIG, "is needed");
+        return q->may_be_none ? FED_OK : fed_error_set(err, FED_ECONFIG, "is needed: %s", q->text);
     }
     rc = q->take(init, text, err);
     return rc != FED_OK && given == NULL && !ask ? fed_error_prefix(err, rc, "\"%s\" was proposed", text) : rc;

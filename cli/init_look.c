@@ -103,14 +103,15 @@ void fed_init_guess_label(char out[80], const struct fed_sniffed *seen) {
     }
 }
 
-/* A column of words that is not the label can only say whose a row is. */
+/* A column of words that is not the label can only say whose a row is; a few words among numbers are mistakes, which reading
+ * the data names. */
 void fed_init_guess_group(char out[80], const struct fed_sniffed *seen, const char *label) {
     out[0] = '\0';
     for (size_t i = 0; i < seen->n_columns; i++) {
         char number[24];
         snprintf(number, sizeof number, "%zu", i + 1);
         const char *name = seen->header ? seen->columns[i].name : number;
-        if (!seen->columns[i].numbers && strcmp(name, label) != 0) {
+        if (2 * seen->columns[i].n_words > seen->n_rows && strcmp(name, label) != 0) {
             snprintf(out, 80, "%s", name);
             return;
         }
@@ -232,6 +233,10 @@ int fed_init_examine(struct fed_init *init, struct fed_error *err) {
     fed_dataset_fini(&data);
     if (table) {
         rc = look_at_label(init, err);
+    }
+    if (rc == FED_OK && init->group != NULL) {
+        rc =
+            note(init, err, "column %s says whose a row is, and is no feature; --group names another, or none", init->group);
     }
     return rc == FED_OK && table ? look_at_sizes(init, err) : rc;
 }

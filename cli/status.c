@@ -125,6 +125,17 @@ static void print_result(const struct fed_status_report *report) {
     }
 }
 
+/* Of a coordinator at work: who is here, and why nothing happens if nothing does. */
+static void print_live(const struct fed_status_live *live) {
+    printf("nodes      %" PRIu64 " of %" PRIu64 " online\n", live->nodes_online, live->nodes);
+    if (live->waits_for[0] != '\0') {
+        printf("waiting    %s\n", live->waits_for);
+    } else if (live->outstanding > 0) {
+        printf("answered   %" PRIu64 " of %" PRIu64 " clients in round %" PRIu64 "\n", live->admitted, live->picked,
+               live->round);
+    }
+}
+
 /* What somebody should look at. */
 static void print_troubles(const struct fed_status_report *report) {
     if (report->attempts_failed > 0) {
@@ -162,6 +173,9 @@ static void print_report(const struct fed_status_report *report) {
         printf(", attempt %" PRIu32 " at the next", report->attempt);
     }
     printf("\nclients    %" PRIu64 " in that round\n", report->clients);
+    if (report->has_live) {
+        print_live(&report->live);
+    }
     if (report->alarm[0] != '\0') {
         printf("ALARM      %s\n", report->alarm);
     }
@@ -228,8 +242,15 @@ int fed_cli_status(int argc, char **argv) {
         return fed_cli_misused(usage);
     }
     const char *target = argv[optind];
-    if ((csv && (json || is_url(target))) || (health != NULL && (json || csv || !is_url(target)))) {
-        return fed_cli_misused(usage);
+    if ((csv && is_url(target)) || (health != NULL && !is_url(target))) {
+        fed_error_set(&err, FED_ECONFIG, "%s: %s", target,
+                      csv ? "--csv goes with the directory of a run"
+                          : "--live and --ready go with the URL of a coordinator");
+        return fed_cli_fail(argv[0], FED_ECONFIG, &err);
+    }
+    if (csv + json + (health != NULL) > 1) {
+        fed_error_set(&err, FED_ECONFIG, "only one of --json, --csv, --live and --ready at once");
+        return fed_cli_fail(argv[0], FED_ECONFIG, &err);
     }
     int code = health != NULL ? print_health(target, health, &err)
                : csv          ? print_csv(target, &err)

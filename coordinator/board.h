@@ -23,7 +23,7 @@ struct fed_board_now {
     bool reproducible;
     bool store_fails; /* the last write did */
     bool finished;
-    char alarm[256], waits_for[192];
+    char alarm[256];
 };
 
 struct fed_board_node {

@@ -166,6 +166,19 @@ int fed_presence_restore_quarantines(struct fed_coordinator *c, struct fed_error
 
 /* -- joining ------------------------------------------------------------------------------------------------------------ */
 
+/* Why the program that is here goes. A program that was started again is never heard of again as what it was; one that comes
+ * back in the place of its follower runs beside it, and neither gets any work done. */
+static const char *replaces(struct fed_coordinator *c, size_t node, uint64_t instance) {
+    struct fed_node *n = &c->nodes.nodes[node];
+    bool other = instance != n->instance, back = other && instance != 0 && instance == n->pushed_out;
+    n->pushed_out = other ? n->instance : n->pushed_out;
+    if (back && fed_meter_line(c, node)) {
+        FED_WARN("control", "two programs use one key", FED_STR("node", fed_nodes_name(&c->nodes, node)),
+                 FED_STR("do", "stop one of them: they push each other out"));
+    }
+    return back ? "another program with its key pushed it out" : "it connected anew";
+}
+
 void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fed_route *route,
                          const struct fed_msg_hello *hello) {
     struct fed_node *n = &c->nodes.nodes[node];
@@ -180,7 +193,7 @@ void fed_presence_joined(struct fed_coordinator *c, size_t node, const struct fe
     /* The same program on another connection: it holds what it was given, and its transfers go on. */
     bool kept = n->online && same && hello->instance != 0 && hello->instance == n->instance;
     if (n->online && !kept && !(same && known)) {
-        fed_presence_lost(c, node, "it connected anew");
+        fed_presence_lost(c, node, replaces(c, node, hello->instance));
     }
     bool fresh = !n->online;
     note_hello(c, n, route, hello);

@@ -23,6 +23,7 @@ static void fill_live(struct fed_status_live *live, const struct fed_coordinator
     live->quorum = fed_round_quorum(c->round);
     live->nodes_online = c->n_online;
     live->nodes = c->nodes.n_nodes;
+    snprintf(live->waits_for, sizeof live->waits_for, "%s", c->said_waiting ? c->waits_for : "");
 }
 
 /* The loop turns with every message; most of them change nothing that is shown. */
@@ -64,7 +65,6 @@ void fed_publish_now(struct fed_coordinator *c, uint64_t now_ms) {
     now.store_fails = c->alarm[0] != '\0';
     now.finished = fed_round_phase(c->round) == FED_ROUND_FINISHED;
     snprintf(now.alarm, sizeof now.alarm, "%s", c->alarm[0] != '\0' ? c->alarm : c->doors_alarm);
-    snprintf(now.waits_for, sizeof now.waits_for, "%s", c->waits_for);
     fed_board_put(c->board, &now, now_ms);
 }
 

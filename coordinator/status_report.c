@@ -236,13 +236,14 @@ static json_t *quarantined_json(const struct fed_status_report *report) {
 
 static json_t *live_json(const struct fed_status_report *report) {
     const struct fed_status_live *live = &report->live;
-    return !report->has_live ? json_null()
-                             : json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I}", "phase", live->phase,
-                                         "round", (json_int_t)live->round, "attempt", (json_int_t)live->attempt, "picked",
-                                         (json_int_t)live->picked, "admitted", (json_int_t)live->admitted, "outstanding",
-                                         (json_int_t)live->outstanding, "goal", (json_int_t)live->goal, "quorum",
-                                         (json_int_t)live->quorum, "deadline_s", number_json(live->deadline_s),
-                                         "nodes_online", (json_int_t)live->nodes_online, "nodes", (json_int_t)live->nodes);
+    return !report->has_live
+               ? json_null()
+               : json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:s?}", "phase", live->phase, "round",
+                           (json_int_t)live->round, "attempt", (json_int_t)live->attempt, "picked", (json_int_t)live->picked,
+                           "admitted", (json_int_t)live->admitted, "outstanding", (json_int_t)live->outstanding, "goal",
+                           (json_int_t)live->goal, "quorum", (json_int_t)live->quorum, "deadline_s",
+                           number_json(live->deadline_s), "nodes_online", (json_int_t)live->nodes_online, "nodes",
+                           (json_int_t)live->nodes, "waits_for", live->waits_for[0] != '\0' ? live->waits_for : NULL);
 }
 
 int fed_status_report_encode(char **out, const struct fed_status_report *report) {
@@ -425,6 +426,12 @@ static bool get_recent(struct fed_status_report *report, const json_t *array) {
 }
 
 /* A coordinator of an older version says nothing of it. */
+static bool get_waits_for(struct fed_status_live *live, const json_t *object) {
+    const json_t *text = json_object_get(object, "waits_for");
+    return text == NULL || json_is_null(text) || get_text(live->waits_for, sizeof live->waits_for, object, "waits_for");
+}
+
+/* Nor of that. */
 static bool get_live(struct fed_status_report *report, const json_t *root) {
     const json_t *object = json_object_get(root, "live");
     struct fed_status_live *live = &report->live;
@@ -435,7 +442,7 @@ static bool get_live(struct fed_status_report *report, const json_t *root) {
             get_u64(&live->admitted, object, "admitted") && get_u64(&live->outstanding, object, "outstanding") &&
             get_u64(&live->goal, object, "goal") && get_u64(&live->quorum, object, "quorum") &&
             get_f64(&live->deadline_s, object, "deadline_s") && get_u64(&live->nodes_online, object, "nodes_online") &&
-            get_u64(&live->nodes, object, "nodes"));
+            get_u64(&live->nodes, object, "nodes") && get_waits_for(live, object));
 }
 
 static bool get_report(struct fed_status_report *r, const json_t *root) {

@@ -10,9 +10,9 @@
  *                 "train_seconds":..,"bytes_down":..,"bytes_up":..,"model":..,
  *                 "norm_ceiling":..,"clip":..,"weight_cap":..},..],"alarm":..,
  *      "live":{"phase":..,"round":..,"attempt":..,"picked":..,"admitted":..,"outstanding":..,"goal":..,"quorum":..,
- *              "deadline_s":..,"nodes_online":..,"nodes":..}}
+ *              "deadline_s":..,"nodes_online":..,"nodes":..,"waits_for":..}}
  *
- * null = not known: not evaluated, no target reached, no model yet; live: from a directory. */
+ * null = not known: not evaluated, no target reached, no model yet; live: from a directory; waits_for: for nothing. */
 #ifndef FED_COORDINATOR_STATUS_REPORT_H
 #define FED_COORDINATOR_STATUS_REPORT_H
 
@@ -44,7 +44,8 @@ struct fed_status_live {
     uint64_t round;
     uint64_t picked, admitted, outstanding, goal, quorum; /* clients */
     uint64_t nodes_online, nodes;
-    double deadline_s; /* left; NaN = nobody is waited for */
+    double deadline_s;   /* left; NaN = nobody is waited for */
+    char waits_for[192]; /* why nothing happens: "waits for 2 more clients to join"; "" = for nothing */
 };
 
 struct fed_status_report {

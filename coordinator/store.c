@@ -283,7 +283,8 @@ static int open_reader(struct fed_store **out, const char *dir, bool beside, str
                                                                       N_STATEMENTS, err);
     }
     if (code == FED_ENOTFOUND) {
-        code = fed_error_prefix(err, code, "there is no run in %s", dir);
+        code = fed_error_set(
+            err, code, "there is no run in %s (no run.db): a run is the directory that --run-dir named, or runs/NAME", dir);
     }
     if (code == FED_OK) {
         code = identify(&is_new, store, err);

@@ -32,6 +32,7 @@ function phaseWords(status) {
   if (live.phase === 'stopped') return 'The coordinator has stopped.';
   const round = `Round ${count(live.round)}`;
   if (live.phase === 'collect') return `${round}: ${count(live.admitted)} of ${plural(live.picked, 'client')} answered`;
+  if (live.waits_for) return `${round}: ${live.waits_for}`;
   if (live.phase === 'idle' && live.nodes_online === 0) return `${round}: waiting for clients, none is here`;
   return `${round}: ${PHASES[live.phase] ?? live.phase}`;
 }

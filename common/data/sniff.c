@@ -122,6 +122,7 @@ static int take_cell(struct fed_sniffed_column *column, const struct fed_csv_cel
     }
     if (!is_number(&value, cell)) {
         column->numbers = column->whole = false;
+        column->n_words++;
     } else {
         double size = fabs((double)value);
         bool plain = strspn(cell->text, "0123456789") == cell->n && (cell->n == 1 || cell->text[0] != '0');
@@ -185,6 +186,7 @@ static int merge_column(struct fed_sniffed_column *into, size_t rows, const stru
     into->numbers = into->numbers && from->numbers;
     into->whole = into->whole && from->whole;
     into->n_empty += from->n_empty;
+    into->n_words += from->n_words;
     into->largest = from->largest > into->largest ? from->largest : into->largest;
     int rc = FED_OK;
     for (size_t i = 0; i < from->n_values && rc == FED_OK; i++) {

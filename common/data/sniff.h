@@ -18,6 +18,7 @@ struct fed_sniffed_column {
     bool numbers;             /* all cells are */
     bool whole;               /* all are whole numbers from 0 to 65535: they could be classes */
     size_t n_empty;           /* cells */
+    size_t n_words;           /* cells that are neither empty nor numbers */
     size_t n_values;          /* different ones; FED_SNIFF_VALUES: so many, or more */
     double largest;           /* |x|, of numbers */
     double mean_square;       /* of numbers */

@@ -96,5 +96,20 @@ def a_coordinator_that_was_killed_finds_its_nodes_again():
             wards.stop(node)
 
 
+def two_programs_with_one_key_are_called_that():
+    with wards.Scene(rounds=FOR_EVER) as scene:
+        scene.add_node("ward-0", 0, 20)
+        scene.add_node("ward-1", 1, 20)  # is never started: the run waits
+        coordinator = scene.coordinator()
+        first = scene.node("ward-0")
+        wards.wait_said(coordinator, "node joined node=ward-0")
+        again = scene.node("ward-0")
+        wards.wait_said(coordinator, "warn control two programs use one key node=ward-0")
+        for node in (first, again):
+            wards.stop(node)
+        wards.stop(coordinator, 10)
+
+
 main(nodes_that_were_there_first_wait_and_join, a_task_beyond_the_limits_of_an_owner_is_declined,
-     a_node_that_was_stopped_takes_part_again, a_coordinator_that_was_killed_finds_its_nodes_again)
+     a_node_that_was_stopped_takes_part_again, a_coordinator_that_was_killed_finds_its_nodes_again,
+     two_programs_with_one_key_are_called_that)

@@ -141,11 +141,16 @@ def what_is_missing_is_named():
         table = patients(scene.dir / "a.csv", 30, 1)
         holes = scene.dir / "holes.csv"
         holes.write_text("x,y\n1,0\n,1\n")
+        typo = scene.dir / "typo.csv"
+        rows = table.read_text().splitlines()
+        rows[6] = "sixty," + rows[6].partition(",")[2]
+        typo.write_text("\n".join(rows) + "\n")
         for arguments, code, text in (
                 ([], 2, "there is no terminal to ask on"),
-                (["--defaults"], 2, "--data: is needed"),
+                (["--defaults"], 2, "--data: is needed: Training data"),
                 (["--defaults", "--data", "nowhere"], 3, "--data: nowhere: No such file"),
                 (["--defaults", "--data", holes], 3, "column 1 (x) has 1 empty cells"),
+                (["--defaults", "--data", typo], 3, 'typo.csv:7: column 1 (age): found "sixty", expected a number'),
                 (["--defaults", "--data", table, "--label", "nonsense"], 2, "--label: "),
                 (["--defaults", "--data", table, "--labels", table], 2, "--labels goes not with these data"),
                 (["--defaults", "--data", table, "--model", "resnet"], 2, "--model: found \"resnet\""),

@@ -53,6 +53,9 @@ def the_directory_tells_what_the_coordinator_tells():
         wards.wait_said(coordinator, "node left node=ward-0", since)
         wards.wait_said(coordinator, "info report waiting .*more client", since)
         live, written = scene.status(scene.url), scene.status(scene.run_dir)
+        check("waits for 1 more client to join" in (live["live"]["waits_for"] or ""), f"not why it stands still: {live['live']}")
+        told = scene.command("status", scene.url)
+        check("0 of 1 online" in told and "waits for" in told, f"a person is not told: {told}")
         check(keys(live) == keys(written), f"keys of one and not of the other: {keys(live) ^ keys(written)}")
         for key in ("name", "run_id", "round", "rounds", "model"):
             check(live[key] == written[key], f"{key}: {live[key]} and {written[key]}")

@@ -83,6 +83,15 @@ START_TEST(whole_numbers_could_be_classes_and_empty_cells_are_counted) {
 }
 END_TEST
 
+START_TEST(words_are_counted_apart_from_numbers_and_empty_cells) {
+    struct fed_sniffed seen = sniff_text("a.csv", "age,ward\n31,east\nsixty,west\n,north\n47,east\n");
+    ck_assert(!seen.columns[0].numbers);
+    ck_assert_uint_eq(seen.columns[0].n_words, 1);
+    ck_assert_uint_eq(seen.columns[1].n_words, 4);
+    fed_sniffed_fini(&seen);
+}
+END_TEST
+
 START_TEST(other_formats_are_known_by_their_first_bytes) {
     static const struct {
         const char *bytes;
@@ -141,6 +150,7 @@ int main(void) {
     tcase_add_test(tcase, columns_are_described);
     tcase_add_test(tcase, a_first_row_with_a_number_in_it_is_an_example);
     tcase_add_test(tcase, whole_numbers_could_be_classes_and_empty_cells_are_counted);
+    tcase_add_test(tcase, words_are_counted_apart_from_numbers_and_empty_cells);
     tcase_add_test(tcase, other_formats_are_known_by_their_first_bytes);
     tcase_add_test(tcase, what_cannot_be_read_is_one_sentence);
     tcase_add_test(tcase, two_tables_are_merged_if_their_columns_are_the_same);

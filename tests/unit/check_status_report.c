@@ -137,7 +137,7 @@ static const char KNOWN[] =
     "\"model\":\"ff00000000000000000000000000000000000000000000000000000000000000\","
     "\"norm_ceiling\":12.5,\"clip\":null,\"weight_cap\":60}],\"alarm\":null,"
     "\"live\":{\"phase\":\"collect\",\"round\":8,\"attempt\":2,\"picked\":10,\"admitted\":4,\"outstanding\":6,\"goal\":9,"
-    "\"quorum\":7,\"deadline_s\":1.5,\"nodes_online\":3,\"nodes\":5}}";
+    "\"quorum\":7,\"deadline_s\":1.5,\"nodes_online\":3,\"nodes\":5,\"waits_for\":null}}";
 
 START_TEST(json_is_the_known_text_both_ways) {
     struct fed_status_report report = {.name = "ward",
@@ -227,8 +227,10 @@ static const struct {
     {"\"norm_ceiling\":12.5", "\"norm_ceiling\":\"12.5\""},
     {"\"clip\":null", "\"clip\":{}"},
     {"\"weight_cap\":60", "\"weight_cap\":-1"},
-    {"\"nodes\":5}}", "\"nodes\":5}"},
-    {"\"nodes\":5}}", "\"nodes\":5}}x"},
+    {"\"waits_for\":null}}", "\"waits_for\":null}"},
+    {"\"waits_for\":null}}", "\"waits_for\":null}}x"},
+    {"\"waits_for\":null", "\"waits_for\":7"},
+    {"\"waits_for\":null", "\"waits_for\":\"\\u001b[2J\""},
     {"\"live\":{", "\"live\":7,\"was\":{"},
     {"\"phase\":\"collect\"", "\"phase\":\"\\u001b[2J\""},
     {"\"quorum\":7", "\"quorum\":-7"},
