@@ -36,10 +36,13 @@ static char *join(const char *base, const char *path) {
     return asprintf(&out, "%.*s%s", (int)n, base, path) < 0 ? NULL : out;
 }
 
-/* In plain text it is a sentence of /healthz or /readyz. */
+/* In plain text it is a sentence of /healthz or /readyz; whoever else answers there must not write to the terminal. */
 static int say_why(const struct answer *answer, const char *url, struct fed_error *err) {
     const char *end = memchr(answer->bytes, '\n', answer->n);
     bool sentence = answer->n > 0 && answer->bytes[0] != '{' && end != NULL && end - answer->bytes < 256;
+    for (const char *c = answer->bytes; sentence && c < end; c++) {
+        sentence = *c >= ' ' && *c <= '~';
+    }
     return sentence ? fed_error_set(err, FED_EFAILED, "%s: %.*s", url, (int)(end - answer->bytes), answer->bytes)
                     : fed_error_set(err, FED_EFAILED, "%s: the run has not started yet", url);
 }

@@ -36,15 +36,21 @@ static int report_from_url(struct fed_status_report *out, const char *base, stru
     return code == FED_OK ? code : fed_error_prefix(err, code, "%s", base);
 }
 
-/* For whoever asks every few seconds: path is /healthz or /readyz. */
+/* For whoever asks every few seconds: path is /healthz or /readyz. Whatever else is served at the address is not healthy. */
 static int print_health(const char *base, const char *path, struct fed_error *err) {
+    static const char fine[] = "ok\n";
     char *bytes;
     size_t n;
     int code = fed_fetch(&bytes, &n, base, path, err);
-    if (code == FED_OK) {
-        fwrite(bytes, 1, n, stdout);
-        free(bytes);
+    if (code != FED_OK) {
+        return code;
     }
+    if (n != strlen(fine) || memcmp(bytes, fine, n) != 0) {
+        code = fed_error_set(err, FED_EADDRESS, "%s%s: the answer is not that of a coordinator", base, path);
+    } else {
+        fputs(fine, stdout);
+    }
+    free(bytes);
     return code;
 }
 

@@ -379,12 +379,12 @@ void fed_http_free(struct fed_http *http) {
     if (http == NULL) {
         return;
     }
+    if (http->listens) { /* before it is closed: who comes next replaces a socket that nobody listens on */
+        fed_http_unlisten(&http->guard.bound);
+    }
     if (http->daemon != NULL) {
         say_goodbye(http);
         MHD_stop_daemon(http->daemon);
-    }
-    if (http->listens) {
-        fed_http_unlisten(&http->guard.bound);
     }
     fed_streams_free(http->streams);
     pthread_mutex_destroy(&http->lock);

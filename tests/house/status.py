@@ -105,6 +105,18 @@ def who_waits_is_told_what_for():
         check(asked.out == [], f"stdout is for JSON alone: {asked.out}")
 
 
+def another_server_is_not_healthy_and_says_nothing_to_the_terminal():
+    with house.Scene(train=10, test=10) as scene, contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        for status, body in (("200 OK", b"\x1b[31mwelcome\n"), ("200 OK", b"ok\nand more\n"), ("503 No", b"\x1b[31mno\n")):
+            asked = scene.start("fedavg", "status", url, "--live")
+            with server.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            asked.wait_exit(1 if status.startswith("503") else 6)
+            check(asked.out == [] and not any("\x1b" in line for line in asked.log), f"{status}: {asked}")
+
+
 def a_health_check_needs_no_program_but_ours():
     with Watched() as scene:
         coordinator = scene.coordinator()
@@ -120,6 +132,6 @@ def a_health_check_needs_no_program_but_ours():
             scene.start("fedavg", "status", scene.url, question).wait_exit(6)
 
 
-main(who_waits_is_told_what_for, the_directory_tells_what_the_coordinator_tells, the_door_opens_on_status_and_health_and_on_nothing_else,
+main(another_server_is_not_healthy_and_says_nothing_to_the_terminal, who_waits_is_told_what_for, the_directory_tells_what_the_coordinator_tells, the_door_opens_on_status_and_health_and_on_nothing_else,
      a_port_that_is_taken_is_named, a_coordinator_that_is_not_there_is_said_in_a_sentence,
      a_health_check_needs_no_program_but_ours)
