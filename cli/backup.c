@@ -164,6 +164,19 @@ static int print(const struct options *options, const struct fed_backup_set *set
 
 /* -- The command -- */
 
+/* False, after a sentence. */
+static bool go_together(const struct options *options, const char *command, const char *dest) {
+    const char *wrong = options->verify && options->wish.task != NULL          ? "--task goes not with --verify"
+                        : options->verify && options->wish.with_key            ? "--with-key goes not with --verify"
+                        : options->wish.with_key && options->wish.task == NULL ? "--with-key goes with --task"
+                        : *dest == '\0'                                        ? "the name of DEST is empty"
+                                                                               : NULL;
+    if (wrong != NULL) {
+        fprintf(stderr, "%s: %s\n", command, wrong);
+    }
+    return wrong == NULL;
+}
+
 /* False: it is over, with this exit code. */
 static bool parse(struct options *out, int *exit_code, int argc, char **argv) {
     static const struct option names[] = {{"verify", no_argument, NULL, 'v'},
@@ -183,11 +196,9 @@ static bool parse(struct options *out, int *exit_code, int argc, char **argv) {
         default: *exit_code = c == 'h' ? fed_cli_help(usage) : fed_cli_misused(usage); return false;
         }
     }
-    bool good = out->verify ? argc - optind == 1 && out->wish.task == NULL && !out->wish.with_key
-                            : argc - optind == 2 && (out->wish.task != NULL || !out->wish.with_key);
-    if (fed_cli_wrong_words(argc, argv, out->verify ? 1 : 2, out->verify ? 1 : 2,
-                            argc == optind && !out->verify ? "RUN" : "DEST") ||
-        !good || argv[argc - 1][0] == '\0') {
+    int n_words = out->verify ? 1 : 2;
+    if (fed_cli_wrong_words(argc, argv, n_words, n_words, argc == optind && !out->verify ? "RUN" : "DEST") ||
+        !go_together(out, argv[0], argv[argc - 1])) {
         *exit_code = fed_cli_misused(usage);
         return false;
     }

@@ -224,6 +224,10 @@ static int copy_configs(struct making *m, struct fed_error *err) {
     struct fed_task task = {0};
     char *config = NULL, *inside = NULL;
     int code = fed_task_load(&task, m->wish->task, NULL, 0, err);
+    if (code == FED_OK && strcmp(task.name, m->set.name) != 0) { /* another run could not go on from it */
+        code = fed_error_set(err, FED_EMISMATCH, "%s is task %s, but %s is a run of task %s", m->wish->task, task.name,
+                             m->run, m->set.name);
+    }
     if (code == FED_OK &&
         (fed_path_join(&config, m->dir, "config") != FED_OK || fed_path_join(&inside, config, "task") != FED_OK)) {
         code = no_memory(err);

@@ -235,11 +235,14 @@ static void print_models(FILE *out, const struct fed_comparison *c) {
 static void print_figures(FILE *out, const struct fed_comparison *c) {
     const struct fed_figures *a = &c->figures[0], *b = &c->figures[1];
     bool percent = !c->milestones.of_loss;
-    struct cell model[2] = {{""}, {""}}, best[2];
+    struct cell model[2] = {{""}, {""}}, best[2] = {{"-"}, {"-"}};
     for (int i = 0; i < 2; i++) {
         char hex[FED_DIGEST_HEX];
         fed_hex(hex, c->figures[i].last->round.model_digest, FED_DIGEST_BYTES);
         snprintf(model[i].text, sizeof model[i].text, "%.16s...", hex);
+        if (percent && isnan(c->figures[i].accuracy)) { /* its best is a loss */
+            continue;
+        }
         best[i] = cell_level(c->figures[i].best, percent);
         if (c->figures[i].best_round > 0) {
             size_t n = strlen(best[i].text);

@@ -36,6 +36,25 @@ struct steps {
     size_t n;
 };
 
+/* As a shell takes it for one word. The caller owns it; NULL without memory. */
+static char *shell_word(const char *text) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@%:,";
+    size_t n = strlen(text);
+    if (strspn(text, plain) == n) {
+        return strdup(text);
+    }
+    char *out = reallocarray(NULL, n + 1, 4), *end = out; /* at most four for each, and quotes around them */
+    if (out == NULL) {
+        return NULL;
+    }
+    *end++ = '\'';
+    for (const char *at = text; *at != '\0'; at++) {
+        end = *at == '\'' ? stpcpy(end, "'\\''") : (*end = *at, end + 1);
+    }
+    stpcpy(end, "'");
+    return out;
+}
+
 static int step(struct steps *steps, struct fed_error *err, const char *format, ...) FED_PRINTF(3, 4);
 static int step(struct steps *steps, struct fed_error *err, const char *format, ...) {
     va_list args;
@@ -47,8 +66,8 @@ static int step(struct steps *steps, struct fed_error *err, const char *format, 
 }
 
 /* Daemons do not like root; who is root here means a trial. */
-static int list_steps(struct steps *steps, const struct fed_init *init, struct fed_error *err) {
-    const char *dir = init->dir, *root = geteuid() == 0 ? " --allow-root" : "";
+static int list_steps_in(struct steps *steps, const char *dir, const struct fed_init *init, struct fed_error *err) {
+    const char *root = geteuid() == 0 ? " --allow-root" : "";
     int rc;
     if (!init->real) {
         rc = step(steps, err, "fedavg partition %s/task.yaml", dir);
@@ -66,9 +85,16 @@ static int list_steps(struct steps *steps, const struct fed_init *init, struct f
     return rc == FED_OK ? step(steps, err, "fedavg status %s/run", dir) : rc;
 }
 
+static int list_steps(struct steps *steps, const struct fed_init *init, struct fed_error *err) {
+    char *dir = shell_word(init->dir);
+    int rc = dir != NULL ? list_steps_in(steps, dir, init, err) : fed_error_set(err, FED_ENOMEM, "out of memory");
+    free(dir);
+    return rc;
+}
+
 /* -- the end ------------------------------------------------------------------------------------------------------------ */
 
-static void print_text(const struct fed_init *init, const struct steps *steps) {
+static int print_text(const struct fed_init *init, const struct steps *steps, struct fed_error *err) {
     printf("%zu examples of %zu numbers", init->n_examples, init->n_features);
     if (init->n_classes > 0) {
         printf(", %u classes", init->n_classes);
@@ -88,6 +114,8 @@ static void print_text(const struct fed_init *init, const struct steps *steps) {
         printf("the daemons in a terminal each; the run in a browser on this machine: http://127.0.0.1:%u\n",
                init->port + FED_INIT_PAGE_AFTER);
     }
+    return fflush(stdout) == 0 && !ferror(stdout) ? FED_OK
+                                                  : fed_error_set(err, FED_EIO, "cannot write to the standard output");
 }
 
 static json_t *list_json(char *const *texts, size_t n) {
@@ -158,7 +186,7 @@ static int run(struct fed_init *init, char *given[FED_INIT_QUESTIONS], bool defa
         rc = print_json(init, &steps, err);
     } else if (rc == FED_OK) {
         printf("%s", ask ? "\n" : "");
-        print_text(init, &steps);
+        rc = print_text(init, &steps, err);
     }
     fini(init, &steps, given);
     return rc;
@@ -175,13 +203,19 @@ static int give(char **given, const char *text) {
     return FED_OK;
 }
 
-static bool give_option(char *given[FED_INIT_QUESTIONS], const char *name, const char *text) {
-    for (size_t i = 0; i < FED_INIT_QUESTIONS; i++) {
-        if (strcmp(fed_init_question(i), name) == 0) {
-            return (given[i] == NULL || strcmp(name, "data") == 0) && give(&given[i], text) == FED_OK;
-        }
+/* False after a sentence. */
+static bool give_option(char *given[FED_INIT_QUESTIONS], const char *name, const char *text, const char *command) {
+    size_t i = 0;
+    while (strcmp(fed_init_question(i), name) != 0) {
+        i++;
     }
-    return false;
+    const char *wrong = given[i] != NULL && strcmp(name, "data") != 0 ? "given twice"
+                        : give(&given[i], text) != FED_OK             ? "out of memory"
+                                                                      : NULL;
+    if (wrong != NULL) {
+        fprintf(stderr, "%s: --%s: %s\n", command, name, wrong);
+    }
+    return wrong == NULL;
 }
 
 int fed_cli_init(int argc, char **argv) {
@@ -211,7 +245,7 @@ int fed_cli_init(int argc, char **argv) {
         switch (c) {
         case 'd': defaults = true; break;
         case 'j': json = true; break;
-        case 'q': good = give_option(given, options[which].name, optarg); break;
+        case 'q': good = give_option(given, options[which].name, optarg, argv[0]); break;
         case 'h': return fed_cli_help(usage);
         default: good = false; break;
         }

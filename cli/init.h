@@ -57,7 +57,7 @@ const struct fed_sniffed_column *fed_init_column(const struct fed_init *init, co
 void fed_init_guess_labels(char out[4096], const char *train);
 void fed_init_guess_test(char out[4096], const char *train);
 void fed_init_guess_label(char out[80], const struct fed_sniffed *seen);
-void fed_init_guess_group(char out[80], const struct fed_sniffed *seen, const char *label);
+void fed_init_guess_group(char out[80], const struct fed_init *init);
 void fed_init_guess_model(char out[32], const struct fed_init *init);
 double fed_init_guess_rate(const struct fed_init *init);
 

@@ -132,12 +132,12 @@ static int take_label(struct fed_init *init, const char *answer, struct fed_erro
 
 static void propose_group(char out[4096], const struct fed_init *init) {
     char name[80];
-    fed_init_guess_group(name, &init->seen, init->label);
+    fed_init_guess_group(name, init);
     snprintf(out, 4096, "%s", name);
 }
 
 static int take_group(struct fed_init *init, const char *answer, struct fed_error *err) {
-    if (strcmp(answer, init->label) == 0) {
+    if (fed_init_column(init, answer) == fed_init_column(init, init->label)) {
         return fed_error_set(err, FED_ECONFIG, "column %s is the label already", answer);
     }
     return take_column(&init->group, init, answer, err);

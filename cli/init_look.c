@@ -9,6 +9,7 @@
 
 #include "cli/init.h"
 #include "cli/wait.h"
+#include "common/config/model_words.h"
 #include "common/data/dataset.h"
 
 #define RATE_MOST 0.1
@@ -89,30 +90,35 @@ void fed_init_guess_test(char out[4096], const char *train) {
     (void)(changed(out, train, "train", "test") || changed(out, train, "train", "t10k"));
 }
 
+/* By its number where it has no name, or one that is too long to be known whole. */
+static void name_column(char out[80], const struct fed_sniffed *seen, size_t i) {
+    const struct fed_sniffed_column *column = &seen->columns[i];
+    if (seen->header && strlen(column->name) + 1 < sizeof column->name) {
+        snprintf(out, 80, "%s", column->name);
+    } else {
+        snprintf(out, 80, "%zu", i + 1);
+    }
+}
+
 void fed_init_guess_label(char out[80], const struct fed_sniffed *seen) {
     static const char *const names[] = {"label", "labels", "class", "target", "outcome", "diagnosis", "y", "species"};
     size_t last = seen->n_columns - 1;
-    snprintf(out, 80, "%zu", last + 1);
     for (size_t i = 0; i < seen->n_columns && seen->header; i++) {
         for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
             last = strcasecmp(seen->columns[i].name, names[n]) == 0 ? i : last;
         }
     }
-    if (seen->header) {
-        snprintf(out, 80, "%s", seen->columns[last].name);
-    }
+    name_column(out, seen, last);
 }
 
 /* A column of words that is not the label can only say whose a row is; a few words among numbers are mistakes, which reading
  * the data names. */
-void fed_init_guess_group(char out[80], const struct fed_sniffed *seen, const char *label) {
+void fed_init_guess_group(char out[80], const struct fed_init *init) {
+    const struct fed_sniffed *seen = &init->seen;
     out[0] = '\0';
     for (size_t i = 0; i < seen->n_columns; i++) {
-        char number[24];
-        snprintf(number, sizeof number, "%zu", i + 1);
-        const char *name = seen->header ? seen->columns[i].name : number;
-        if (2 * seen->columns[i].n_words > seen->n_rows && strcmp(name, label) != 0) {
-            snprintf(out, 80, "%s", name);
+        if (2 * seen->columns[i].n_words > seen->n_rows && &seen->columns[i] != fed_init_column(init, init->label)) {
+            name_column(out, seen, i);
             return;
         }
     }
@@ -126,6 +132,11 @@ void fed_init_guess_model(char out[32], const struct fed_init *init) {
     }
 }
 
+/* A feature, or the number to be met. */
+static bool is_computed_with(const struct fed_init *init, const struct fed_sniffed_column *column) {
+    return column->numbers && (column != fed_init_column(init, init->label) || init->n_classes == 0);
+}
+
 /* Gradients grow with the square of what goes in: beyond about 2 over its mean steps would explode. */
 double fed_init_guess_rate(const struct fed_init *init) {
     double square = 1;
@@ -134,7 +145,7 @@ double fed_init_guess_rate(const struct fed_init *init) {
     }
     for (size_t i = 0; i < init->seen.n_columns; i++) {
         const struct fed_sniffed_column *column = &init->seen.columns[i];
-        if (column->numbers && column != fed_init_column(init, init->label)) {
+        if (is_computed_with(init, column)) {
             square += column->mean_square;
         }
     }
@@ -160,8 +171,7 @@ static int look_at_sizes(struct fed_init *init, struct fed_error *err) {
     const struct fed_sniffed_column *largest = NULL;
     for (size_t i = 0; i < init->seen.n_columns; i++) {
         const struct fed_sniffed_column *column = &init->seen.columns[i];
-        if (column->numbers && column != fed_init_column(init, init->label) &&
-            (largest == NULL || column->largest > largest->largest)) {
+        if (is_computed_with(init, column) && (largest == NULL || column->largest > largest->largest)) {
             largest = column;
         }
     }
@@ -187,6 +197,20 @@ static int check_columns(const struct fed_init *init, struct fed_error *err) {
     return FED_OK;
 }
 
+/* Whether a task can name them. */
+static int check_class_names(const struct fed_init *init, const struct fed_sniffed_column *label, struct fed_error *err) {
+    struct fed_model_spec *spec = calloc(1, sizeof *spec);
+    int rc = spec != NULL ? FED_OK : fed_error_set(err, FED_ENOMEM, "out of memory");
+    for (size_t i = 0; i < label->n_values && rc == FED_OK; i++) {
+        rc = fed_model_words_add_class(spec, fed_sniffed_value(label, i), err);
+        if (rc != FED_OK) {
+            rc = fed_error_prefix(err, FED_EDATA, "%s: column %s: is it the label?", init->train[0], init->label);
+        }
+    }
+    free(spec);
+    return rc;
+}
+
 /* Words are classes; so are whole numbers, where they are few; all else is to be met. */
 static int look_at_label(struct fed_init *init, struct fed_error *err) {
     const struct fed_sniffed_column *label = fed_init_column(init, init->label);
@@ -202,7 +226,7 @@ static int look_at_label(struct fed_init *init, struct fed_error *err) {
     } else {
         init->n_classes = 0;
     }
-    return init->n_classes == 1 ? note(init, err, "all rows have the same label: there is nothing to learn") : FED_OK;
+    return init->named ? check_class_names(init, label, err) : FED_OK;
 }
 
 int fed_init_examine(struct fed_init *init, struct fed_error *err) {
@@ -233,6 +257,10 @@ int fed_init_examine(struct fed_init *init, struct fed_error *err) {
     fed_dataset_fini(&data);
     if (table) {
         rc = look_at_label(init, err);
+    }
+    if (rc == FED_OK && init->n_classes == 1) {
+        rc =
+            fed_error_set(err, FED_EDATA, "%s: all examples have the same label: there is nothing to learn", init->train[0]);
     }
     if (rc == FED_OK && init->group != NULL) {
         rc =

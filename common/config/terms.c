@@ -3,6 +3,7 @@
 #include "common/config/terms.h"
 
 #include <assert.h>
+#include <float.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ float fed_task_learning_rate(double first, double decay, uint64_t round) {
     for (uint64_t r = 1; r < round; r++) {
         rate *= decay;
     }
-    return (float)rate;
+    return rate > (double)FLT_TRUE_MIN ? (float)rate : FLT_TRUE_MIN;
 }
 
 /* -- encode ------------------------------------------------------------------------------------------------------------ */

@@ -63,7 +63,7 @@ struct fed_task_terms {
 };
 
 /* The learning rate of a round (from 1 on): first * decay^(round - 1), by repeated multiplication in double, rounded once.
- */
+ * Never 0, however far it decays: the least number that a float has. */
 float fed_task_learning_rate(double first, double decay, uint64_t round);
 
 /* The caller owns *out (zero-terminated). Asserts that every field is within the bounds of the task file. FED_ENOMEM. */

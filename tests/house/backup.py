@@ -124,6 +124,13 @@ def what_is_not_whole_is_noticed():
     with house.Scene(train=200, test=50) as scene:
         scene.result(scene.task(algorithm={"rounds": 2}), "run")
         names = [entry["name"] for entry in back_up(scene, scene.dir / "run", "good")["files"]]
+        other = scene.dir / "other.yaml"
+        other.write_text(json.dumps({**json.loads((scene.dir / "task.yaml").read_text()), "name": "another"}))
+        refused(scene, 5, "is task another, but", scene.dir / "run", scene.dir / "mixed", "--task", other)
+        alone = scene.start("fedavg", "backup", scene.dir / "run", scene.dir / "mixed", "--with-key")
+        alone.wait_exit(2)
+        check("--with-key goes with --task" in alone.log[0], f"{alone}")
+        check(not list(scene.dir.glob("mixed*")), "something was left behind")
         for name in names:
             shutil.copytree(scene.dir / "good", scene.dir / "bad")
             path = scene.dir / "bad" / name

@@ -145,12 +145,19 @@ def what_is_missing_is_named():
         rows = table.read_text().splitlines()
         rows[6] = "sixty," + rows[6].partition(",")[2]
         typo.write_text("\n".join(rows) + "\n")
+        same, lines = scene.dir / "same.csv", scene.dir / "lines.csv"
+        same.write_text("x,y\n1,well\n2,well\n")
+        lines.write_text('x,y\n1,"a\nb"\n2,c\n')
         for arguments, code, text in (
                 ([], 2, "there is no terminal to ask on"),
                 (["--defaults"], 2, "--data: is needed: Training data"),
                 (["--defaults", "--data", "nowhere"], 3, "--data: nowhere: No such file"),
                 (["--defaults", "--data", holes], 3, "column 1 (x) has 1 empty cells"),
                 (["--defaults", "--data", typo], 3, 'typo.csv:7: column 1 (age): found "sixty", expected a number'),
+                (["--defaults", "--data", same], 3, "all examples have the same label"),
+                (["--defaults", "--data", lines], 3, "column y: is it the label?"),
+                (["--defaults", "--data", same, "--label", "2", "--group", "y"], 2, "column y is the label already"),
+                (["--defaults", "--data", table, "--name", "a", "--name", "b"], 2, "--name: given twice"),
                 (["--defaults", "--data", table, "--label", "nonsense"], 2, "--label: "),
                 (["--defaults", "--data", table, "--labels", table], 2, "--labels goes not with these data"),
                 (["--defaults", "--data", table, "--model", "resnet"], 2, "--model: found \"resnet\""),

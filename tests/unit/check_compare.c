@@ -339,6 +339,17 @@ START_TEST(without_accuracies_the_loss_counts_and_what_was_taken_back_does_not) 
 }
 END_TEST
 
+START_TEST(a_loss_is_no_accuracy) {
+    open_run(0, TERMS, REST);
+    open_run(1, TERMS, REST);
+    commit_plain(0, 2);
+    commit(1, 0, (struct round){9, (double)NAN, (double)NAN, 0, 0, 0});
+    commit(1, 1, (struct round){9, 0.0625, (double)NAN, 0, 0, 0});
+    compare();
+    ck_assert_msg(strstr(text_of(), "25.00 % in round 2") != NULL && strstr(text_of(), "6.25 %") == NULL, "%s", text_of());
+}
+END_TEST
+
 START_TEST(run_without_a_round_is_said) {
     struct fed_error err = {""};
     open_run(0, TERMS, REST);
@@ -370,6 +381,7 @@ int main(void) {
     tcase_add_test(t, builds_are_told_oldest_first_and_not_without_end);
     tcase_add_test(t, milestones_tell_what_each_cost);
     tcase_add_test(t, without_accuracies_the_loss_counts_and_what_was_taken_back_does_not);
+    tcase_add_test(t, a_loss_is_no_accuracy);
     tcase_add_test(t, run_without_a_round_is_said);
     suite_add_tcase(s, t);
     t = tcase_create("text");

@@ -105,6 +105,12 @@ START_TEST(terms_survive_their_text) {
 }
 END_TEST
 
+START_TEST(a_learning_rate_decays_and_never_comes_to_nothing) {
+    ck_assert(fed_task_learning_rate(0.5, 0.5, 1) == 0.5F && fed_task_learning_rate(0.5, 0.5, 3) == 0.125F);
+    ck_assert(fed_task_learning_rate(0.1, 0.5, 400) > 0 && fed_task_learning_rate(1e-60, 1, 1) > 0);
+}
+END_TEST
+
 START_TEST(what_may_change_changes_the_rest_and_not_the_terms) {
     struct fed_task task = a_task(), other = a_task();
     struct fed_task_terms terms, same;
@@ -148,6 +154,7 @@ int main(void) {
     tcase_add_test(tcase, weights_are_capped_by_the_task_else_by_the_largest_shard_else_by_a_million);
     tcase_add_test(tcase, updates_are_bounded_by_a_power_of_two_above_the_cohort);
     tcase_add_test(tcase, terms_survive_their_text);
+    tcase_add_test(tcase, a_learning_rate_decays_and_never_comes_to_nothing);
     tcase_add_test(tcase, what_may_change_changes_the_rest_and_not_the_terms);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
