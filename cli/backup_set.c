@@ -25,18 +25,6 @@ static int cannot(struct fed_error *err, const char *path, const char *what) {
 
 /* -- Copying and digesting -- */
 
-static int write_all(int fd, const uint8_t *bytes, size_t n) {
-    while (n > 0) {
-        ssize_t done = write(fd, bytes, n);
-        if (done < 0 && errno != EINTR) {
-            return FED_EIO;
-        }
-        bytes += done > 0 ? done : 0;
-        n -= done > 0 ? (size_t)done : 0;
-    }
-    return FED_OK;
-}
-
 /* Reads fd to its end; to < 0: only digests. */
 static int pass(struct fed_backup_file *file, int fd, const char *from, int to, const char *path,
                 const struct fed_backup_watch *watch, struct fed_error *err) {
@@ -56,7 +44,7 @@ static int pass(struct fed_backup_file *file, int fd, const char *from, int to, 
         }
         fed_digest_update(&state, piece, (size_t)n);
         file->bytes += (uint64_t)n;
-        if (to >= 0 && write_all(to, piece, (size_t)n) != FED_OK) {
+        if (to >= 0 && fed_file_write_all(to, piece, (size_t)n) != FED_OK) {
             code = cannot(err, path, "write");
         }
         if (watch != NULL) {

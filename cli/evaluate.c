@@ -216,7 +216,8 @@ static int print_json(const struct fed_score *score, const struct fed_trained *t
 
 /* -- the command ------------------------------------------------------------------------------------------------------- */
 
-static int run(const struct options *options, struct fed_error *err) {
+static int run(const void *context, struct fed_error *err) {
+    const struct options *options = context;
     struct fed_trained trained = {0};
     struct fed_dataset data = {0};
     struct fed_score score = {0};
@@ -256,7 +257,8 @@ static bool parse_part(enum fed_data_part *out, const char *command, const char 
 }
 
 /* -1: go on; otherwise the exit code. */
-static int parse(struct options *options, const char **sets, int argc, char **argv) {
+static int parse(void *context, int argc, char **argv) {
+    struct options *options = context;
     static const struct option names[] = {{"round", required_argument, NULL, 'r'},
                                           {"best", no_argument, NULL, 'b'},
                                           {"data", required_argument, NULL, 'd'},
@@ -267,7 +269,6 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
     struct fed_trained_choice *choice = &options->choice;
-    choice->sets = sets;
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         bool good = true;
         switch (c) {
@@ -275,7 +276,7 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
         case 'b': choice->best = true; break;
         case 'd': good = parse_part(&options->part, argv[0], optarg); break;
         case 't': choice->task = optarg; break;
-        case 's': sets[choice->n_sets++] = optarg; break;
+        case 's': choice->sets[choice->n_sets++] = optarg; break;
         case 'j': options->json = true; break;
         case 'q': options->quiet = true; break;
         case 'h': return fed_cli_help(usage);
@@ -293,17 +294,7 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
 }
 
 int fed_cli_evaluate(int argc, char **argv) {
+    static const struct fed_trained_command command = {parse, run};
     struct options options = {.part = FED_DATA_TEST};
-    struct fed_error err = {.text = ""};
-    const char **sets = calloc((size_t)argc, sizeof *sets);
-    if (sets == NULL) {
-        return fed_cli_fail(argv[0], FED_ENOMEM, &err);
-    }
-    int exit_code = parse(&options, sets, argc, argv);
-    if (exit_code < 0) {
-        int code = run(&options, &err);
-        exit_code = code == FED_OK ? 0 : fed_cli_fail(argv[0], code, &err);
-    }
-    free(sets);
-    return exit_code;
+    return fed_trained_command(&command, &options, &options.choice, argc, argv);
 }

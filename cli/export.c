@@ -124,7 +124,8 @@ static int say(const struct options *options, const struct fed_trained *t, const
     return fed_cli_print_json(root, err);
 }
 
-static int run(const struct options *options, struct fed_error *err) {
+static int run(const void *context, struct fed_error *err) {
+    const struct options *options = context;
     struct fed_trained trained = {0};
     struct about about;
     assert(options->output != NULL);
@@ -151,7 +152,8 @@ static int run(const struct options *options, struct fed_error *err) {
 }
 
 /* -1: go on; otherwise the exit code. */
-static int parse(struct options *options, const char **sets, int argc, char **argv) {
+static int parse(void *context, int argc, char **argv) {
+    struct options *options = context;
     static const struct option names[] = {{"output", required_argument, NULL, 'o'},
                                           {"round", required_argument, NULL, 'r'},
                                           {"best", no_argument, NULL, 'b'},
@@ -162,7 +164,6 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
     struct fed_trained_choice *choice = &options->choice;
-    choice->sets = sets;
     for (int c; (c = getopt_long(argc, argv, "o:", names, NULL)) != -1;) {
         switch (c) {
         case 'o': options->output = optarg; break;
@@ -174,7 +175,7 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
         case 'b': choice->best = true; break;
         case 'p': options->probabilities = true; break;
         case 't': choice->task = optarg; break;
-        case 's': sets[choice->n_sets++] = optarg; break;
+        case 's': choice->sets[choice->n_sets++] = optarg; break;
         case 'j': options->json = true; break;
         case 'h': return fed_cli_help(usage);
         default: return fed_cli_misused(usage);
@@ -193,17 +194,7 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
 }
 
 int fed_cli_export(int argc, char **argv) {
+    static const struct fed_trained_command command = {parse, run};
     struct options options = {.json = false};
-    struct fed_error err = {.text = ""};
-    const char **sets = calloc((size_t)argc, sizeof *sets);
-    if (sets == NULL) {
-        return fed_cli_fail(argv[0], FED_ENOMEM, &err);
-    }
-    int exit_code = parse(&options, sets, argc, argv);
-    if (exit_code < 0) {
-        int code = run(&options, &err);
-        exit_code = code == FED_OK ? 0 : fed_cli_fail(argv[0], code, &err);
-    }
-    free(sets);
-    return exit_code;
+    return fed_trained_command(&command, &options, &options.choice, argc, argv);
 }

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/file.h"
 #include "common/base/utf8.h"
 
 #define PICTURE_MAX ((size_t)256 << 20)
@@ -39,18 +40,6 @@ void fed_gnuplot_quote(FILE *script, const char *text) {
 
 enum { SCRIPT, PICTURE, COMPLAINTS, N_FILES };
 
-static int write_script(int fd, const char *script, size_t n) {
-    while (n > 0) {
-        ssize_t done = write(fd, script, n);
-        if (done < 0 && errno != EINTR) {
-            return FED_EIO;
-        }
-        script += done > 0 ? done : 0;
-        n -= done > 0 ? (size_t)done : 0;
-    }
-    return lseek(fd, 0, SEEK_SET) == 0 ? FED_OK : FED_EIO;
-}
-
 static int open_files(int files[N_FILES], const char *script, size_t n, struct fed_error *err) {
     static const char *const names[N_FILES] = {"gnuplot-script", "gnuplot-picture", "gnuplot-complaints"};
     for (int i = 0; i < N_FILES; i++) {
@@ -59,7 +48,7 @@ static int open_files(int files[N_FILES], const char *script, size_t n, struct f
             return fed_error_set(err, FED_EFAILED, "cannot make room for a picture: %s", strerror(errno));
         }
     }
-    return write_script(files[SCRIPT], script, n) == FED_OK
+    return fed_file_write_all(files[SCRIPT], script, n) == FED_OK && lseek(files[SCRIPT], 0, SEEK_SET) == 0
                ? FED_OK
                : fed_error_set(err, FED_EFAILED, "cannot make room for a picture: %s", strerror(errno));
 }

@@ -259,7 +259,8 @@ static int run_replay(struct replay *r, struct fed_error *err) {
     return code == FED_OK ? print_text(r, seconds, err) : code;
 }
 
-static int run(const struct options *options, struct fed_error *err) {
+static int run(const void *context, struct fed_error *err) {
+    const struct options *options = context;
     struct replay r = {.options = options};
     int code = run_replay(&r, err);
     for (size_t i = 0; i < r.n_kept; i++) {
@@ -274,20 +275,20 @@ static int run(const struct options *options, struct fed_error *err) {
 }
 
 /* -1: go on; otherwise the exit code. */
-static int parse(struct options *options, const char **sets, int argc, char **argv) {
+static int parse(void *context, int argc, char **argv) {
+    struct options *options = context;
     static const struct option names[] = {{"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 'o'},
                                           {"task", required_argument, NULL, 't'}, {"set", required_argument, NULL, 's'},
                                           {"json", no_argument, NULL, 'j'},       {"quiet", no_argument, NULL, 'q'},
                                           {"help", no_argument, NULL, 'h'},       {0}};
     struct fed_trained_choice *choice = &options->choice;
-    choice->sets = sets;
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         bool good = true;
         switch (c) {
         case 'f': good = fed_trained_parse_round(&options->from, argv[0], "--from", optarg); break;
         case 'o': good = fed_trained_parse_round(&options->to, argv[0], "--to", optarg); break;
         case 't': choice->task = optarg; break;
-        case 's': sets[choice->n_sets++] = optarg; break;
+        case 's': choice->sets[choice->n_sets++] = optarg; break;
         case 'j': options->json = true; break;
         case 'q': options->quiet = true; break;
         case 'h': return fed_cli_help(usage);
@@ -310,17 +311,7 @@ static int parse(struct options *options, const char **sets, int argc, char **ar
 }
 
 int fed_cli_replay(int argc, char **argv) {
+    static const struct fed_trained_command command = {parse, run};
     struct options options = {.to = INT64_MAX};
-    struct fed_error err = {.text = ""};
-    const char **sets = calloc((size_t)argc, sizeof *sets);
-    if (sets == NULL) {
-        return fed_cli_fail(argv[0], FED_ENOMEM, &err);
-    }
-    int exit_code = parse(&options, sets, argc, argv);
-    if (exit_code < 0) {
-        int code = run(&options, &err);
-        exit_code = code == FED_OK ? 0 : fed_cli_fail(argv[0], code, &err);
-    }
-    free(sets);
-    return exit_code;
+    return fed_trained_command(&command, &options, &options.choice, argc, argv);
 }

@@ -248,6 +248,22 @@ bool fed_trained_wrong_choice(const struct fed_trained_choice *choice, const cha
     return both;
 }
 
+int fed_trained_command(const struct fed_trained_command *command, void *options, struct fed_trained_choice *choice,
+                        int argc, char **argv) {
+    struct fed_error err = {.text = ""};
+    choice->sets = calloc((size_t)argc, sizeof *choice->sets);
+    if (choice->sets == NULL) {
+        return fed_cli_fail(argv[0], FED_ENOMEM, &err);
+    }
+    int exit_code = command->parse(options, argc, argv);
+    if (exit_code < 0) {
+        int code = command->run(options, &err);
+        exit_code = code == FED_OK ? 0 : fed_cli_fail(argv[0], code, &err);
+    }
+    free(choice->sets);
+    return exit_code;
+}
+
 /* -- both -------------------------------------------------------------------------------------------------------------- */
 
 static int look(bool *is_directory, const char *path, struct fed_error *err) {

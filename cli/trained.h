@@ -17,9 +17,9 @@
 
 /* What the command line says. All text is borrowed. */
 struct fed_trained_choice {
-    const char *path;        /* a run directory, a model file in one, or any other file of parameters */
-    const char *task;        /* where the data lie, and of a file without a run what it is; NULL: the run knows */
-    const char *const *sets; /* "key=value", of the task, or of where a run's data lie */
+    const char *path;  /* a run directory, a model file in one, or any other file of parameters */
+    const char *task;  /* where the data lie, and of a file without a run what it is; NULL: the run knows */
+    const char **sets; /* "key=value", of the task, or of where a run's data lie */
     size_t n_sets;
     bool best, has_round; /* of a run; neither: its result, or its newest round as long as there is none */
     uint64_t round;
@@ -41,6 +41,15 @@ bool fed_trained_parse_round(uint64_t *out, const char *command, const char *opt
 bool fed_trained_choose_round(struct fed_trained_choice *choice, const char *command, const char *text);
 /* True, after a sentence, where --round and --best are both given. */
 bool fed_trained_wrong_choice(const struct fed_trained_choice *choice, const char *command);
+
+/* What a command about a trained model does: parse its options (-1: go on; otherwise the exit code), run, and say what went
+ * wrong. choice lies in options; its sets have room for one a word of the command line. */
+struct fed_trained_command {
+    int (*parse)(void *options, int argc, char **argv);
+    int (*run)(const void *options, struct fed_error *err);
+};
+int fed_trained_command(const struct fed_trained_command *command, void *options, struct fed_trained_choice *choice,
+                        int argc, char **argv);
 
 /* Reads the run and the model, not the data. FED_ECONFIG: neither a run nor a file, no task for it, a round that is not
  * there or whose model was not kept; FED_EDATA, FED_EMISMATCH, FED_EIO, FED_ENOMEM. */

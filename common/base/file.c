@@ -90,18 +90,19 @@ out:
     return rc;
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t n) {
+int fed_file_write_all(int fd, const void *bytes, size_t n) {
+    const uint8_t *at = bytes;
     while (n > 0) {
-        ssize_t done = write(fd, bytes, n);
+        ssize_t done = write(fd, at, n);
         if (done < 0 && errno != EINTR) {
             return FED_EIO;
         }
         if (done > 0) {
-            bytes += done;
+            at += done;
             n -= (size_t)done;
         }
     }
-    return 0;
+    return FED_OK;
 }
 
 /* A crash may have left a temporary file of the same pid behind (in a container every daemon is pid 1). */
@@ -116,7 +117,7 @@ static int create_temporary(const char *temporary, mode_t mode) {
 
 static int write_parts(int fd, const struct iovec *parts, int n_parts) {
     for (int i = 0; i < n_parts; i++) {
-        if (write_all(fd, parts[i].iov_base, parts[i].iov_len) != 0) {
+        if (fed_file_write_all(fd, parts[i].iov_base, parts[i].iov_len) != 0) {
             return FED_EIO;
         }
     }

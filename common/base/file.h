@@ -17,6 +17,9 @@ int fed_file_open(int *fd, size_t *n_bytes, const char *path, struct fed_error *
  * FED_ENOTFOUND, FED_EIO, FED_EDATA (too large), FED_ENOMEM. */
 int fed_file_read(uint8_t **out, size_t *n_bytes, const char *path, size_t max, struct fed_error *err) FED_MUST_CHECK;
 
+/* All n bytes, whatever one write takes. FED_EIO: errno says why. */
+int fed_file_write_all(int fd, const void *bytes, size_t n) FED_MUST_CHECK;
+
 /* The parts, one after the other, become the file: temporary name beside it, write, fsync, rename, fsync of the directory.
  * At every instant the path holds the old bytes or the new ones. One process writes a path, one call at a time. FED_EIO. */
 int fed_file_replace(const char *path, const struct iovec *parts, int n_parts, mode_t mode,

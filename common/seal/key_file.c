@@ -64,20 +64,6 @@ static uint32_t load_u32(const uint8_t in[4]) {
 
 /* ---- any file that only its owner may see ---- */
 
-static int write_all(int fd, const char *text, size_t n) {
-    while (n > 0) {
-        ssize_t wrote = write(fd, text, n);
-        if (wrote < 0 && errno != EINTR) {
-            return -1;
-        }
-        if (wrote > 0) {
-            text += wrote;
-            n -= (size_t)wrote;
-        }
-    }
-    return 0;
-}
-
 /* The name of a new file survives a power cut only when its directory is on the disk too. */
 static int sync_dir_of(const char *path) {
     char *dir = NULL;
@@ -106,7 +92,7 @@ int fed_secret_file_write(const char *path, const char *what, const char *text, 
     if (fd < 0) {
         return fed_error_set(err, FED_EIO, "%s: cannot create the %s: %s", path, what, strerror(errno));
     }
-    bool failed = fchmod(fd, 0600) != 0 || write_all(fd, text, n) != 0 || fsync(fd) != 0;
+    bool failed = fchmod(fd, 0600) != 0 || fed_file_write_all(fd, text, n) != 0 || fsync(fd) != 0;
     int why = errno;
     if (close(fd) != 0 && !failed) {
         failed = true;

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUNDS_MOST = 16, CLIENTS = 3 };
+#include "tests/unit/scratch_dir.h"
+
+enum { CLIENTS = 3 };
 
 static const char TERMS[] = "{\"algorithm\":{\"epochs\":1,\"math\":\"exact\"},\"data\":{\"partition\":{\"kind\":\"iid\"}},"
                             "\"model\":{\"layers\":[{\"units\":10},{\"units\":5}]},\"name\":\"ward\",\"seed\":1}";
@@ -27,22 +29,12 @@ static void make_root(void) {
 }
 
 static void remove_root(void) {
-    static const char *const names[] = {"run.db", "run.db-wal", "run.db-shm", "run.lock"};
-    char path[256];
     fed_comparison_fini(&comparison);
     for (int i = 0; i < 2; i++) {
         fed_run_view_fini(&runs[i]);
         fed_store_close(stores[i]);
         stores[i] = NULL;
-        for (int round = 0; round < ROUNDS_MOST; round++) {
-            snprintf(path, sizeof path, "%s/model-%d.safetensors", dirs[i], round);
-            unlink(path);
-        }
-        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-            snprintf(path, sizeof path, "%s/%s", dirs[i], names[k]);
-            unlink(path);
-        }
-        ck_assert_int_eq(rmdir(dirs[i]), 0);
+        remove_dir(dirs[i]);
     }
     ck_assert_int_eq(rmdir(root), 0);
 }
@@ -51,6 +43,12 @@ static void open_run(int i, const char *terms, const char *rest) {
     struct fed_error err = {""};
     snprintf(dirs[i], sizeof dirs[i], "%s/%c", root, 'a' + i);
     ck_assert_msg(fed_store_open(&stores[i], dirs[i], terms, rest, &err) == FED_OK, "%s", err.text);
+}
+
+/* Of one task. */
+static void open_two(void) {
+    open_run(0, TERMS, REST);
+    open_run(1, TERMS, REST);
 }
 
 struct round {
@@ -114,8 +112,7 @@ static const char *text_of(void) {
 /* -- Where they part -- */
 
 START_TEST(runs_of_one_task_are_the_same_as_far_as_both_go) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 6);
     commit_plain(1, 4);
     const struct fed_parting *models = compare();
@@ -127,8 +124,7 @@ START_TEST(runs_of_one_task_are_the_same_as_far_as_both_go) {
 END_TEST
 
 START_TEST(other_admitted_set_is_a_reason_and_names_the_clients) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 3);
     commit_plain(1, 2);
     commit(1, 3, (struct round){99, 1, 0.25, 0, 2, 0}); /* clients 2, 3, 4 and not 0, 1, 2 */
@@ -145,8 +141,7 @@ START_TEST(other_admitted_set_is_a_reason_and_names_the_clients) {
 END_TEST
 
 START_TEST(other_weight_of_one_client_is_a_reason) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 1);
     commit_plain(1, 0);
     commit(1, 1, (struct round){99, 1, 0.125, 0, 0, 599});
@@ -156,8 +151,7 @@ START_TEST(other_weight_of_one_client_is_a_reason) {
 END_TEST
 
 START_TEST(same_set_with_another_model_is_said_loudly) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 3);
     commit_plain(1, 1);
     commit(1, 2, (struct round){99, 1, 0.25, 0, 0, 0});
@@ -169,8 +163,7 @@ START_TEST(same_set_with_another_model_is_said_loudly) {
 END_TEST
 
 START_TEST(other_initial_model_of_one_task_is_not_reproducible) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 0);
     commit(1, 0, (struct round){99, (double)NAN, (double)NAN, 0, 0, 0});
     ck_assert_int_eq(compare()->why, FED_PARTING_NOT_REPRODUCIBLE);
@@ -211,8 +204,7 @@ START_TEST(arithmetic_that_promises_no_bits_is_a_reason) {
 END_TEST
 
 START_TEST(other_rollback_is_a_reason) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 3);
     commit_plain(1, 2);
     commit(1, 3, (struct round){1, 1, 0.125, 1, 0, 0});
@@ -221,8 +213,7 @@ START_TEST(other_rollback_is_a_reason) {
 END_TEST
 
 START_TEST(one_model_with_two_evaluations_is_noticed) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 2);
     commit_plain(1, 1);
     commit(1, 2, (struct round){2, 1.0 / 3, 0.3, 0, 0, 0});
@@ -262,8 +253,7 @@ START_TEST(tasks_differ_key_by_key) {
 END_TEST
 
 START_TEST(builds_are_told_oldest_first_and_not_without_end) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 1);
     commit_plain(1, 1);
     for (uint64_t i = 0; i < 10; i++) {
@@ -297,8 +287,7 @@ END_TEST
 /* -- Figures -- */
 
 START_TEST(milestones_tell_what_each_cost) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 7);
     commit_plain(1, 5);
     compare();
@@ -319,8 +308,7 @@ START_TEST(milestones_tell_what_each_cost) {
 END_TEST
 
 START_TEST(without_accuracies_the_loss_counts_and_what_was_taken_back_does_not) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     for (int i = 0; i < 2; i++) {
         commit(i, 0, (struct round){0, (double)NAN, (double)NAN, 0, 0, 0});
         commit(i, 1, (struct round){1, 0.9, (double)NAN, 0, 0, 0});
@@ -340,8 +328,7 @@ START_TEST(without_accuracies_the_loss_counts_and_what_was_taken_back_does_not) 
 END_TEST
 
 START_TEST(a_loss_is_no_accuracy) {
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 2);
     commit(1, 0, (struct round){9, (double)NAN, (double)NAN, 0, 0, 0});
     commit(1, 1, (struct round){9, 0.0625, (double)NAN, 0, 0, 0});
@@ -352,8 +339,7 @@ END_TEST
 
 START_TEST(run_without_a_round_is_said) {
     struct fed_error err = {""};
-    open_run(0, TERMS, REST);
-    open_run(1, TERMS, REST);
+    open_two();
     commit_plain(0, 1);
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(fed_run_view_read(&runs[i], dirs[i], &err), FED_OK);

@@ -12,8 +12,9 @@
 
 #include "cli/gnuplot.h"
 #include "cli/plot_curve.h"
+#include "tests/unit/scratch_dir.h"
 
-enum { RUNS_MOST = 4, ROUNDS_MOST = 16 };
+enum { RUNS_MOST = 4 };
 
 /* -- Runs on disk -- */
 
@@ -29,19 +30,9 @@ static void make_root(void) {
 }
 
 static void remove_root(void) {
-    static const char *const names[] = {"run.db", "run.db-wal", "run.db-shm", "run.lock"};
-    char path[128];
     for (size_t i = 0; i < n_runs; i++) {
         fed_run_view_fini(&runs[i]);
-        for (int round = 0; round < ROUNDS_MOST; round++) {
-            snprintf(path, sizeof path, "%s/model-%d.safetensors", dirs[i], round);
-            unlink(path);
-        }
-        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-            snprintf(path, sizeof path, "%s/%s", dirs[i], names[k]);
-            unlink(path);
-        }
-        ck_assert_int_eq(rmdir(dirs[i]), 0);
+        remove_dir(dirs[i]);
     }
     ck_assert_int_eq(rmdir(root), 0);
 }

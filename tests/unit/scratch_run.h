@@ -3,7 +3,6 @@
 #define FED_TESTS_UNIT_SCRATCH_RUN_H
 
 #include <check.h>
-#include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "coordinator/store.h"
+#include "tests/unit/scratch_dir.h"
 
 static char scratch_dir[] = "/tmp/fedavg-scratch.XXXXXX";
 static struct fed_store *scratch_store;
@@ -24,16 +24,9 @@ static void scratch_open(void) {
 }
 
 static void scratch_remove(void) {
-    DIR *files = opendir(scratch_dir);
     fed_store_close(scratch_store);
     scratch_store = NULL;
-    for (const struct dirent *entry; files != NULL && (entry = readdir(files)) != NULL;) {
-        unlinkat(dirfd(files), entry->d_name, 0);
-    }
-    if (files != NULL) {
-        closedir(files);
-    }
-    ck_assert_int_eq(rmdir(scratch_dir), 0);
+    remove_dir(scratch_dir);
 }
 
 /* Round `round`, by the updates of n nodes ("node-1" and so on, client i with the weight 100 * i) and after refusals of the
