@@ -134,6 +134,9 @@ void fed_init_guess_model(char out[32], const struct fed_init *init) {
 
 /* A feature, or the number to be met. */
 static bool is_computed_with(const struct fed_init *init, const struct fed_sniffed_column *column) {
+    if (init->group != NULL && column == fed_init_column(init, init->group)) {
+        return false;
+    }
     return column->numbers && (column != fed_init_column(init, init->label) || init->n_classes == 0);
 }
 
