@@ -935,15 +935,18 @@ START_TEST(a_context_holds_more_sockets_than_the_default) {
 }
 END_TEST
 
-static void add(Suite *suite, const char *name, const TTest *const *tests, size_t n) {
+static void add(Suite *suite, const char *name, const char *tags, const TTest *const *tests, size_t n) {
     TCase *tcase = tcase_create(name);
+    tcase_set_tags(tcase, tags);
     for (size_t i = 0; i < n; i++) {
         tcase_add_test(tcase, tests[i]);
     }
     suite_add_tcase(suite, tcase);
 }
-#define ADD(suite, name, ...)                                                                                               \
-    add((suite), (name), (const TTest *const[]){__VA_ARGS__}, sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(TTest *))
+#define ADD(suite, name, ...) ADD_TAGGED(suite, name, "", __VA_ARGS__)
+#define ADD_TAGGED(suite, name, tags, ...)                                                                                  \
+    add((suite), (name), (tags), (const TTest *const[]){__VA_ARGS__},                                                       \
+        sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(TTest *))
 
 int main(void) {
     Suite *suite = suite_create("link traps");
@@ -968,11 +971,11 @@ int main(void) {
         a_restart_of_the_coordinator_is_noticed_over_ipc, a_bulk_connection_shows_its_new_route_after_a_restart);
     ADD(suite, "closing", closing_in_the_middle_of_everything_never_hangs, a_stopped_monitor_leaves_the_io_thread_alone,
         events_that_nobody_reads_do_not_stop_the_io_thread);
-    ADD(suite, "silent peers", a_silent_peer_is_dropped_at_the_end_of_the_handshake_interval,
-        every_lane_has_its_timers_limits_and_keep_alive);
+    ADD_TAGGED(suite, "silent peers", "native", a_silent_peer_is_dropped_at_the_end_of_the_handshake_interval,
+               every_lane_has_its_timers_limits_and_keep_alive);
     ADD(suite, "routes are drawn by the lane", two_connections_with_one_key_both_work_by_routes_of_their_own);
-    ADD(suite, "limits of the process", more_peers_than_open_files_is_refused_at_the_start,
-        a_context_holds_more_sockets_than_the_default);
+    ADD_TAGGED(suite, "limits of the process", "native", more_peers_than_open_files_is_refused_at_the_start,
+               a_context_holds_more_sockets_than_the_default);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
