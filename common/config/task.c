@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/config/endpoint.h"
 #include "common/config/kind.h"
@@ -34,10 +35,11 @@ static bool enrol_valid(const char *text) { return strcmp(text, "none") == 0 || 
 #define HOST_NAME_MOST 253
 
 /* A name, and no address: a letter comes first. */
+/* localhost is who is here: a request by that name is let in without a token. */
 static bool host_name_valid(const char *text) {
     size_t n = strlen(text);
     bool begins = (text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z');
-    return begins && n <= HOST_NAME_MOST &&
+    return begins && n <= HOST_NAME_MOST && strcasecmp(text, "localhost") != 0 &&
            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == n;
 }
 
@@ -105,7 +107,7 @@ static const struct fed_setting rows[] = {
      .expected = FED_ENDPOINT_BIND},
     {"server.http", FED_SETTING_TEXT, FIELD(server.http), .check = fed_endpoint_http_valid, .expected = FED_ENDPOINT_HTTP},
     {"server.http_hosts[]", FED_SETTING_TEXT, 0, .required = true, .check = host_name_valid,
-     .expected = "the name of a host, such as fl.example.org"},
+     .expected = "the name of a host, such as fl.example.org, not localhost"},
     {"server.http_token", FED_SETTING_PATH, FIELD(server.http_token)},
     {"server.enrol", FED_SETTING_TEXT, FIELD(server.enrol), .zero_word = "none", .check = enrol_valid,
      .expected = FED_ENDPOINT_BIND ", or the word none"},

@@ -309,9 +309,11 @@ static const struct {
      "--set server.http: found \"unix:page\", expected 127.0.0.1:PORT, [::1]:PORT or unix:/PATH; to be read from other "
      "machines, put a proxy that speaks TLS in front of it"},
     {TASK, "server.http_hosts[0]=a b",
-     "--set server.http_hosts[0]: found \"a b\", expected the name of a host, such as fl.example.org"},
+     "--set server.http_hosts[0]: found \"a b\", expected the name of a host, such as fl.example.org, not localhost"},
     {TASK, "server.http_hosts[0]=10.0.0.1",
-     "--set server.http_hosts[0]: found \"10.0.0.1\", expected the name of a host, such as fl.example.org"},
+     "--set server.http_hosts[0]: found \"10.0.0.1\", expected the name of a host, such as fl.example.org, not localhost"},
+    {TASK, "server.http_hosts[0]=LocalHost",
+     "--set server.http_hosts[0]: found \"LocalHost\", expected the name of a host, such as fl.example.org, not localhost"},
     {TASK "server: {http: '127.0.0.1:1', http_hosts: [fl.example.org]}\n", NULL,
      "@:6: server.http_hosts: needs server.http_token, what whoever comes by such a name must bear"},
     {TASK, "server.http_token=secret", "--set server.http_token: goes with server.http_hosts, not given here"},
