@@ -205,7 +205,7 @@ static void print_why(FILE *out, const struct fed_parting *models) {
         fprintf(out,
                 "  NOT REPRODUCIBLE: task, model before it and admitted set are the same, and the model is another one.\n"
                 "  Somebody computed something else: a fault of this program, of memory or of a processor, or a node\n"
-                "  that did not train as asked. `fedavg replay` tells which of the two is right\n");
+                "  that did not train as asked or on the same data. `fedavg replay` tells which of the two is right\n");
         break;
     }
     if (models->why == FED_PARTING_ADMITTED) {

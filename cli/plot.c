@@ -102,14 +102,15 @@ static int draw(const struct fed_plot *plot, const char *file, struct fed_error 
 
 /* -- The command -- */
 
-static bool parse_word(int *out, const char *text, const char *const *words, int n) {
-    for (int i = 0; i < n; i++) {
+/* Like parse_smooth false after a sentence. */
+static bool parse_word(int *out, const char *option, const char *text, const char *const words[3], const char *expected) {
+    for (int i = 0; i < 3 && words[i] != NULL; i++) {
         if (strcmp(text, words[i]) == 0) {
             *out = i;
             return true;
         }
     }
-    return false;
+    return fed_cli_wrong_value("fedavg plot", option, text, expected);
 }
 
 static bool parse_smooth(uint32_t *out, const char *text) {
@@ -117,7 +118,9 @@ static bool parse_smooth(uint32_t *out, const char *text) {
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
     if (errno != 0 || *end != '\0' || *text < '0' || *text > '9' || value < 1 || value > SMOOTH_MOST) {
-        return false;
+        char expected[64];
+        snprintf(expected, sizeof expected, "a number of rounds from 1 to %d", SMOOTH_MOST);
+        return fed_cli_wrong_value("fedavg plot", "--smooth", text, expected);
     }
     *out = (uint32_t)value;
     return true;
@@ -151,14 +154,14 @@ static int parse(struct options *out, int argc, char **argv) {
                                           {"json", no_argument, NULL, 'j'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
-    static const char *const xs[] = {"rounds", "bytes", "seconds"}, *const ys[] = {"accuracy", "loss"};
+    static const char *const xs[3] = {"rounds", "bytes", "seconds"}, *const ys[3] = {"accuracy", "loss"};
     int x = FED_PLOT_ROUNDS, y = FED_PLOT_ACCURACY;
     for (int c; (c = getopt_long(argc, argv, "o:h", names, NULL)) != -1;) {
         bool good = true;
         switch (c) {
         case 'o': out->file = optarg; break;
-        case 'x': good = parse_word(&x, optarg, xs, 3); break;
-        case 'y': good = out->y_given = parse_word(&y, optarg, ys, 2); break;
+        case 'x': good = parse_word(&x, "--x", optarg, xs, "rounds, bytes or seconds"); break;
+        case 'y': good = out->y_given = parse_word(&y, "--y", optarg, ys, "accuracy or loss"); break;
         case 'l': out->plot.log = true; break;
         case 's': good = parse_smooth(&out->plot.smooth, optarg); break;
         case 't': out->plot.title = optarg; break;

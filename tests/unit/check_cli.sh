@@ -34,6 +34,11 @@ cp -- "$fedavg" alone # as the package of the command installs it, without the d
 (fedavg=./alone && runs 2 'fedavg-coordinator is not installed: in Debian it is the package fedavg-coordinator' coordinator)
 rm -- alone
 
+# Values that are none of those allowed.
+runs 2 '--x: found "years", expected rounds, bytes or seconds' plot run -o a.svg --x years
+runs 2 '--y: found "luck", expected accuracy or loss' plot run -o a.svg --y luck
+runs 2 '--smooth: found "0", expected a number of rounds from 1' plot run -o a.svg --smooth 0
+
 # A key is private, never overwritten, and its public line is what goes on the roster.
 runs 0 'fedavg1:' keygen a
 [[ $(stat -c %a a.key) == 600 ]] || fail 'a.key is not private'
