@@ -135,10 +135,10 @@ static void print_result(const struct fed_status_report *report) {
 static void print_live(const struct fed_status_live *live) {
     printf("nodes      %" PRIu64 " of %" PRIu64 " online\n", live->nodes_online, live->nodes);
     if (live->waits_for[0] != '\0') {
-        printf("waiting    %s\n", live->waits_for);
+        printf("now        %s\n", live->waits_for);
     } else if (live->outstanding > 0) {
-        printf("answered   %" PRIu64 " of %" PRIu64 " clients in round %" PRIu64 "\n", live->admitted, live->picked,
-               live->round);
+        printf("now        %" PRIu64 " of %" PRIu64 " clients have answered in round %" PRIu64 "\n", live->admitted,
+               live->picked, live->round);
     }
 }
 

@@ -83,7 +83,7 @@ struct fed_coordinator {
     struct fed_board *board;
     struct fed_news *news;
     struct fed_shown { /* what the board shows, as far as a glance tells */
-        uint64_t phase, round, attempt, picked, admitted, outstanding, online, news;
+        uint64_t phase, round, attempt, picked, admitted, outstanding, online, waiting, news;
     } shown;
     uint64_t shown_ms;
     uint64_t n_online, n_quarantined; /* nodes */

@@ -37,6 +37,7 @@ static bool looks_the_same(struct fed_coordinator *c, uint64_t now_ms) {
                                     .admitted = fed_round_admitted(c->round),
                                     .outstanding = fed_round_outstanding(c->round),
                                     .online = c->n_online,
+                                    .waiting = c->said_waiting,
                                     .news = c->n_evaluated + c->n_alarms + c->n_store_errors};
     bool same = memcmp(&c->shown, &shown, sizeof shown) == 0 && now_ms < c->shown_ms + GLANCE_MS;
     if (!same) {
