@@ -91,7 +91,6 @@ static void hear_welcome(struct fed_session *s, const struct fed_msg_welcome *we
     if (!same && s->task.math != FED_MATH_EXACT) {
         fed_session_say_hello(s); /* now that it is known what this node trains with */
     }
-    s->welcomed = true;
     s->refused = false;
     s->said_trouble.text[0] = '\0';
     s->backoff_ms = FED_BACKOFF_FIRST_MS;

@@ -184,8 +184,9 @@ int fed_session_step(struct fed_session *s, int64_t timeout_ms, struct fed_error
     if (s->data_misfit) {
         return fed_error_set(err, FED_EDATA, "%s", s->task_problem.text);
     }
-    if (s->options.check && (s->welcomed || s->refused)) {
-        return s->welcomed ? FED_OK : fed_error_set(err, FED_EPEER, "%s", s->refusal.text);
+    bool welcomed = s->state == FED_SESSION_READY; /* now: a welcome of yesterday is no answer */
+    if (s->options.check && (welcomed || s->refused)) {
+        return welcomed ? FED_OK : fed_error_set(err, FED_EPEER, "%s", s->refusal.text);
     }
     return FED_EAGAIN;
 }

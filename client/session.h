@@ -61,7 +61,7 @@ void fed_session_free(struct fed_session *session);
 int fed_session_step(struct fed_session *session, int64_t timeout_ms, struct fed_error *err) FED_MUST_CHECK;
 /* One line on what the node is at, cut to size; size >= 1. */
 void fed_session_standing(const struct fed_session *session, char *out, size_t size);
-/* Whether the next answer of the coordinator, welcome or refused, ends a step; from now on. */
+/* Whether it ends a step, from now on, that the coordinator welcomes us, or refuses or is not there. */
 void fed_session_set_check(struct fed_session *session, bool check);
 
 /* Until stop_fd is readable: FED_EINTERRUPTED. FED_EDATA: the data do not fit the task. With check: 0 when welcomed and the

@@ -32,7 +32,7 @@ struct fed_session {
     uint64_t seq, said_ms, reconnect_ms, backoff_ms;
     uint64_t down_since_ms;        /* 0 = not known to be down */
     struct fed_error said_trouble; /* the last that was logged since WELCOME, so that it is said once a change */
-    bool welcomed, refused;
+    bool refused;
     struct fed_error refusal;
     bool waiting;               /* chunks wait for room on the bulk lane */
     enum fed_session_mood told; /* the last that was told */

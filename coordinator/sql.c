@@ -59,7 +59,7 @@ static int unread(const struct fed_sql *sql) {
     sqlite3_file *journal = NULL;
     sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_LAST_ERRNO, &cause);
     sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal);
-    if (cause == 0 && journal != NULL && journal->pMethods != NULL) {
+    if (cause == 0 && journal != NULL && journal->pMethods != NULL && journal->pMethods->xFileControl != NULL) {
         journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &of_journal);
     }
     return cause != 0 ? cause : of_journal;

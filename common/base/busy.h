@@ -18,7 +18,7 @@ struct fed_busy *fed_busy_begin(void (*say)(void *context, const char *what, uns
 /* Returns how often it was said; say is not called any more. NULL is allowed. */
 unsigned fed_busy_end(struct fed_busy *busy);
 
-/* For daemons: a line in the log, "data  reading takes its time  what=... seconds=...". */
+/* For daemons: a line in the log, `data at work on="reading ..." seconds=...`. */
 struct fed_busy *fed_busy_log(const char *room, const char *format, ...) FED_PRINTF(2, 3);
 
 #endif

@@ -29,6 +29,7 @@ static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"}; /* sd-daem
 static enum fed_log_format log_format = FED_LOG_TEXT;
 static enum fed_log_level log_least = FED_LOG_INFO;
 static bool log_to_journal;
+static _Thread_local const struct fed_log_sink *log_sink;
 
 /* systemd.exec(5): JOURNAL_STREAM is "device:inode" of the stream that was connected; it is inherited by programs whose
  * stderr has gone elsewhere meanwhile. */
@@ -40,7 +41,6 @@ static bool stderr_is_journal(void) {
     return stream != NULL && sscanf(stream, "%ju:%ju%n", &device, &inode, &end) == 2 && stream[end] == '\0' &&
            fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
-static _Thread_local const struct fed_log_sink *log_sink;
 
 void fed_log_setup(enum fed_log_format format, enum fed_log_level least) {
     log_format = format;

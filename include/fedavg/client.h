@@ -210,8 +210,8 @@ FEDAVG_API int fedavg_client_open(struct fedavg_client *client) FEDAVG_MUST_CHEC
 FEDAVG_API int fedavg_client_public_line(struct fedavg_client *client, char *out, size_t size);
 
 /* Waits until the coordinator has said whether it welcomes this node and the data fit its task. FEDAVG_OK;
- * FEDAVG_EPEER: refused, or not reached within about 3 seconds; FEDAVG_EDATA; FEDAVG_STOPPED. The client may be run
- * afterwards. */
+ * FEDAVG_EPEER: refused, or not reached, which is known after about 3 seconds where nobody listens and 13 where nobody
+ * answers; FEDAVG_EDATA; FEDAVG_STOPPED. The client may be run afterwards. */
 FEDAVG_API int fedavg_client_check(struct fedavg_client *client) FEDAVG_MUST_CHECK;
 
 /* Works until fedavg_client_stop: FEDAVG_OK. A coordinator that is away or refuses is no reason to return: it is tried again

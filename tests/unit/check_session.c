@@ -615,6 +615,24 @@ START_TEST(check_is_welcomed) {
 }
 END_TEST
 
+START_TEST(a_check_after_the_coordinator_has_gone_does_not_find_its_old_welcome) {
+    char line[128] = "welcomed";
+    start_node(true);
+    expect_check(FED_OK, "");
+    close_lanes();
+    fed_session_set_check(w.session, false);
+    for (uint64_t end = fed_clock_ms() + BOUND_MS; strstr(line, "welcomed") != NULL;) {
+        ck_assert_msg(fed_clock_ms() < end, "the node does not see that the coordinator has gone");
+        ck_assert_int_eq(fed_link_poll(w.link, NULL, 0, 0), FED_OK); /* lets go of the connection */
+        ck_assert_int_eq(fed_session_step(w.session, 100, NULL), FED_EAGAIN);
+        fed_session_standing(w.session, line, sizeof line);
+    }
+    fed_session_set_check(w.session, true);
+    ck_assert_int_eq(fed_session_run(w.session, &w.err), FED_EPEER);
+    ck_assert_ptr_nonnull(strstr(w.err.text, "cannot be reached"));
+}
+END_TEST
+
 START_TEST(check_says_that_the_key_is_not_on_the_roster) {
     w.enrolled = false;
     start_node(true);
@@ -1098,6 +1116,34 @@ START_TEST(rounds_go_up_while_a_connection_lasts) {
 }
 END_TEST
 
+/* After a rollback attempts begin at 1 again, and parts at 0: what is said late of the round that was given up, by its own
+ * numbers, ends nothing of the next. */
+START_TEST(late_answers_of_the_round_before_end_nothing_of_this_one) {
+    struct attempt before, a;
+    start_node(false);
+    greet();
+    open_attempt(&before, 5, 1);
+    give_pass(&before);
+    say_round(&before, 0, FED_ENCODING_I64, true, IDS(11));
+    free(await_offer(&before, 0));
+    say_end(&before, false);
+    open_attempt(&a, 6, 1);
+    give_pass(&a);
+    say_round(&a, 0, FED_ENCODING_I64, true, IDS(12));
+    free(await_offer(&a, 0));
+    struct fed_message refused = {.kind = FED_MSG_REFUSED,
+                                  .as.refused = {.code = FED_REFUSAL_LATE, .round = 5, .attempt = 1}};
+    tell(&refused);
+    say_admitted(&before, 0);
+    say_end(&before, true);
+    struct fed_message *offer = await_offer(&a, 0); /* still waiting for its own answer */
+    fetch_and_open(&a, offer, IDS(12));
+    free(offer);
+    close_attempt(&before);
+    close_attempt(&a);
+}
+END_TEST
+
 START_TEST(a_node_that_is_struck_off_while_it_trains_comes_back_later) {
     struct attempt a, b;
     atomic_store(&w.counter.held, true);
@@ -1145,6 +1191,7 @@ int main(void) {
     tcase_add_test(tests, with_a_task_for_openblas_the_node_says_what_it_trains_in);
     tcase_add_test(tests, a_stranger_to_the_coordinator_greets_again);
     tcase_add_test(tests, check_is_welcomed);
+    tcase_add_test(tests, a_check_after_the_coordinator_has_gone_does_not_find_its_old_welcome);
     tcase_add_test(tests, check_says_that_the_key_is_not_on_the_roster);
     tcase_add_test(tests, check_says_that_the_coordinators_key_is_another);
     tcase_add_test(tests, check_says_that_nobody_is_there);
@@ -1167,6 +1214,7 @@ int main(void) {
     tcase_add_test(tests, who_is_kept_goes_on_where_the_connection_broke);
     tcase_add_test(tests, a_restored_or_new_run_may_be_in_an_earlier_round);
     tcase_add_test(tests, rounds_go_up_while_a_connection_lasts);
+    tcase_add_test(tests, late_answers_of_the_round_before_end_nothing_of_this_one);
     tcase_add_test(tests, a_node_that_is_struck_off_while_it_trains_comes_back_later);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
