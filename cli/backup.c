@@ -62,8 +62,10 @@ static int make_partial(char **out, const char *dest, struct fed_error *err) {
         return fed_error_set(err, FED_ENOMEM, "out of memory");
     }
     if (mkdir(partial, 0700) != 0) {
-        int code = fed_error_set(err, errno == ENOENT ? FED_ECONFIG : FED_EIO, "%s: cannot make the directory: %s", partial,
-                                 strerror(errno));
+        int code = errno == ENOENT
+                       ? fed_error_set(err, FED_ECONFIG,
+                                       "%s: the directory in which it is to lie is not there; make it first", dest)
+                       : fed_error_set(err, FED_EIO, "%s: cannot make the directory: %s", partial, strerror(errno));
         free(partial);
         return code;
     }

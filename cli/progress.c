@@ -156,7 +156,7 @@ void fed_progress_summary(const struct fed_progress *progress) {
     if (progress->json || !progress->done) {
         return;
     }
-    printf("%" PRIu64 " rounds", progress->round);
+    printf("%" PRIu64 " round%s", progress->round, progress->round == 1 ? "" : "s");
     if (isfinite(progress->accuracy)) {
         printf(", test accuracy %.2f %%", 100.0 * progress->accuracy);
     } else if (isfinite(progress->loss)) {

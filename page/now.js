@@ -24,7 +24,7 @@ function phaseWords(status) {
     const words = {
       new: 'Nothing was committed yet.',
       finished: 'The run is finished.',
-      unfinished: `The run is not finished: no coordinator is at work here. Started again, it goes on with round ${count(status.round + 1)}.`,
+      unfinished: `The run is not finished. This is what its directory holds; a coordinator goes on with round ${count(status.round + 1)}.`,
     };
     return words[status.state] ?? words.unfinished;
   }

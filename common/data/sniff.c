@@ -55,6 +55,9 @@ static int find_format(enum fed_data_format *out, const uint8_t *bytes, size_t n
         return fed_error_set(err, FED_EDATA, "%s: the file is empty", path);
     }
     size_t first = line_length(bytes, n);
+    if (ends_with(path, ".csv.gz")) {
+        return fed_error_set(err, FED_EDATA, "%s: a table is not read packed: gunzip it first", path);
+    }
     if (n >= 6 && memcmp(bytes, numpy, sizeof numpy) == 0) {
         *out = FED_DATA_NPY;
     } else if (n >= 4 && ((bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8) || memcmp(bytes, gzip, sizeof gzip) == 0)) {

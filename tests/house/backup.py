@@ -160,7 +160,7 @@ def a_run_that_is_damaged_makes_no_backup():
         refused(scene, 3, "the model of its last round (2) is missing", scene.dir / "run", scene.dir / "copy")
         refused(scene, 2, "there is no run in", scene.dir, scene.dir / "copy")
         refused(scene, 2, "exists already", scene.dir / "run", scene.dir / "run")
-        refused(scene, 2, "cannot make the directory", scene.dir / "run", scene.dir / "no" / "where")
+        refused(scene, 2, "in which it is to lie is not there", scene.dir / "run", scene.dir / "no" / "where")
         check(not list(scene.dir.glob("copy*")) and not list(scene.dir.glob("*.partial*")), "something was left behind")
 
 

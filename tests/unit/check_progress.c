@@ -84,7 +84,7 @@ START_TEST(a_model_without_classes_shows_its_loss) {
     fed_progress_summary(&progress);
     release_output(out, err);
     expect_begins(err, "round 1/0  loss 0.03125  ");
-    ck_assert_str_eq(out, "1 rounds, test loss 0.03125, 2.0 s\nrun: \n");
+    ck_assert_str_eq(out, "1 round, test loss 0.03125, 2.0 s\nrun: \n");
 }
 END_TEST
 

@@ -117,6 +117,7 @@ START_TEST(what_cannot_be_read_is_one_sentence) {
     refuses("a.csv", "a,b\n", 4, "holds no examples");
     refuses("a.csv", "a,b\n1,2\n1\n", 10, "a.csv:3: a row of 1 cells, expected 2");
     refuses("image", "\x89PNG\0\0", 6, "is neither IDX, NumPy, CSV nor a plain text");
+    refuses("a.csv.gz", "\x1f\x8b\x08\0", 4, "gunzip it first");
     struct fed_error err;
     struct fed_sniffed seen;
     ck_assert_int_eq(fed_sniff(&seen, "/nowhere/at/all", &err), FED_EDATA);
