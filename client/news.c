@@ -1,21 +1,6 @@
 /* What the program that hosts the node is told. It is told after the fact, and what it does then changes nothing here. */
 #include "client/session_internal.h"
 
-static const char *reason_word(enum fed_decline_reason reason) {
-    switch (reason) {
-    case FED_DECLINE_MODEL_TOO_LARGE: return "model_too_large";
-    case FED_DECLINE_EPOCHS: return "epochs";
-    case FED_DECLINE_TIME: return "time";
-    case FED_DECLINE_MEMORY: return "memory";
-    case FED_DECLINE_NO_DATA: return "no_data";
-    case FED_DECLINE_MATH: return "math";
-    case FED_DECLINE_STOPPING: return "stopping";
-    case FED_DECLINE_FAILED: return "failed";
-    case FED_DECLINE_NORM: return "norm";
-    }
-    return "failed";
-}
-
 void fed_session_tell(struct fed_session *s, struct fed_session_news news) {
     if (s->options.hear != NULL) {
         news.word = news.word != NULL ? news.word : "";
@@ -43,7 +28,7 @@ void fed_session_tell_declined(struct fed_session *s, const uint64_t *client, en
                                                   .attempt = s->terms.attempt,
                                                   .client = client != NULL ? *client : 0,
                                                   .clients = client != NULL,
-                                                  .word = reason_word(reason),
+                                                  .word = fed_decline_name(reason),
                                                   .text = s->task_problem.text});
 }
 

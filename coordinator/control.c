@@ -78,8 +78,9 @@ static void hear_decline(struct fed_coordinator *c, size_t node, const struct fe
         return;
     }
     if (fed_meter_line(c, node)) {
-        FED_WARN("control", "declined", FED_STR("node", fed_nodes_name(&c->nodes, node)), FED_U64("reason", decline->reason),
-                 FED_U64("part", decline->part), FED_U64("clients", decline->n_clients));
+        FED_WARN("control", "declined", FED_STR("node", fed_nodes_name(&c->nodes, node)),
+                 FED_STR("reason", fed_decline_name(decline->reason)), FED_U64("part", decline->part),
+                 FED_U64("clients", decline->n_clients));
     }
     if (decline->reason == FED_DECLINE_NORM) {
         fed_tally_note(c, node, FED_REFUSAL_NORM, "left out of a sum by the node itself: over the norm ceiling");

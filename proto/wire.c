@@ -719,6 +719,21 @@ void fed_terms_digest(uint8_t out[32], const struct fed_terms *terms) {
     fed_digest(out, bytes, sizeof bytes);
 }
 
+const char *fed_decline_name(enum fed_decline_reason reason) {
+    switch (reason) {
+    case FED_DECLINE_MODEL_TOO_LARGE: return "model_too_large";
+    case FED_DECLINE_EPOCHS: return "epochs";
+    case FED_DECLINE_TIME: return "time";
+    case FED_DECLINE_MEMORY: return "memory";
+    case FED_DECLINE_NO_DATA: return "no_data";
+    case FED_DECLINE_MATH: return "math";
+    case FED_DECLINE_STOPPING: return "stopping";
+    case FED_DECLINE_FAILED: return "failed";
+    case FED_DECLINE_NORM: return "norm";
+    }
+    return "failed";
+}
+
 const char *fed_refusal_name(enum fed_refusal refusal) {
     static const char *const names[FED_REFUSAL_COUNT] = {
         [FED_REFUSAL_NONE] = "none",

@@ -194,7 +194,8 @@ enum fed_refusal {
     FED_REFUSAL_TOKEN = 25,       /* not a token that enrols these keys */
     FED_REFUSAL_COUNT
 };
-const char *fed_refusal_name(enum fed_refusal refusal); /* "weight_cap": stable, for counters and the store */
+const char *fed_decline_name(enum fed_decline_reason reason); /* "model_too_large": stable, for logs and programs */
+const char *fed_refusal_name(enum fed_refusal refusal);       /* "weight_cap": stable, for counters and the store */
 
 struct fed_msg_refused {
     enum fed_refusal code;

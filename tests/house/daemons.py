@@ -54,7 +54,7 @@ def a_task_beyond_the_limits_of_an_owner_is_declined():
         nodes = three_nodes(scene, **{"ward-1": {"max_epochs": 2}})
         coordinator = scene.coordinator()
         wards.wait_said(nodes["ward-1"], "asks for 3 epochs, more than limits.max_epochs: 2")
-        wards.wait_said(coordinator, "declined node=ward-1")
+        wards.wait_said(coordinator, "declined node=ward-1 reason=epochs")
         last = committed(coordinator)[-1:] or [(0, 0)]
         wards.wait_round(coordinator, lambda event: event["round"] > last[0][0])
         wards.stop(coordinator, 10)
