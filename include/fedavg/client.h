@@ -50,7 +50,7 @@ enum fedavg_status {
     FEDAVG_EFAILED = -1,       /* give up */
     FEDAVG_ECONFIG = -2,       /* put the value right that the sentence names */
     FEDAVG_EDATA = -3,         /* the examples are not what they should be, or do not fit the task */
-    FEDAVG_EADDRESS = -6,      /* an address cannot be resolved */
+    FEDAVG_EADDRESS = -6,      /* the system refuses an address; a name that nobody knows now is tried again */
     FEDAVG_EKEY = -7,          /* the key file is missing, damaged, readable by others, or its passphrase is another */
     FEDAVG_EPEER = -8,         /* the coordinator refuses this node, or cannot be reached */
     FEDAVG_EIO = -9,           /* the disk refuses: full, read-only, failing */
