@@ -38,6 +38,7 @@ struct fed_node {
     struct fed_route bulk;
     uint64_t instance;   /* of its program, as it says; 0 = it does not say */
     uint64_t pushed_out; /* the instance in whose place this one came while it was here; 0 = none */
+    uint64_t twins_ms;   /* when it was last said that two programs use its key, 0 = never */
     uint64_t heard_ms, bulk_heard_ms;
     uint32_t minor; /* of the protocol, as it says */
     uint32_t workers;

@@ -12,6 +12,7 @@
 #define IDLE_MOST_MS 120000u
 #define IDLE_MS_PER_NODE 12u /* so that all together are heard of 167 times a second at most */
 #define JOIN_AGAIN_MS 10000  /* said to a node that connects again and again: each time its work is handed out anew */
+#define TWINS_SAID_MS 60000  /* between two lines on two programs with one key, which push each other out all the time */
 
 /* Tells the round about the cohort's members on this node: reachable again (JOINED), or by nobody any more. */
 static void post_presence(struct fed_coordinator *c, size_t node, enum fed_event_kind kind) {
@@ -171,8 +172,10 @@ int fed_presence_restore_quarantines(struct fed_coordinator *c, struct fed_error
 static const char *replaces(struct fed_coordinator *c, size_t node, uint64_t instance) {
     struct fed_node *n = &c->nodes.nodes[node];
     bool other = instance != n->instance, back = other && instance != 0 && instance == n->pushed_out;
+    uint64_t now = fed_clock_ms();
     n->pushed_out = other ? n->instance : n->pushed_out;
-    if (back && fed_meter_line(c, node)) {
+    if (back && (n->twins_ms == 0 || now >= n->twins_ms + TWINS_SAID_MS)) {
+        n->twins_ms = now;
         FED_WARN("control", "two programs use one key", FED_STR("node", fed_nodes_name(&c->nodes, node)),
                  FED_STR("do", "stop one of them: they push each other out"));
     }
