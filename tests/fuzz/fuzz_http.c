@@ -31,6 +31,7 @@ static void try_guard(char *const lines[4], unsigned flags) {
         must_be_one_line(why);
         return;
     }
+    MUST(ask.host != NULL);
     bool here = begins(ask.host, "localhost") || begins(ask.host, "127.") || begins(ask.host, "[");
     bool bears = ask.authorization != NULL && begins(ask.authorization, "bearer ") &&
                  strcmp(ask.authorization + strlen("bearer "), TOKEN) == 0;

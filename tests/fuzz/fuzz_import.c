@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     if (model.n_params == 0) {
         MUST(fed_model_init(&model, &spec, NULL) == 0 && model.n_params == N_PARAMS);
     }
-    float params[N_PARAMS], before[N_PARAMS];
+    float params[N_PARAMS];
+    uint8_t before[sizeof params];
     struct fed_error err = {.text = ""};
     uint8_t *copy = malloc(n > 0 ? n : 1); /* so that a read behind the end is seen */
     MUST(copy != NULL);
@@ -24,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     int rc = fed_import_parse(params, copy, n, &model, &err);
     MUST(rc == 0 || rc == FED_EDATA);
     if (rc != 0) {
-        MUST(memcmp(params, before, sizeof params) == 0 && err.text[0] != '\0');
+        MUST(memcmp((const uint8_t *)params, before, sizeof params) == 0 && err.text[0] != '\0');
     }
     free(copy);
     return 0;

@@ -31,7 +31,9 @@ runs 0 'libsodium: ' --version
 runs 2 'no command nosuch; `fedavg help`' nosuch
 runs 2 'no command ../keygen' ../keygen
 cp -- "$fedavg" alone # as the package of the command installs it, without the daemons
-(fedavg=./alone && runs 2 'fedavg-coordinator is not installed: in Debian it is the package fedavg-coordinator' coordinator)
+together=$fedavg fedavg=./alone
+runs 2 'fedavg-coordinator is not installed: in Debian it is the package fedavg-coordinator' coordinator
+fedavg=$together
 rm -- alone
 
 # Values that are none of those allowed.
