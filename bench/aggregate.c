@@ -9,8 +9,8 @@
 #include "common/base/rng.h"
 #include "common/numeric/fixed.h"
 #include "common/numeric/norm.h"
-#include "coordinator/admit.h"
-#include "coordinator/aggregate.h"
+#include "coordinator/round/admit.h"
+#include "coordinator/round/aggregate.h"
 
 #define WEIGHT 600
 #define UPDATES 100

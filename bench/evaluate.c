@@ -11,7 +11,7 @@
 #include "bench/calibration.h"
 #include "common/base/rng.h"
 #include "common/seal/seal.h"
-#include "coordinator/evaluator.h"
+#include "coordinator/round/evaluator.h"
 
 #define EXAMPLES 10000
 #define PATH_BYTES 4096

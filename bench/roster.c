@@ -11,8 +11,8 @@
 
 #include "bench/calibration.h"
 #include "common/config/roster_signed.h"
-#include "coordinator/nodes.h"
-#include "coordinator/roster_live.h"
+#include "coordinator/nodes/nodes.h"
+#include "coordinator/nodes/roster_live.h"
 
 #define LOOKUPS 100000
 

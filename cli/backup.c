@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/backup_make.h"
-#include "cli/backup_set.h"
+#include "cli/backup/make.h"
+#include "cli/backup/set.h"
 #include "cli/cli.h"
 #include "common/base/file.h"
 #include "common/seal/keys.h"

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/comparison.h"
+#include "cli/compare/comparison.h"
 #include "common/seal/digest.h"
 
 static const char usage[] =

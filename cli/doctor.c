@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
-#include "cli/doctor.h"
+#include "cli/doctor/doctor.h"
 #include "common/base/privilege.h"
 #include "common/config/yaml.h"
 

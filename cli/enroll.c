@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/join.h"
-#include "cli/node_options.h"
+#include "cli/roster/join.h"
+#include "cli/roster/node_options.h"
 #include "cli/wait.h"
 #include "common/base/clock.h"
 #include "common/base/privilege.h"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/init.h"
+#include "cli/init/init.h"
 #include "common/base/privilege.h"
 
 static const char usage[] =

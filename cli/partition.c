@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/split_svg.h"
-#include "cli/split_text.h"
-#include "cli/split_view.h"
+#include "cli/partition/split_svg.h"
+#include "cli/partition/split_text.h"
+#include "cli/partition/split_view.h"
 #include "cli/wait.h"
 #include "common/model/model.h"
 #include "common/seal/digest.h"

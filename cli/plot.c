@@ -9,8 +9,8 @@
 #include <strings.h>
 
 #include "cli/cli.h"
-#include "cli/gnuplot.h"
-#include "cli/plot_script.h"
+#include "cli/plot/gnuplot.h"
+#include "cli/plot/script.h"
 #include "common/base/file.h"
 #include "common/seal/digest.h"
 

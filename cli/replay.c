@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/replayer.h"
+#include "cli/replay/replayer.h"
 #include "cli/trained.h"
 #include "cli/working.h"
 #include "common/base/clock.h"

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/roster_edit.h"
-#include "cli/roster_view.h"
+#include "cli/roster/edit.h"
+#include "cli/roster/view.h"
 #include "cli/wait.h"
 #include "common/base/privilege.h"
 #include "common/config/roster_signed.h"

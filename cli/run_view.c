@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/utf8.h"
-#include "coordinator/store_view.h"
+#include "coordinator/store/store_view.h"
 
 struct reading {
     struct fed_run_view *view;

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "common/base/status.h"
-#include "coordinator/curve.h"
-#include "coordinator/store.h"
+#include "coordinator/store/curve.h"
+#include "coordinator/store/store.h"
 
 struct fed_run_view {
     const char *path;        /* as named by the user; borrowed */

@@ -7,7 +7,7 @@
 #include "common/data/dataset.h"
 #include "common/model/model.h"
 #include "common/numeric/kernels.h"
-#include "coordinator/evaluate.h"
+#include "coordinator/round/evaluate.h"
 
 #define FED_SCORE_CLASSES 1024 /* most classes that are counted one by one */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/base/utf8.h"
-#include "coordinator/curve.h"
+#include "coordinator/store/curve.h"
 
 #define DEPTH_MOST 16 /* a task goes five deep */
 

@@ -10,8 +10,8 @@
 #include "cli/cli.h"
 #include "common/base/clock.h"
 #include "common/seal/keys.h"
-#include "coordinator/http.h"
-#include "coordinator/page.h"
+#include "coordinator/http/http.h"
+#include "coordinator/http/page.h"
 
 #define ANY_PORT "127.0.0.1:0"
 #define LOOK_MS 500 /* at the directory */

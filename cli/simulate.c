@@ -14,10 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/children.h"
 #include "cli/cli.h"
-#include "cli/progress.h"
-#include "cli/sandbox.h"
+#include "cli/simulate/children.h"
+#include "cli/simulate/progress.h"
+#include "cli/simulate/sandbox.h"
 #include "cli/wait.h"
 #include "common/base/file.h"
 #include "common/base/log.h"

@@ -13,8 +13,8 @@
 #include "cli/cli.h"
 #include "cli/fetch.h"
 #include "common/seal/digest.h"
-#include "coordinator/curve.h"
-#include "coordinator/status_report.h"
+#include "coordinator/store/curve.h"
+#include "coordinator/store/status_report.h"
 
 static const char usage[] = "fedavg status RUN|URL [--json]\n"
                             "       fedavg status RUN --csv\n"

@@ -16,7 +16,7 @@
 #include "common/config/task.h"
 #include "common/model/import.h"
 #include "common/numeric/blas.h"
-#include "coordinator/model_files.h"
+#include "coordinator/store/model_files.h"
 #include "coordinator/terms.h"
 
 #define LISTED 20 /* rounds that a sentence names */

@@ -13,7 +13,7 @@
 #include "common/model/image.h"
 #include "common/model/model.h"
 #include "common/numeric/kernels.h"
-#include "coordinator/store.h"
+#include "coordinator/store/store.h"
 
 /* What the command line says. All text is borrowed. */
 struct fed_trained_choice {

@@ -1,5 +1,5 @@
-# The description of the API, compiled in as FED_OPENAPI (coordinator/openapi.h).
-set(openapi_source ${CMAKE_SOURCE_DIR}/coordinator/openapi.json)
+# The description of the API, compiled in as FED_OPENAPI (coordinator/http/openapi.h).
+set(openapi_source ${CMAKE_SOURCE_DIR}/coordinator/http/openapi.json)
 set(openapi_table ${CMAKE_BINARY_DIR}/openapi_table.c)
 add_custom_command(
   OUTPUT ${openapi_table}

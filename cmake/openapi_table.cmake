@@ -2,8 +2,8 @@
 file(READ ${IN} hex HEX)
 string(REGEX REPLACE "(................................................................)" "\\1\n" hex "${hex}")
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," hex "${hex}")
-file(WRITE ${OUT}.part "/* Made by cmake/openapi_table.cmake from coordinator/openapi.json. */
-#include \"coordinator/openapi.h\"
+file(WRITE ${OUT}.part "/* Made by cmake/openapi_table.cmake from coordinator/http/openapi.json. */
+#include \"coordinator/http/openapi.h\"
 
 const unsigned char FED_OPENAPI[] = {
 ${hex}};

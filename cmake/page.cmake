@@ -1,5 +1,5 @@
 # The live page, compiled into the coordinator: page/*.{html,css,js}, uPlot as deploy/get-page fetched it, and the licences of
-# both become the table of coordinator/assets.h. Without uPlot the table holds one page that says what to do.
+# both become the table of coordinator/http/assets.h. Without uPlot the table holds one page that says what to do.
 option(FEDAVG_PAGE_REQUIRED "stop here where uPlot, which the page draws its curves with, has not been fetched" OFF)
 
 set(uplot ${CMAKE_SOURCE_DIR}/page/node_modules/uplot)

@@ -1,4 +1,4 @@
-# cmake -D OUT=table.c -D FILES=a;b;c -P page_table.cmake: files as the table of coordinator/assets.h. The same files, wherever
+# cmake -D OUT=table.c -D FILES=a;b;c -P page_table.cmake: files as the table of coordinator/http/assets.h. The same files, wherever
 # they lie, give the same bytes. All licences are one text, /licences.txt, each under the name of what it is for.
 set(count 0)
 set(declarations "")
@@ -49,7 +49,7 @@ if(licences)
 endif()
 
 file(WRITE ${OUT}.part "/* Made by cmake/page_table.cmake from page/. */
-#include \"coordinator/assets.h\"
+#include \"coordinator/http/assets.h\"
 
 ${declarations}
 const struct fed_asset FED_ASSETS[] = {

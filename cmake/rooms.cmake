@@ -1,6 +1,13 @@
-# fed_library(name folder libraries...): the .c files of a folder, without main.c, as a static library.
-function(fed_library name folder)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+# fed_sources(out folders): the .c files of these folders.
+function(fed_sources out folders)
+  list(TRANSFORM folders REPLACE "(.+)" "${CMAKE_SOURCE_DIR}/\\1/*.c")
+  file(GLOB sources CONFIGURE_DEPENDS ${folders})
+  set(${out} ${sources} PARENT_SCOPE)
+endfunction()
+
+# fed_library(name folders libraries...): the .c files of folders, without main.c, as a static library.
+function(fed_library name folders)
+  fed_sources(sources "${folders}")
   list(FILTER sources EXCLUDE REGEX "/main\\.c$")
   if(NOT sources)
     add_library(${name} INTERFACE)
@@ -52,9 +59,9 @@ function(fed_program name main)
   endif()
 endfunction()
 
-# fed_command(name folder libraries...): a program of all files of a folder.
-function(fed_command name folder)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+# fed_command(name folders libraries...): a program of all files of folders.
+function(fed_command name folders)
+  fed_sources(sources "${folders}")
   if(sources)
     add_executable(${name} ${sources})
     target_link_libraries(${name} PRIVATE ${ARGN})
@@ -88,4 +95,4 @@ foreach(set avx2 avx512 neon portable)
                               PROPERTIES COMPILE_OPTIONS "${kernels_${set}};${kernels_as_written}")
 endforeach()
 
-set_source_files_properties(${CMAKE_SOURCE_DIR}/cli/doctor_libraries.c PROPERTIES COMPILE_DEFINITIONS "${FED_LEAST}")
+set_source_files_properties(${CMAKE_SOURCE_DIR}/cli/doctor/libraries.c PROPERTIES COMPILE_DEFINITIONS "${FED_LEAST}")

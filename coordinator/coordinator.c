@@ -19,11 +19,11 @@
 #include "common/seal/digest.h"
 #include "common/seal/key_file.h"
 #include "coordinator/coordinator_internal.h"
-#include "coordinator/hygiene_rules.h"
-#include "coordinator/hygiene_store.h"
+#include "coordinator/http/partition_file.h"
 #include "coordinator/initial.h"
-#include "coordinator/partition_file.h"
-#include "coordinator/store_builds.h"
+#include "coordinator/round/hygiene_rules.h"
+#include "coordinator/store/hygiene_store.h"
+#include "coordinator/store/store_builds.h"
 #include "coordinator/terms.h"
 
 #define IO_THREADS 1

@@ -6,7 +6,7 @@
 #include "common/base/log.h"
 #include "common/seal/digest.h"
 #include "coordinator/coordinator_internal.h"
-#include "coordinator/descriptors.h"
+#include "coordinator/nodes/descriptors.h"
 
 /* Between two looks at the descriptors: a flood of connections must not reach the limit unseen. */
 #define LOOK_MOST_MS 100

@@ -14,7 +14,7 @@
 #include "common/numeric/kernels.h"
 #include "common/seal/keys.h"
 #include "coordinator/coordinator.h"
-#include "coordinator/sql.h"
+#include "coordinator/store/sql.h"
 
 #define SETS_MAX 128
 

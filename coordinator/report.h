@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "coordinator/store.h"
+#include "coordinator/store/store.h"
 
 #define FED_REPORT_SETBACKS 3 /* rollbacks in a row that are an alarm */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/config/run_files.h"
-#include "coordinator/round.h"
+#include "coordinator/round/round.h"
 
 #define LEAST_UPDATES 2048u
 #define UNKNOWN_SHARD ((uint64_t)1 << 20)

@@ -9,7 +9,7 @@
 #include "common/base/log.h"
 #include "common/model/safetensors.h"
 #include "coordinator/coordinator_internal.h"
-#include "coordinator/hygiene_store.h"
+#include "coordinator/store/hygiene_store.h"
 
 struct work {
     struct fed_job job;         /* first */

@@ -5,8 +5,8 @@
 #include <strings.h>
 
 #include "common/seal/digest.h"
-#include "coordinator/http_api.h"
-#include "coordinator/http_guard.h"
+#include "coordinator/http/http_api.h"
+#include "coordinator/http/http_guard.h"
 #include "tests/fuzz/fuzz.h"
 
 #define TOKEN "0123456789abcdef"

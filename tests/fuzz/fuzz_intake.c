@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "coordinator/intake.h"
+#include "coordinator/round/intake.h"
 #include "tests/fuzz/fuzz.h"
 
 /* 69,649 parameters: two chunks of floats, three of integers. Every update has one value a region of half a chunk of

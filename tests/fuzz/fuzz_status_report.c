@@ -1,7 +1,7 @@
 /* A status that decodes holds nothing that a terminal would obey, encodes, and comes back as the same text. */
 #include <string.h>
 
-#include "coordinator/status_report.h"
+#include "coordinator/store/status_report.h"
 #include "tests/fuzz/fuzz.h"
 
 static void must_be_printable(const char *text) {

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "common/base/log.h"
-#include "coordinator/status_report.h"
-#include "coordinator/store.h"
+#include "coordinator/store/status_report.h"
+#include "coordinator/store/store.h"
 #include "tests/fuzz/fuzz_dir.h"
 
 #define ROUND_LAST ((uint64_t)1 << 62) /* rounds of a damaged row may lie beyond what SQLite counts with */

@@ -321,7 +321,7 @@ def the_description_describes_all_of_it_and_nothing_else():
     with run_with_a_page() as (scene, process, page, _):
         description = page.json("/api/v1/openapi.json")
         schemas, present = description["components"]["schemas"], set()
-        source = (house.ROOT / "coordinator" / "http_api.c").read_text()
+        source = (house.ROOT / "coordinator" / "http" / "http_api.c").read_text()
         routes = set(re.findall(r'\{"(/[^"]*)", (?:answer|fed)_', source)) | {"/"}
         check(routes == set(description["paths"]), f"served and not described, or not served: {routes ^ set(description['paths'])}")
         answers_are_what_the_description_says(page, description["paths"], schemas, present)

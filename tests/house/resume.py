@@ -110,7 +110,7 @@ def another_task_is_refused_by_name():
         house.check(snapshot(scene.dir / "run") == before, "a refusal changed the run")
 
 
-# What versions 2 and 3 of run.db added (coordinator/schema.c), taken away again.
+# What versions 2 and 3 of run.db added (coordinator/store/schema.c), taken away again.
 TO_VERSION_1 = """
     ALTER TABLE updates DROP COLUMN norm; ALTER TABLE rounds DROP COLUMN norm_ceiling; ALTER TABLE rounds DROP COLUMN clip;
     ALTER TABLE rounds DROP COLUMN weight_cap; DROP TABLE rollbacks; DROP TABLE quarantines; DROP TABLE builds; PRAGMA user_version = 1;"""

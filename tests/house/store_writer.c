@@ -16,7 +16,7 @@
 
 #include "common/model/image.h"
 #include "common/seal/keys.h"
-#include "coordinator/store.h"
+#include "coordinator/store/store.h"
 
 #define CLIENTS 4
 

@@ -1,5 +1,5 @@
 /* Evaluation and reports, made up. The accuracy of a model is a function of its digest. */
-#include "coordinator/evaluator.h"
+#include "coordinator/round/evaluator.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

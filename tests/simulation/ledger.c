@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/roster.h"
+#include "coordinator/nodes/roster.h"
 #include "tests/simulation/sim.h"
 
 #define STEPS 1024 /* of an update's values in [-1, 1) */

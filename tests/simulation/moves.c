@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "client/session_internal.h"
-#include "coordinator/aggregate.h"
-#include "coordinator/intake.h"
+#include "coordinator/round/aggregate.h"
+#include "coordinator/round/intake.h"
 #include "tests/simulation/sim.h"
 
 enum {

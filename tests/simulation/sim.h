@@ -21,8 +21,8 @@
 #include "common/config/task.h"
 #include "common/link/link.h"
 #include "coordinator/coordinator.h"
-#include "coordinator/round.h"
-#include "coordinator/store.h"
+#include "coordinator/round/round.h"
+#include "coordinator/store/store.h"
 #include "proto/wire.h"
 
 enum { SIM_NODES = 6, SIM_CLIENTS = 16, SIM_ROUNDS = 8, SIM_FIRST_ID = 3, SIM_QUARANTINES = 64 };

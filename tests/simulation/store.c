@@ -1,6 +1,6 @@
 /* coordinator/store, made up: what is committed here is there after any crash, what is not is lost. A write fails now and
  * then and leaves everything as it was. */
-#include "coordinator/store_builds.h"
+#include "coordinator/store/store_builds.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* The way in: a row for every reason to refuse, on a real round and a real schedule in COLLECT. */
-#include "coordinator/admit.h"
+#include "coordinator/round/admit.h"
 
 #include <check.h>
 #include <float.h>

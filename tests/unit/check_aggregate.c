@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/rng.h"
-#include "coordinator/aggregate.h"
+#include "coordinator/round/aggregate.h"
 
 enum { N = 10007, CLIENTS = 12 };
 

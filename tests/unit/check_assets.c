@@ -1,5 +1,5 @@
 /* The files of the page as they are compiled in. */
-#include "coordinator/assets.h"
+#include "coordinator/http/assets.h"
 
 #include <check.h>
 #include <stdbool.h>

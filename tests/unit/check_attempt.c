@@ -1,5 +1,5 @@
 /* One attempt: sealed once, opens with the key that goes into ROUND, and shares nothing with another attempt. */
-#include "coordinator/attempt.h"
+#include "coordinator/round/attempt.h"
 
 #include <check.h>
 #include <stdlib.h>

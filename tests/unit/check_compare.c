@@ -1,6 +1,6 @@
 /* Two runs held against each other: where models part, why, and what each cost. The runs are made row by row, so that what
  * may differ does. */
-#include "cli/comparison.h"
+#include "cli/compare/comparison.h"
 
 #include <check.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* The curve of a run: running totals, which rounds stand, and CSV that reads back as the same numbers. */
-#include "coordinator/curve.h"
+#include "coordinator/store/curve.h"
 
 #include <check.h>
 #include <inttypes.h>

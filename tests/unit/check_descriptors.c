@@ -1,5 +1,5 @@
 /* Descriptors against their limit: what is counted is there, and between open and shut there is room to breathe. */
-#include "coordinator/descriptors.h"
+#include "coordinator/nodes/descriptors.h"
 
 #include <check.h>
 #include <fcntl.h>

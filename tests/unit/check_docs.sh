@@ -91,19 +91,19 @@ check_json() { # source page
     done < <(tr '\n' ' ' <"$1" | grep -oE 'json_pack\([^;]*;' | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u)
 }
 check_json coordinator/report.c fedavg-simulate.1.scd
-check_json coordinator/status_report.c fedavg-status.1.scd
+check_json coordinator/store/status_report.c fedavg-status.1.scd
 check_json cli/keygen.c fedavg-keygen.1.scd
 check_json cli/init.c fedavg-init.1.scd
 check_json cli/doctor.c fedavg-doctor.1.scd
 check_json cli/roster.c fedavg-roster.1.scd
-check_json cli/roster_view.c fedavg-roster.1.scd
+check_json cli/roster/view.c fedavg-roster.1.scd
 check_json cli/enroll.c fedavg-enroll.1.scd
 check_json cli/partition.c fedavg-partition.1.scd
 check_json cli/fedavg.c fedavg.1.scd
 check_json cli/show.c fedavg-show.1.scd
 check_json cli/plot.c fedavg-plot.1.scd
 check_json cli/compare.c fedavg-compare.1.scd
-check_json cli/backup_set.c fedavg-backup.1.scd
+check_json cli/backup/set.c fedavg-backup.1.scd
 
 if command -v scdoc >/dev/null; then
     for page in docs/man/*.scd; do

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/base/rng.h"
-#include "coordinator/evaluator.h"
+#include "coordinator/round/evaluator.h"
 #include "tests/unit/evaluate_all.h"
 
 #define EXAMPLES 1234 /* twelve chunks and a short one */

@@ -1,5 +1,5 @@
 /* The page for programs, asked over a real socket by a client that knows no more of HTTP than is written here. */
-#include "coordinator/http.h"
+#include "coordinator/http/http.h"
 
 #include <arpa/inet.h>
 #include <check.h>

@@ -1,5 +1,5 @@
 /* Who may read the page, and with what. */
-#include "coordinator/http_guard.h"
+#include "coordinator/http/http_guard.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* What readers of the stream are told, and what a slow one misses. */
-#include "coordinator/http_stream.h"
+#include "coordinator/http/http_stream.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* What updates are held against: the ceiling under honest rounds and under attack, the clip, the share; and that a run which
  * is read back from its directory is held against the same. */
-#include "coordinator/hygiene.h"
+#include "coordinator/round/hygiene.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/rng.h"
-#include "coordinator/hygiene_store.h"
+#include "coordinator/store/hygiene_store.h"
 
 static const struct fed_hygiene_config defaults = {.norm_factor = 10, .norm_rounds = 20};
 

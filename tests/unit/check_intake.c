@@ -1,6 +1,6 @@
 /* The intake without a socket: what it asks for is written down, sealed chunks are made with the node's side of the seal,
  * and the sum is compared with one that is added up here, number by number. */
-#include "coordinator/intake.h"
+#include "coordinator/round/intake.h"
 
 #include <check.h>
 #include <math.h>

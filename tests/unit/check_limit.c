@@ -1,5 +1,5 @@
 /* Token buckets against what anybody can count: what was taken over any stretch of time. */
-#include "coordinator/limit.h"
+#include "coordinator/nodes/limit.h"
 
 #include <check.h>
 #include <stdlib.h>

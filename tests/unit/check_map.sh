@@ -41,7 +41,7 @@ judge() {
     function violation(rule) { print $1 ":" $2 ": " rule; bad = 1 }
     function room_of(path,  part) {
         split(path, part, "/")
-        return part[1] == "common" ? part[1] "/" part[2] : part[1]
+        return part[1] == "common" || (part[1] == "coordinator" && part[3] != "") ? part[1] "/" part[2] : part[1]
     }
     BEGIN {
         all = "base seal numeric data model config link"
@@ -53,13 +53,18 @@ judge() {
         may["common/config"] = "base seal numeric data model config"
         may["common/link"] = "base seal link"
         may["proto"] = "base seal proto"
-        may["coordinator"] = all " proto coordinator"
+        floors = "round store nodes http"
+        may["coordinator/round"] = all " proto round"
+        may["coordinator/store"] = all " proto round store"
+        may["coordinator/nodes"] = all " proto nodes"
+        may["coordinator/http"] = all " proto " floors
+        may["coordinator"] = all " proto coordinator " floors
         may["include"] = "" # what is installed stands alone
         may["client"] = all " proto client include"
-        may["cli"] = all " proto coordinator client cli"
-        may["tests"] = may["bench"] = all " proto coordinator client cli tests bench include"
+        may["cli"] = may["coordinator"] " client cli"
+        may["tests"] = may["bench"] = may["cli"] " tests bench include"
 
-        pure = "^(client/local_sgd|coordinator/(aggregate|evaluate|hygiene|limit|quarantine|refusals|round|roster|schedule|verdict))\\.[ch]$"
+        pure = "^(client/local_sgd|coordinator/(round/(aggregate|evaluate|hygiene|round|schedule|verdict)|nodes/(limit|quarantine|refusals|roster)))\\.[ch]$"
         world = "^(common/link/.*|common/base/(clock|file|log|pool)\\.h" \
             "|(dirent|fcntl|ifaddrs|netdb|poll|pthread|signal|threads|time|unistd)\\.h|(arpa|linux|net|netinet)/.*" \
             "|sys/(epoll|eventfd|file|ioctl|mman|random|select|sendfile|socket|stat|time|timerfd|times|uio|un|wait)\\.h)$"
@@ -67,8 +72,8 @@ judge() {
         # Third-party header, and the files that are its door.
         door["zmq(_utils)?\\.h"] = "common/link/[^/]*\\.c"
         door["sodium(/.*)?\\.h"] = "common/(seal/[^/]*|base/rng)\\.c"
-        door["sqlite3\\.h"] = "coordinator/sql\\.c"
-        door["microhttpd\\.h"] = "coordinator/http\\.c"
+        door["sqlite3\\.h"] = "coordinator/store/sql\\.c"
+        door["microhttpd\\.h"] = "coordinator/http/http\\.c"
         door["yaml\\.h"] = "common/config/yaml\\.c"
         door["(google/)?protobuf-c/.*|(proto/)?fedavg\\.pb-c\\.h"] = "proto/wire\\.c"
         door["cli/export/onnx\\.pb-c\\.h"] = "cli/export/onnx_file\\.c"
@@ -109,7 +114,7 @@ judge() {
     $3 == "system" && $4 !~ libc { violation("a third-party header without a door: " $4) }
     $3 == "ours" {
         target = room_of($4)
-        sub(/^common\//, "", target)
+        sub(/^(common|coordinator)\//, "", target)
         if ($4 !~ /\// || $4 ~ /\.\.\// ) violation("headers of ours are named from the root of the tree: " $4)
         else if (index(" " may[room] " ", " " target " ") == 0) violation(room " may not include " room_of($4) ": " $4)
     }
@@ -126,11 +131,11 @@ self_test() {
         printf '%s\n' "${@:2}" >"$tree/$1"
     }
     put common/base/rng.c '#include "common/base/rng.h"' '#include <sodium.h>' '#include <stdio.h>' 'printf("fine here");'
-    put coordinator/roster.c '/* printf( and FILE in prose */' '#include <stdio.h>' 'snprintf(text, n, "open (FILE)");'
+    put coordinator/nodes/roster.c '/* printf( and FILE in prose */' '#include <stdio.h>' 'snprintf(text, n, "open (FILE)");'
     put tests/unit/check_link.c '#include <zmq.h>' '#include <check.h>' '#include "client/session.h"' '#include "cli/x.h"'
-    put coordinator/schedule.c 'bool open = node->open != NONE;' 'parts[node->open].state = 1;'
+    put coordinator/round/schedule.c 'bool open = node->open != NONE;' 'parts[node->open].state = 1;'
     put tests/unit/world.h '#include <check.h>'
-    put cli/fetch.c '#include <curl/curl.h>' '#include "coordinator/store.h"' '#include "client/session.h"'
+    put cli/fetch.c '#include <curl/curl.h>' '#include "coordinator/store/store.h"' '#include "client/session.h"'
     put proto/wire.c '#include "proto/fedavg.pb-c.h"' '#include "common/seal/seal.h"'
     check_tree "$tree" || { echo "self-test: a clean tree was refused" && return 1; }
 
@@ -140,17 +145,18 @@ self_test() {
     put common/data/dataset.c '#include <zlib.h>' '#include "common/config/task.h"'
     put common/model/model.c '#include "common/config/task.h"'
     put common/config/task.c '#include "common/link/link.h"'
-    put common/link/link.c '#include "proto/wire.h"' '#include "common/model/model.h"' '  #  include "coordinator/round.h"'
+    put common/link/link.c '#include "proto/wire.h"' '#include "common/model/model.h"' '  #  include "coordinator/round/round.h"'
     put proto/extra.c '#include <protobuf-c/protobuf-c.h>' '#include "common/model/model.h"'
-    put coordinator/nodes.c '#include "client/session.h"' '#include <zmq.h>' '#include <cblas.h>' '#include <newlib/new.h>'
-    put coordinator/round.c '#include "common/base/clock.h"' '#include <time.h>' 'FILE *f = NULL;' 'fprintf(f, "x");'
+    put coordinator/nodes/nodes.c '#include "client/session.h"' '#include <zmq.h>' '#include <cblas.h>' '#include <newlib/new.h>'
+    put coordinator/round/round.c '#include "common/base/clock.h"' '#include <time.h>' 'FILE *f = NULL;' 'fprintf(f, "x");'
     put client/extra.c '#include <check.h>'
-    put coordinator/schedule.c '#include "common/link/link.h"'
-    put coordinator/aggregate.h '#include <sys/socket.h>'
-    put coordinator/evaluate.c '#include "common/base/file.h"'
+    put coordinator/round/schedule.c '#include "common/link/link.h"'
+    put coordinator/round/aggregate.h '#include <sys/socket.h>'
+    put coordinator/round/evaluate.c '#include "common/base/file.h"' '#include "coordinator/store/store.h"'
+    put coordinator/store/curve.c '#include "coordinator/round/round.h"' '#include "coordinator/coordinator_internal.h"'
     put coordinator/loop.c '#include <sqlite3.h>' '#include <microhttpd.h>' '#include <yaml.h>' '#include "loop.h"'
-    put coordinator/store.h '#include <sqlite3.h>'
-    put client/session.c '#include "coordinator/round.h"' '#include <curl/curl.h>' '#include <sodium.h>' '#include "cli/x.h"'
+    put coordinator/store/store.h '#include <sqlite3.h>'
+    put client/session.c '#include "coordinator/round/round.h"' '#include <curl/curl.h>' '#include <sodium.h>' '#include "cli/x.h"'
     put client/local_sgd.c '#include <unistd.h>'
     put include/fedavg/x.h '#include "common/base/status.h"' '#include <zmq.h>'
     put cli/plot.c '#include <zlib.h>' '#include "tests/house/x.h"'
@@ -159,7 +165,7 @@ self_test() {
 cli/plot.c:2: cli may not include tests
 client/extra.c:1: not behind its door
 client/local_sgd.c:1: a pure room includes no socket, clock, file
-client/session.c:1: client may not include coordinator
+client/session.c:1: client may not include coordinator/round
 client/session.c:2: not behind its door
 client/session.c:3: not behind its door
 client/session.c:4: client may not include cli
@@ -168,26 +174,28 @@ common/config/task.c:1: common/config may not include common/link
 common/data/dataset.c:2: common/data may not include common/config
 common/link/link.c:1: common/link may not include proto
 common/link/link.c:2: common/link may not include common/model
-common/link/link.c:3: common/link may not include coordinator
+common/link/link.c:3: common/link may not include coordinator/round
 common/model/model.c:1: common/model may not include common/config
 common/numeric/poly.c:1: common/numeric may not include common/data
 common/seal/keys.c:2: common/seal may not include common/numeric
-coordinator/aggregate.h:1: a pure room includes no socket, clock, file
-coordinator/evaluate.c:1: a pure room includes no socket, clock, file
 coordinator/loop.c:1: not behind its door
 coordinator/loop.c:2: not behind its door
 coordinator/loop.c:3: not behind its door
 coordinator/loop.c:4: headers of ours are named from the root
-coordinator/nodes.c:1: coordinator may not include client
-coordinator/nodes.c:2: not behind its door
-coordinator/nodes.c:3: not behind its door
-coordinator/nodes.c:4: a third-party header without a door
-coordinator/round.c:1: a pure room includes no socket, clock, file
-coordinator/round.c:2: a pure room includes no socket, clock, file
-coordinator/round.c:3: a pure room touches no stream
-coordinator/round.c:4: a pure room touches no stream
-coordinator/schedule.c:1: a pure room includes no socket, clock, file
-coordinator/store.h:1: third-party headers are never included in a header
+coordinator/nodes/nodes.c:1: coordinator/nodes may not include client
+coordinator/nodes/nodes.c:2: not behind its door
+coordinator/nodes/nodes.c:3: not behind its door
+coordinator/nodes/nodes.c:4: a third-party header without a door
+coordinator/round/aggregate.h:1: a pure room includes no socket, clock, file
+coordinator/round/evaluate.c:1: a pure room includes no socket, clock, file
+coordinator/round/evaluate.c:2: coordinator/round may not include coordinator/store
+coordinator/round/round.c:1: a pure room includes no socket, clock, file
+coordinator/round/round.c:2: a pure room includes no socket, clock, file
+coordinator/round/round.c:3: a pure room touches no stream
+coordinator/round/round.c:4: a pure room touches no stream
+coordinator/round/schedule.c:1: a pure room includes no socket, clock, file
+coordinator/store/curve.c:2: coordinator/store may not include coordinator
+coordinator/store/store.h:1: third-party headers are never included in a header
 include/fedavg/x.h:1: include may not include common/base
 include/fedavg/x.h:2: third-party headers are never included in a header
 proto/extra.c:1: not behind its door

@@ -1,5 +1,5 @@
 /* What happened lately: bounded, newest first, and a flood of one kind hides no other. */
-#include "coordinator/news.h"
+#include "coordinator/http/news.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Sums by node: every name has its own, however many there are. */
-#include "coordinator/node_sums.h"
+#include "coordinator/http/node_sums.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Who is here: names by key, passes, claims against the roster, and the roster changing while nodes are here. */
-#include "coordinator/nodes.h"
+#include "coordinator/nodes/nodes.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* What the page knows of a run directory, as it grows, when it is another one, and beside a coordinator. */
-#include "coordinator/page.h"
+#include "coordinator/http/page.h"
 
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
-#include "coordinator/partition_file.h"
+#include "coordinator/http/partition_file.h"
 #include "tests/unit/scratch_run.h"
 
 static struct fed_page *page;

@@ -1,5 +1,5 @@
 /* Pictures of runs, up to the script: what is drawn where, under which names, and that nobody's name becomes a command. */
-#include "cli/plot_script.h"
+#include "cli/plot/script.h"
 
 #include <check.h>
 #include <inttypes.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/gnuplot.h"
-#include "cli/plot_curve.h"
+#include "cli/plot/curve.h"
+#include "cli/plot/gnuplot.h"
 #include "tests/unit/scratch_dir.h"
 
 enum { RUNS_MOST = 4 };

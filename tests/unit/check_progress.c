@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/progress.h"
+#include "cli/simulate/progress.h"
 
 #define START                                                                                                               \
     "{\"event\":\"start\",\"name\":\"ward\",\"clients\":100,\"parameters\":199210,\"kernels\":\"avx2\",\"round\":0,"        \

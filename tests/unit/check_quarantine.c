@@ -1,5 +1,5 @@
 /* Who is given no work for a while, when, and for how long. */
-#include "coordinator/quarantine.h"
+#include "coordinator/nodes/quarantine.h"
 
 #include <check.h>
 #include <stdlib.h>

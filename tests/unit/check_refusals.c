@@ -1,10 +1,10 @@
 /* What was refused: no count is ever lost, whatever the log says, and no flood hides another kind. */
-#include "coordinator/refusals.h"
+#include "coordinator/nodes/refusals.h"
 
 #include <check.h>
 #include <stdlib.h>
 
-#include "coordinator/nodes.h"
+#include "coordinator/nodes/nodes.h"
 
 #define NODES 3
 

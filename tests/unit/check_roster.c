@@ -1,5 +1,5 @@
 /* The roster as the coordinator sees it: who holds a key, who hosts a client, how many there are. */
-#include "coordinator/roster.h"
+#include "coordinator/nodes/roster.h"
 
 #include <check.h>
 #include <inttypes.h>

@@ -9,7 +9,7 @@
 
 #include "common/base/file.h"
 #include "common/config/roster_signed.h"
-#include "coordinator/roster_live.h"
+#include "coordinator/nodes/roster_live.h"
 
 #define NOW 1700000000
 #define PATIENCE_MS 60000

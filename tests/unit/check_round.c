@@ -1,5 +1,5 @@
 /* The round, transition by transition. What happens when everything happens at once: tests/simulation. */
-#include "coordinator/round.h"
+#include "coordinator/round/round.h"
 
 #include <check.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* Curves in bounded memory: what is kept, what is totalled, what is taken out. */
-#include "coordinator/samples.h"
+#include "coordinator/http/samples.h"
 
 #include <check.h>
 #include <math.h>

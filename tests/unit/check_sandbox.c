@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/sandbox.h"
+#include "cli/simulate/sandbox.h"
 #include "common/base/file.h"
 #include "common/config/client_config.h"
 #include "common/config/roster_file.h"

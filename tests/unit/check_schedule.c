@@ -1,5 +1,5 @@
 /* Who trains what: rows for each rule, then random attempts against a plain model of who holds which client. */
-#include "coordinator/schedule.h"
+#include "coordinator/round/schedule.h"
 
 #include <check.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* What `fedavg partition` says of a split: figures known by hand, samples of many clients, text and picture. */
-#include "cli/split_view.h"
+#include "cli/partition/split_view.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/split_svg.h"
-#include "cli/split_text.h"
+#include "cli/partition/split_svg.h"
+#include "cli/partition/split_text.h"
 
 enum { EXAMPLES = 1200, LABELS = 4 };
 

@@ -1,5 +1,5 @@
 /* The status of a run: read from its directory, written as the documented JSON, and read back from anybody's bytes. */
-#include "coordinator/status_report.h"
+#include "coordinator/store/status_report.h"
 
 #include <check.h>
 #include <math.h>

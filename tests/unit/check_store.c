@@ -1,5 +1,5 @@
 /* The run directory, checked the way a disk or an operator would break it: full, killed, damaged, foreign, locked. */
-#include "coordinator/store.h"
+#include "coordinator/store/store.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -19,9 +19,9 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/seal/digest.h"
-#include "coordinator/schema.h"
-#include "coordinator/sql.h"
-#include "coordinator/store_builds.h"
+#include "coordinator/store/schema.h"
+#include "coordinator/store/sql.h"
+#include "coordinator/store/store_builds.h"
 
 static const char TERMS[] = "{\"algorithm\":{\"epochs\":1},\"name\":\"t\"}";
 static const char REST[] = "{\"algorithm\":{\"rounds\":10}}";

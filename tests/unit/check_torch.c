@@ -8,7 +8,7 @@
 
 #include "common/model/network.h"
 #include "common/numeric/fixed.h"
-#include "coordinator/aggregate.h"
+#include "coordinator/round/aggregate.h"
 
 enum { N_CLIENTS = 4, MAX_ROUNDS = 3, MAX_EXAMPLES = 58 };
 static const double TOLERANCE = 1e-6;

@@ -1,5 +1,5 @@
 /* What a loss may be before its model is taken back. */
-#include "coordinator/verdict.h"
+#include "coordinator/round/verdict.h"
 
 #include <check.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* Text that grows: long, escaped, and numbers that read back as the same. */
-#include "coordinator/writer.h"
+#include "coordinator/http/writer.h"
 
 #include <check.h>
 #include <jansson.h>

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "coordinator/evaluate.h"
+#include "coordinator/round/evaluate.h"
 
 static inline struct fed_evaluation evaluate_all(struct fed_network *net, const struct fed_model *model, const float *params,
                                                  const struct fed_dataset *test) {

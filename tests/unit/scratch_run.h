@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "coordinator/store.h"
+#include "coordinator/store/store.h"
 #include "tests/unit/scratch_dir.h"
 
 static char scratch_dir[] = "/tmp/fedavg-scratch.XXXXXX";
