@@ -75,7 +75,7 @@ judge() {
         door["sqlite3\\.h"] = "coordinator/store/sql\\.c"
         door["microhttpd\\.h"] = "coordinator/http/http\\.c"
         door["yaml\\.h"] = "common/config/yaml\\.c"
-        door["(google/)?protobuf-c/.*|(proto/)?fedavg\\.pb-c\\.h"] = "proto/wire\\.c"
+        door["(google/)?protobuf-c/.*|(proto/)?fedavg\\.pb-c\\.h"] = "proto/wire_(encode|decode|unpack)\\.c"
         door["cli/export/onnx\\.pb-c\\.h"] = "cli/export/onnx_file\\.c"
         door["zip\\.h"] = "cli/export/npz\\.c"
         door["zlib\\.h"] = "common/data/[^/]*\\.c"
@@ -136,7 +136,7 @@ self_test() {
     put coordinator/round/schedule.c 'bool open = node->open != NONE;' 'parts[node->open].state = 1;'
     put tests/unit/world.h '#include <check.h>'
     put cli/fetch.c '#include <curl/curl.h>' '#include "coordinator/store/store.h"' '#include "client/session.h"'
-    put proto/wire.c '#include "proto/fedavg.pb-c.h"' '#include "common/seal/seal.h"'
+    put proto/wire_decode.c '#include "proto/fedavg.pb-c.h"' '#include "common/seal/seal.h"'
     check_tree "$tree" || { echo "self-test: a clean tree was refused" && return 1; }
 
     put common/base/status.c '#include "common/seal/keys.h"'
