@@ -64,7 +64,7 @@ judge() {
         may["cli"] = may["coordinator"] " client cli"
         may["tests"] = may["bench"] = may["cli"] " tests bench include"
 
-        pure = "^(client/local_sgd|coordinator/(round/(aggregate|evaluate|hygiene|round|schedule|verdict)|nodes/(limit|quarantine|refusals|roster)))\\.[ch]$"
+        pure = "^(client/local_sgd|coordinator/(round/(aggregate|cohort|evaluate|hygiene|round(_[a-z]+)?|schedule(_[a-z]+)?|verdict)|nodes/(limit|quarantine|refusals|roster)))\\.[ch]$"
         world = "^(common/link/.*|common/base/(clock|file|log|pool)\\.h" \
             "|(dirent|fcntl|ifaddrs|netdb|poll|pthread|signal|threads|time|unistd)\\.h|(arpa|linux|net|netinet)/.*" \
             "|sys/(epoll|eventfd|file|ioctl|mman|random|select|sendfile|socket|stat|time|timerfd|times|uio|un|wait)\\.h)$"
