@@ -6,7 +6,7 @@ set(FED_HOUSE_DIR ${CMAKE_CURRENT_LIST_DIR})
 function(fed_house name)
   if(Python3_FOUND AND TARGET fedavg AND TARGET fedavg-coordinator AND TARGET fedavg-client)
     add_test(NAME house/${name} COMMAND ${Python3_EXECUTABLE} -B ${FED_HOUSE_DIR}/${name}.py)
-    set_tests_properties(house/${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
+    set_tests_properties(house/${name} PROPERTIES TIMEOUT 1500 SKIP_RETURN_CODE 77 ENVIRONMENT
                          "FEDAVG_BIN=$<TARGET_FILE_DIR:fedavg>;TSAN_OPTIONS=history_size=7:suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp;${ARGN}")
   endif()
 endfunction()
@@ -91,7 +91,7 @@ fed_house(networks FEDAVG_LINK=$<TARGET_FILE:link>)
 if(Python3_FOUND AND CMAKE_CROSSCOMPILING)
   add_test(NAME house/static_client COMMAND ${Python3_EXECUTABLE} -B ${FED_HOUSE_DIR}/static_client.py)
   set(client ${CMAKE_SOURCE_DIR}/build/edge-${CMAKE_SYSTEM_PROCESSOR}/bin/fedavg-client)
-  set_tests_properties(house/static_client PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
+  set_tests_properties(house/static_client PROPERTIES TIMEOUT 1500 SKIP_RETURN_CODE 77 ENVIRONMENT
                        "FEDAVG_BIN=${CMAKE_SOURCE_DIR}/build/release/bin;FEDAVG_STATIC_CLIENT=${client};FEDAVG_EMULATOR=qemu-${CMAKE_SYSTEM_PROCESSOR}-static")
 endif()
 

@@ -1,12 +1,15 @@
 """A run that was stopped goes on with the same bits; one that cannot or must not go on is refused and left as it is."""
 import contextlib
 import json
+import os
 import resource
 import signal
 import sqlite3
 
 import house
 
+FOR_EVER = 1000000000
+WAITED_FOR_S = 600  # nobody is given up meanwhile
 FINISHING = "finishing the round; Ctrl-C again stops at once"
 
 
@@ -32,48 +35,55 @@ def snapshot(folder):
 def a_stop_in_the_middle_changes_nothing():
     """The run has no end when it is stopped, so that the stop always falls into its middle; then it gets one."""
     with house.Scene(train=500, test=100) as scene:
-        task = scene.task(algorithm={"rounds": 1000000}, round={"evaluate_every": 3})
+        task = scene.task(algorithm={"rounds": FOR_EVER}, round={"evaluate_every": 3})
         for number in (signal.SIGTERM, signal.SIGINT):
             stopped = scene.simulate(task, f"stopped-{number}")
             stopped.wait_event("round", round=2)
             stopped.signal(number)
             stopped.wait_exit(10)
             house.check(stopped.said("start the same command again to go on"), f"it does not say how to go on: {stopped}")
-            end = f"algorithm.rounds={stopped.events()[-1]['round'] + 4}"
+            last = max(event["round"] for event in stopped.events() if event["event"] == "round")
+            end = f"algorithm.rounds={last + 4}"
             rest = scene.result(task, f"stopped-{number}", "--set", end)
             house.check(rest.first["event"] == "resume", f"the second start says {rest.first}")
             same_models(scene.result(task, f"untouched-{number}", "--set", end), stopped, rest.process)
 
 
-def opened(scene, run, round):
-    """Whether this round is being worked on."""
+def at_work(scene, run):
+    """The round that is being worked on, or None."""
     status = json.loads(scene.command("status", "--json", scene.dir / run))
-    return status["round"] == round - 1 and status["attempt"] > 0
+    return status["round"] + 1 if status["attempt"] > 0 else None
 
 
 def the_first_interrupt_finishes_the_round():
+    """The one node is stopped, so that a round is at work when the interrupt comes, and is waited for."""
     with house.Scene(train=500, test=100) as scene:
-        task = scene.task(clients=1, algorithm={"rounds": 20, "epochs": 100}, round={"evaluate_every": 20})
+        task = scene.task(clients=1, algorithm={"rounds": FOR_EVER}, round={"rejoin_s": WAITED_FOR_S})
         process = scene.simulate(task, "run")
-        process.wait_event("start")
-        scene.until(lambda: opened(scene, "run", 1))
+        process.wait_event("round", round=1)
+        node, = house.children(process.pid, "fedavg-client")
+        os.kill(node, signal.SIGSTOP)
+        scene.until(lambda: at_work(scene, "run"))
+        at_hand = at_work(scene, "run") or 0  # an update may still have been on its way
         process.signal(signal.SIGINT)
         process.wait_log(FINISHING)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(node, signal.SIGCONT)
         process.wait_exit(10)
-        house.check(process.events()[-1]["event"] == "round", f"the round was not finished: {process.out}")
-        last = process.events()[-1]["round"]
-        house.check(last < 20, f"it went on to the end: {process}")
+        said = process.events()[-1]
+        house.check(said["event"] == "round" and said["round"] >= at_hand, f"round {at_hand} was not finished: {process.out[-3:]}")
         again = scene.simulate(task, "run")
-        again.wait_event("resume", round=last)
-        again.wait_event("round", round=last + 1)
+        again.wait_event("resume", round=said["round"])
+        following = again.wait_event("round", round=said["round"] + 1)
+        house.check(following["attempt"] == 1, f"an attempt was thrown away: {following}")
 
 
 def the_second_interrupt_does_not_wait():
-    with house.Scene(train=200, test=50) as scene:
-        task = scene.task(algorithm={"rounds": 1, "epochs": 1000000})  # a round without an end
+    with house.Scene(train=500, test=50) as scene:
+        task = scene.task(clients=1, algorithm={"rounds": 1, "epochs": 1000000})  # a round without an end
         process = scene.simulate(task, "run")
         process.wait_event("start")
-        scene.until(lambda: opened(scene, "run", 1))
+        scene.until(lambda: at_work(scene, "run"))
         process.signal(signal.SIGINT)
         process.wait_log(FINISHING)
         house.check(process.child.poll() is None, f"the first interrupt did not wait for the round: {process}")

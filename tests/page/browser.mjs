@@ -5,7 +5,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-export const PATIENCE = Number(process.env.FEDAVG_PATIENCE ?? 60) * 1000; // a busy machine must not fail a test
+export const PATIENCE = Number(process.env.FEDAVG_PATIENCE ?? 300) * 1000; // a busy machine must not fail a test
 export const LONG = process.env.FEDAVG_LONG === '1';
 const SHOTS = process.env.FEDAVG_SHOTS; // a folder that receives what was seen
 const SKIPPED = 77;

@@ -12,7 +12,7 @@ function(fed_page name)
   else()
     add_test(NAME page/${name} COMMAND sh -c "echo 'skipped: page: there is no node: deploy/install-deps installs it'; exit 77")
   endif()
-  set_tests_properties(page/${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT "FEDAVG_BIN=$<TARGET_FILE_DIR:fedavg>")
+  set_tests_properties(page/${name} PROPERTIES TIMEOUT 1500 SKIP_RETURN_CODE 77 ENVIRONMENT "FEDAVG_BIN=$<TARGET_FILE_DIR:fedavg>")
 endfunction()
 
 if(NOT FEDAVG_SANITIZE) # these ask a coordinator that is made up

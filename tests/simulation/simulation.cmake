@@ -11,10 +11,10 @@ endforeach()
 # Coroutines are not ThreadSanitizer's; there is one thread anyway.
 if(NOT FEDAVG_SANITIZE MATCHES "thread")
   add_test(NAME simulation/seeds COMMAND simulate)
-  set_tests_properties(simulation/seeds PROPERTIES TIMEOUT 300)
+  set_tests_properties(simulation/seeds PROPERTIES TIMEOUT 1500)
   # Each allocation of a short run fails, once and for ever; by default every seventh.
   add_test(NAME simulation/no_memory COMMAND simulate --no-memory)
-  set_tests_properties(simulation/no_memory PROPERTIES TIMEOUT 300)
+  set_tests_properties(simulation/no_memory PROPERTIES TIMEOUT 1500)
   add_test(NAME simulation/versions COMMAND simulate --versions)
   if(FEDAVG_SANITIZE)
     set_tests_properties(simulation/seeds PROPERTIES ENVIRONMENT FEDAVG_SEEDS=200)
