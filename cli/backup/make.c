@@ -21,6 +21,7 @@
 #include "common/base/file.h"
 #include "common/config/task.h"
 #include "common/seal/digest.h"
+#include "coordinator/http/partition_file.h"
 #include "coordinator/store/model_files.h"
 #include "coordinator/store/store_check.h"
 #include "coordinator/store/store_view.h"
@@ -204,6 +205,25 @@ static int copy_models(struct making *m, struct fed_error *err) {
     return code;
 }
 
+/* For the page alone: a run whose coordinator knows no partition has none. It never changes. */
+static int copy_partition(struct making *m, struct fed_error *err) {
+    char *path = NULL;
+    size_t n;
+    int fd = -1;
+    if (fed_path_join(&path, m->run, FED_PARTITION_FILE) != FED_OK) {
+        return no_memory(err);
+    }
+    int code = fed_file_open(&fd, &n, path, err);
+    if (code == FED_OK) {
+        code = fed_backup_set_copy(&m->set, m->dir, FED_PARTITION_FILE, fd, path, NULL, err);
+        close(fd);
+    } else if (code == FED_ENOTFOUND) {
+        code = FED_OK;
+    }
+    free(path);
+    return code;
+}
+
 static int copy_config(struct making *m, const char *path, struct fed_error *err) {
     const char *slash = strrchr(path, '/');
     char whole[PATH_MAX], *name = NULL;
@@ -287,6 +307,9 @@ int fed_backup_make(struct fed_backup_set *out, const char *dir, const struct fe
     }
     if (code == FED_OK) {
         code = copy_models(&m, err);
+    }
+    if (code == FED_OK) {
+        code = copy_partition(&m, err);
     }
     if (code == FED_OK && wish->task != NULL) {
         code = copy_configs(&m, err);

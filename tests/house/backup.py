@@ -124,6 +124,7 @@ def what_is_not_whole_is_noticed():
     with house.Scene(train=200, test=50) as scene:
         scene.result(scene.task(algorithm={"rounds": 2}), "run")
         names = [entry["name"] for entry in back_up(scene, scene.dir / "run", "good")["files"]]
+        check("partition.json" in names, f"the page of the copy has no partition: {names}")
         other = scene.dir / "other.yaml"
         other.write_text(json.dumps({**json.loads((scene.dir / "task.yaml").read_text()), "name": "another"}))
         refused(scene, 5, "is task another, but", scene.dir / "run", scene.dir / "mixed", "--task", other)
