@@ -134,6 +134,11 @@ void fed_report_rollback(struct fed_report *report, const struct fed_store_rollb
                                  number_or_null(rollback->reference), "in_a_row", (json_int_t)in_a_row, "model", hex));
 }
 
+/* The last field of a line: without a key, which ends the list, where no target was reached. */
+static struct fed_field target_field(uint64_t round) {
+    return round > 0 ? FED_U64("target_round", round) : (struct fed_field){.key = NULL};
+}
+
 void fed_report_done(struct fed_report *report, uint64_t rounds, double seconds, const uint8_t model[32]) {
     double loss = report->last.loss, accuracy = report->last.accuracy;
     struct rusage usage;
@@ -142,8 +147,8 @@ void fed_report_done(struct fed_report *report, uint64_t rounds, double seconds,
     char hex[FED_DIGEST_HEX];
     fed_hex(hex, model, 32);
     FED_INFO("report", "done", FED_U64("rounds", rounds), FED_F64("accuracy", accuracy), FED_F64("loss", loss),
-             FED_U64("target_round", report->target_round), FED_F64("seconds", seconds), FED_STR("model", hex),
-             FED_F64("peak_rss_mb", rss_mb));
+             FED_F64("seconds", seconds), FED_STR("model", hex), FED_F64("peak_rss_mb", rss_mb),
+             target_field(report->target_round));
     json_t *target = report->target_round > 0 ? json_integer((json_int_t)report->target_round) : json_null();
     print_line(report, json_pack("{s:s, s:I, s:o, s:o, s:o, s:f, s:s, s:f}", "event", "done", "rounds", (json_int_t)rounds,
                                  "accuracy", number_or_null(accuracy), "loss", number_or_null(loss), "target_round", target,

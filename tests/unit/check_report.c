@@ -229,6 +229,30 @@ START_TEST(last_line_names_the_first_round_that_reached_the_target) {
 }
 END_TEST
 
+static char last_log_line[512];
+
+static void keep_line(void *context, enum fed_log_level level, const char *line) {
+    (void)context;
+    (void)level;
+    snprintf(last_log_line, sizeof last_log_line, "%s", line);
+}
+
+START_TEST(log_names_the_target_where_it_was_reached_and_nowhere_else) {
+    struct fed_report report;
+    const struct fed_log_sink sink = {FED_LOG_INFO, keep_line, NULL};
+    const uint8_t model[32] = {0};
+    fed_report_init(&report, false);
+    const struct fed_log_sink *before = fed_log_redirect(&sink);
+    fed_report_done(&report, 6, 12.5, model);
+    ck_assert_ptr_nonnull(strstr(last_log_line, "report done rounds=6"));
+    ck_assert_msg(strstr(last_log_line, "target") == NULL, "%s", last_log_line);
+    report.target_round = 5;
+    fed_report_done(&report, 6, 12.5, model);
+    fed_log_redirect(before);
+    ck_assert_msg(strstr(last_log_line, " target_round=5") != NULL, "%s", last_log_line);
+}
+END_TEST
+
 START_TEST(waiting_and_abandoned_say_why) {
     struct fed_report report;
     fed_report_init(&report, true);
@@ -290,6 +314,7 @@ int main(void) {
     tcase_add_test(tcase, a_run_that_was_never_evaluated_ends_without_numbers);
     tcase_add_test(tcase, evaluation_of_an_earlier_process_is_a_line_of_its_own);
     tcase_add_test(tcase, last_line_names_the_first_round_that_reached_the_target);
+    tcase_add_test(tcase, log_names_the_target_where_it_was_reached_and_nowhere_else);
     tcase_add_test(tcase, waiting_and_abandoned_say_why);
     tcase_add_test(tcase, rollback_tells_from_where_to_where_and_the_end_has_the_older_numbers);
     tcase_add_test(tcase, without_json_nothing_is_printed);
