@@ -13,11 +13,12 @@
 #include "common/config/yaml.h"
 
 static const char usage[] =
-    "fedavg doctor [TASK.yaml|CLIENT.yaml|RUN]... [--passphrase-file FILE|-] [--json]\n"
+    "fedavg doctor [TASK.yaml|CLIENT.yaml|RUN]... [--run-dir DIR] [--passphrase-file FILE|-] [--json]\n"
     "  looks at this machine, and at what the arguments name, and says what to do about what is not well\n"
     "  TASK.yaml      as its coordinator would: data, key, roster, addresses, disk\n"
     "  CLIENT.yaml    as the client would: data, key, limits, and whether the coordinator welcomes it\n"
     "  RUN            a run directory: database and models\n"
+    "  --run-dir DIR  where the run of TASK.yaml lies, or will lie (default runs/NAME, NAME from the task)\n"
     "  --passphrase-file FILE   where the passphrase of a key is the first line (- is standard input); else such a key\n"
     "                           is not opened\n"
     "  --json         one JSON object\n"
@@ -142,7 +143,8 @@ static int judge(const struct fed_doctor *doctor, bool json, struct fed_error *e
 }
 
 int fed_cli_doctor(int argc, char **argv) {
-    static const struct option options[] = {{"passphrase-file", required_argument, NULL, 'p'},
+    static const struct option options[] = {{"run-dir", required_argument, NULL, 'd'},
+                                            {"passphrase-file", required_argument, NULL, 'p'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
@@ -151,6 +153,7 @@ int fed_cli_doctor(int argc, char **argv) {
     bool json = false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
+        case 'd': doctor.run_dir = optarg; break;
         case 'p': doctor.passphrase_file = optarg; break;
         case 'j': json = true; break;
         case 'h': return fed_cli_help(usage);

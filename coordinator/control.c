@@ -105,17 +105,6 @@ static bool part_was_admitted(const struct fed_coordinator *c, size_t node, uint
     return false;
 }
 
-/* Why an offer is refused, beyond the name: the norm that its node states and may not. */
-static void describe_offer(struct fed_error *why, enum fed_refusal refusal, const struct fed_update_header *header,
-                           const struct fed_update_limits *limits) {
-    double largest = 0;
-    fed_error_set(why, FED_EWIRE, "an offer");
-    for (uint32_t i = 0; refusal == FED_REFUSAL_NORM && i < header->n_clients; i++) {
-        largest = fmax(largest, header->norms[i]);
-        fed_admit_describe_norm(why, limits, largest);
-    }
-}
-
 static void hear_offer(struct fed_coordinator *c, size_t node, const char *user, const struct fed_msg_offer *offer) {
     static struct fed_update_header header;
     struct fed_msg_refused refused = {.round = offer->round, .attempt = offer->attempt, .part = offer->part};
@@ -136,7 +125,7 @@ static void hear_offer(struct fed_coordinator *c, size_t node, const char *user,
     }
     if (refused.code != FED_REFUSAL_NONE) {
         struct fed_error why;
-        describe_offer(&why, refused.code, &header, &c->attempt.limits);
+        fed_admit_describe_offer(&why, refused.code, &header, &rules);
         fed_tally_refusal(c, node, refused.code, why.text);
         fed_say_refused_to_node(c, node, &refused);
         if (refused.retry_after_ms == 0 && of_this_attempt(c, offer->round, offer->attempt)) {

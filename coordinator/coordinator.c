@@ -129,12 +129,16 @@ static int make_terms(struct fed_coordinator *c, struct fed_task_terms *terms, s
     if (c->has_partition) {
         terms->partition.clients = c->partition.n_clients; /* which the task may have left to the data */
     }
+    int rc = fed_terms_check_weights(c->task, largest, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
     struct fed_task_terms run;
     bool goes_on = terms_of_run(&run, c);
     if (goes_on) { /* a roster may have outgrown the bound, which is part of the exact sum: cohorts are kept within it */
         terms->max_updates = run.max_updates;
     }
-    int rc = fed_initial_read(&c->initial, terms, goes_on ? &run : NULL, c->task, &c->model, err);
+    rc = fed_initial_read(&c->initial, terms, goes_on ? &run : NULL, c->task, &c->model, err);
     if (rc != FED_OK) {
         return rc;
     }

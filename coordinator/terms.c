@@ -1,5 +1,6 @@
 #include "coordinator/terms.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -49,6 +50,18 @@ void fed_terms_from_task(struct fed_task_terms *out, const struct fed_task *task
         out->partition = task->partition;
         memcpy(out->partition_digest, partition_digest, sizeof out->partition_digest);
     }
+}
+
+int fed_terms_check_weights(const struct fed_task *task, uint64_t largest_shard, struct fed_error *err) {
+    uint64_t most = task->algorithm.max_weight;
+    if (most == 0 || most >= largest_shard) {
+        return FED_OK;
+    }
+    return fed_error_set(err, FED_ECONFIG,
+                         "%s: algorithm.max_weight: %" PRIu64 " found, but the largest shard of the split holds %" PRIu64
+                         " examples, so that every update made from it would be refused; set %" PRIu64
+                         " or more, or leave the key out",
+                         task->path, most, largest_shard, largest_shard);
 }
 
 int fed_terms_rest(char **out, const struct fed_task *task) {

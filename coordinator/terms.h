@@ -14,6 +14,10 @@
 void fed_terms_from_task(struct fed_task_terms *out, const struct fed_task *task, const uint8_t *partition_digest,
                          uint64_t largest_shard, uint64_t population);
 
+/* FED_ECONFIG where the task's max_weight is below a shard that is known: every update of its client would be refused for
+ * ever. largest_shard: 0 if unknown, which is never wrong. */
+int fed_terms_check_weights(const struct fed_task *task, uint64_t largest_shard, struct fed_error *err) FED_MUST_CHECK;
+
 /* The rest of the task as JSON: what may change from one start to the next. The caller owns *out. FED_ENOMEM. */
 int fed_terms_rest(char **out, const struct fed_task *task) FED_MUST_CHECK;
 

@@ -29,6 +29,7 @@ struct fed_doctor {
     size_t n_found, room;
     bool out_of_memory;          /* findings are missing */
     const char *passphrase_file; /* of keys; NULL: those that have one stay shut */
+    const char *run_dir;         /* of tasks; NULL: the one that a coordinator chooses by itself */
 
     /* the subject and the check at hand */
     const char *subject, *check;
@@ -67,6 +68,10 @@ bool fed_doctor_problem(struct fed_doctor *doctor, int code, const char *advice,
 bool fed_doctor_libraries(struct fed_doctor *doctor);
 /* A directory that is written to: there or to be made, writable, durable, lockable, with room for need bytes. */
 bool fed_doctor_place(struct fed_doctor *doctor, const char *dir, const char *what, uint64_t need);
+/* The run in a directory: opens it as `store`, of a format that this version reads, and says where it stands. */
+bool fed_doctor_store(struct fed_doctor *doctor, const char *dir);
+/* Who is at work in it. */
+bool fed_doctor_lock(struct fed_doctor *doctor, const char *dir);
 /* A key file and the public line beside it; sets has_key and identity. */
 bool fed_doctor_key(struct fed_doctor *doctor, const char *path, const char *how_to_make);
 /* The task's roster, and keys that lie beside it. */

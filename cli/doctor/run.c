@@ -5,9 +5,9 @@
 #include "cli/wait.h"
 #include "coordinator/store/store_check.h"
 
-static bool look_open(struct fed_doctor *d) {
+bool fed_doctor_store(struct fed_doctor *d, const char *dir) {
     struct fed_error err = {.text = ""};
-    int rc = fed_store_open_readonly(&d->store, d->subject, &err);
+    int rc = fed_store_open_readonly(&d->store, dir, &err);
     if (rc != FED_OK) {
         return fed_doctor_problem(d, rc == FED_ENOTFOUND ? FED_ECONFIG : rc, NULL, "%s", err.text);
     }
@@ -24,14 +24,18 @@ static bool look_open(struct fed_doctor *d) {
                          (unsigned long long)state.round);
 }
 
-static bool look_lock(struct fed_doctor *d) {
+bool fed_doctor_lock(struct fed_doctor *d, const char *dir) {
     long pid;
-    if (!fed_store_is_locked(&pid, d->subject)) {
+    if (!fed_store_is_locked(&pid, dir)) {
         return fed_doctor_ok(d, "no coordinator is at work in it");
     }
     return pid > 0 ? fed_doctor_ok(d, "a coordinator is at work in it, process %ld", pid)
                    : fed_doctor_ok(d, "a coordinator is at work in it");
 }
+
+static bool look_open(struct fed_doctor *d) { return fed_doctor_store(d, d->subject); }
+
+static bool look_lock(struct fed_doctor *d) { return fed_doctor_lock(d, d->subject); }
 
 static bool look_database(struct fed_doctor *d) {
     struct fed_error err = {.text = ""};

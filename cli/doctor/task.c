@@ -7,7 +7,10 @@
 
 #include "cli/doctor/doctor.h"
 #include "cli/wait.h"
+#include "common/base/file.h"
+#include "common/config/terms.h"
 #include "common/data/dataset.h"
+#include "coordinator/terms.h"
 
 #define BYTES_A_PARAMETER 40 /* committed and next model, sum, a mean, three updates on their way */
 
@@ -63,6 +66,9 @@ static bool look_train(struct fed_doctor *d, uint8_t columns[32], struct fed_err
     }
     if (rc == FED_OK && d->task.partition.kind != FED_PARTITION_NONE) {
         rc = fed_partition_make(&partition, &data, &d->task.partition, d->task.seed, err);
+    }
+    if (rc == FED_OK && d->task.partition.kind != FED_PARTITION_NONE) {
+        rc = fed_terms_check_weights(&d->task, fed_partition_largest(&partition), err);
     }
     if (rc == FED_OK) {
         memcpy(columns, data.columns, sizeof data.columns);
@@ -133,13 +139,38 @@ static bool look_key(struct fed_doctor *d) {
     return true;
 }
 
+/* A run of another task is what the coordinator would refuse; the whole of the terms only it can compare. */
+static void look_run_in(struct fed_doctor *d, const char *dir) {
+    if (!fed_doctor_store(d, dir)) {
+        return;
+    }
+    const char *text = fed_store_task_terms(d->store);
+    struct fed_task_terms terms;
+    if (fed_task_terms_decode(&terms, text, strlen(text), NULL) == FED_OK && strcmp(terms.name, d->task.name) != 0) {
+        fed_doctor_problem(d, FED_EMISMATCH, "name another directory with --run-dir",
+                           "%s holds a run of task %s, and this is task %s", dir, terms.name, d->task.name);
+    } else {
+        fed_doctor_lock(d, dir);
+    }
+}
+
 /* Models that are kept, one being written, and the database. */
 static bool look_run_dir(struct fed_doctor *d) {
-    char dir[FED_NAME_MAX + 8];
+    char own[FED_NAME_MAX + 8], *database = NULL;
     uint64_t files = d->task.server.keep_last + 4;
-    snprintf(dir, sizeof dir, "runs/%s", d->task.name);
-    (void)fed_doctor_place(d, dir, "the run directory, if --run-dir names no other",
-                           files * d->model.n_params * sizeof(float) + ((uint64_t)16 << 20));
+    snprintf(own, sizeof own, "runs/%s", d->task.name);
+    const char *dir = d->run_dir != NULL ? d->run_dir : own;
+    bool fit =
+        fed_doctor_place(d, dir, d->run_dir != NULL ? "the run directory" : "the run directory, if --run-dir names no other",
+                         files * d->model.n_params * sizeof(float) + ((uint64_t)16 << 20));
+    if (fed_path_join(&database, dir, "run.db") != FED_OK) {
+        d->out_of_memory = true;
+    } else if (fit && access(database, F_OK) == 0) {
+        look_run_in(d, dir);
+    }
+    free(database);
+    fed_store_close(d->store);
+    d->store = NULL;
     return true;
 }
 

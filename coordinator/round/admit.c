@@ -1,5 +1,6 @@
 #include "coordinator/round/admit.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 #include "common/numeric/norm.h"
@@ -149,4 +150,24 @@ void fed_admit_describe(struct fed_error *out, enum fed_refusal refusal, const s
 
 void fed_admit_describe_norm(struct fed_error *out, const struct fed_update_limits *limits, double norm) {
     fed_error_set(out, FED_EWIRE, "its norm is %.6g, but the ceiling of this round is %.6g", norm, limits->norm_ceiling);
+}
+
+void fed_admit_describe_offer(struct fed_error *out, enum fed_refusal refusal, const struct fed_update_header *header,
+                              const struct fed_admit_rules *rules) {
+    double largest = 0;
+    fed_error_set(out, FED_EWIRE, "an offer");
+    for (uint32_t i = 0; refusal == FED_REFUSAL_NORM && i < header->n_clients; i++) {
+        largest = fmax(largest, header->norms[i]);
+        fed_admit_describe_norm(out, rules->limits, largest);
+    }
+    for (uint32_t i = 0; refusal == FED_REFUSAL_WEIGHT_CAP && i < header->n_clients; i++) {
+        bool over = header->weights[i] > rules->fixed->max_weight;
+        if (over || (rules->limits->weight_cap > 0 && header->weights[i] > rules->limits->weight_cap)) {
+            fed_error_set(out, FED_EWIRE, "client %" PRIu64 " counts %" PRIu32 " examples, but %s allows %" PRIu64,
+                          header->clients[i], header->weights[i],
+                          over ? "algorithm.max_weight" : "algorithm.max_share in this round",
+                          over ? rules->fixed->max_weight : rules->limits->weight_cap);
+            return;
+        }
+    }
 }

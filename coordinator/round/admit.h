@@ -49,5 +49,9 @@ void fed_admit_describe(struct fed_error *out, enum fed_refusal refusal, const s
                         double value);
 /* "its norm is 73.2, but the ceiling of this round is 8.1". */
 void fed_admit_describe_norm(struct fed_error *out, const struct fed_update_limits *limits, double norm);
+/* Why fed_admit_offer refused, beyond the name: what the header states and may not; "an offer" where there is no more to
+ * say. header: decoded, where refusal is of norm or weight. */
+void fed_admit_describe_offer(struct fed_error *out, enum fed_refusal refusal, const struct fed_update_header *header,
+                              const struct fed_admit_rules *rules);
 
 #endif

@@ -79,6 +79,7 @@ def illnesses_of_a_task_are_named():
 
         ill("configuration", "algorithm.rounds: found \"0\"", 2, edit(task, algorithm={"rounds": 0}))
         ill("configuration", "nowhere.yaml", 2, folder / "nowhere.yaml")
+        ill("data", "algorithm.max_weight: 49 found, but the largest shard", 2, edit(task, algorithm={"max_weight": 49}))
         ill("data", "nowhere", 3, edit(task, data={"train": {"images": "nowhere", "labels": "nowhere"}}))
         ill("user", "no user nobody-at-all", 2, edit(task, server={"user": "nobody-at-all"}))
         key.chmod(0o644)
@@ -107,6 +108,25 @@ def illnesses_of_a_task_are_named():
         daemons.coordinator("run").wait_event("start")
         ill("addresses", "it does not have this task's key", 6,
             edit(task, server={"key": str(folder / "other" / "coordinator.key"), "bulk": f"tcp://127.0.0.1:{ports[1]}"}))
+
+
+def the_run_directory_of_a_task_may_be_named():
+    with house.Scene(train=500, test=100) as scene:
+        task = scene.task(algorithm={"rounds": 2})
+        scene.result(task, "run")
+        run = ("--run-dir", scene.dir / "run")
+        found = doctor(scene, task, arguments=run)
+        check(finding(found, "run directory", "ok", "can be written")["what"].startswith(f"{scene.dir}/run:"), f"{found}")
+        finding(found, "run directory", "ok", "a run that is finished with round 2")
+        finding(found, "run directory", "ok", "no coordinator is at work in it")
+        finding(doctor(scene, task, arguments=("--run-dir", scene.dir / "new")), "run directory", "ok", "can be written")
+        other = scene.dir / "other.yaml"
+        other.write_text(json.dumps({**json.loads(task.read_text()), "name": "another"}))
+        finding(doctor(scene, other, code=5, arguments=run), "run directory", "problem", "and this is task another")
+        finding(doctor(scene, task, code=9, arguments=("--run-dir", task)), "run directory", "problem", "is no directory")
+        with open(scene.dir / "run" / "run.db", "r+b") as database:
+            database.write(b"no database")
+        finding(doctor(scene, task, code=3, arguments=run), "run directory", "problem", "run.db")
 
 
 def illnesses_of_a_client_are_named():
@@ -165,5 +185,6 @@ def a_key_with_a_passphrase_stays_shut_without_it():
             finding(doctor(scene, task, arguments=("--passphrase-file", secret)), "key", "ok", "its fingerprint is")
 
 
-house.main(a_healthy_federation_is_found_healthy, illnesses_of_a_task_are_named, illnesses_of_a_client_are_named,
+house.main(a_healthy_federation_is_found_healthy, illnesses_of_a_task_are_named,
+           the_run_directory_of_a_task_may_be_named, illnesses_of_a_client_are_named,
            a_damaged_run_is_named, a_key_with_a_passphrase_stays_shut_without_it)

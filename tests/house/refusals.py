@@ -98,6 +98,8 @@ TASK_ROWS = [
     ("more clients than examples", {"data.partition.clients": "41"}, CONFIG, "clients: 41 found, 1 to 40 is allowed"),
     ("more shards than examples", {"data.partition.kind": "shards", "data.partition.shards_per_client": "11"}, CONFIG,
      "11 found, which for 4 clients makes 44 shards"),
+    ("weights below the largest shard", {"algorithm.max_weight": "9"}, CONFIG,
+     "task.*: algorithm.max_weight: 9 found, but the largest shard of the split holds 10 examples"),
 ]
 
 

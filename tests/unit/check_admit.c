@@ -509,6 +509,23 @@ END_TEST
 
 /* -- sentences ---------------------------------------------------------------------------------------------------------- */
 
+START_TEST(sentence_for_an_offer_names_the_client_and_what_it_states) {
+    struct world *world = new_world();
+    struct fed_update_header header = {.n_clients = 2, .clients = {7, 8}, .weights = {MAX_WEIGHT, MAX_WEIGHT + 1}};
+    struct fed_error why;
+    fed_admit_describe_offer(&why, FED_REFUSAL_WEIGHT_CAP, &header, &world->rules);
+    ck_assert_str_eq(why.text, "client 8 counts 601 examples, but algorithm.max_weight allows 600");
+    world->limits.weight_cap = 50;
+    header.weights[1] = 51;
+    header.weights[0] = 50;
+    fed_admit_describe_offer(&why, FED_REFUSAL_WEIGHT_CAP, &header, &world->rules);
+    ck_assert_str_eq(why.text, "client 8 counts 51 examples, but algorithm.max_share in this round allows 50");
+    fed_admit_describe_offer(&why, FED_REFUSAL_SUITE, &header, &world->rules);
+    ck_assert_str_eq(why.text, "an offer");
+    free_world(world);
+}
+END_TEST
+
 START_TEST(sentence_names_tensor_index_value_and_cap) {
     struct fed_model_spec spec;
     struct fed_model model;
@@ -543,6 +560,7 @@ int main(void) {
     tcase_add_test(tcase, sums_are_bounded_by_their_weights);
     tcase_add_test(tcase, sums_are_bounded_by_ceiling_and_clip_too);
     tcase_add_test(tcase, norm_is_refused_from_the_next_number_above_the_ceiling_on);
+    tcase_add_test(tcase, sentence_for_an_offer_names_the_client_and_what_it_states);
     tcase_add_test(tcase, sentence_names_tensor_index_value_and_cap);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -68,6 +68,31 @@ START_TEST(weights_are_capped_by_the_task_else_by_the_largest_shard_else_by_a_mi
 }
 END_TEST
 
+START_TEST(weights_below_a_known_shard_are_refused_in_one_sentence) {
+    static const struct {
+        uint64_t said, largest;
+        bool wrong;
+    } rows[] = {{599, 600, true}, {1, 600, true}, {600, 600, false}, {5000, 600, false}, {0, 600, false}, {7, 0, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fed_task task = a_task();
+        struct fed_error err = {""};
+        task.path = "wards.yaml";
+        task.algorithm.max_weight = rows[i].said;
+        ck_assert_int_eq(fed_terms_check_weights(&task, rows[i].largest, &err), rows[i].wrong ? FED_ECONFIG : FED_OK);
+        ck_assert_int_eq(err.text[0] != '\0', rows[i].wrong);
+    }
+    struct fed_task task = a_task();
+    struct fed_error err = {""};
+    task.path = "wards.yaml";
+    task.algorithm.max_weight = 50;
+    ck_assert_int_eq(fed_terms_check_weights(&task, 600, &err), FED_ECONFIG);
+    ck_assert_msg(strncmp(err.text,
+                          "wards.yaml: algorithm.max_weight: 50 found, but the largest shard of the split holds 600",
+                          88) == 0,
+                  "%s", err.text);
+}
+END_TEST
+
 /* The number stands in the terms, so a roster that grows must not change it, as long as it does not have to. */
 START_TEST(updates_are_bounded_by_a_power_of_two_above_the_cohort) {
     static const struct {
@@ -152,6 +177,7 @@ int main(void) {
     tcase_add_test(tcase, terms_hold_what_defines_the_result);
     tcase_add_test(tcase, without_a_partition_nothing_is_said_of_one);
     tcase_add_test(tcase, weights_are_capped_by_the_task_else_by_the_largest_shard_else_by_a_million);
+    tcase_add_test(tcase, weights_below_a_known_shard_are_refused_in_one_sentence);
     tcase_add_test(tcase, updates_are_bounded_by_a_power_of_two_above_the_cohort);
     tcase_add_test(tcase, terms_survive_their_text);
     tcase_add_test(tcase, a_learning_rate_decays_and_never_comes_to_nothing);
