@@ -47,7 +47,7 @@ fed_fuzz(csv "common/data/csv.c common/data/table.c common/data/number.c common/
 fed_fuzz(npy "common/data/npy.c" fed_data)
 fed_fuzz(text "common/data/text.c" fed_data)
 fed_fuzz(yaml "common/config/yaml.c" fed_config)
-fed_fuzz(task "common/config/task.c common/config/setting.c common/config/model_section.c common/config/data_section.c common/config/endpoint.c" fed_coordinator)
+fed_fuzz(task "common/config/task.c common/config/setting.c common/config/setting_path.c common/config/settings_read.c common/config/settings_say.c common/config/model_section.c common/config/data_section.c common/config/endpoint.c" fed_coordinator)
 fed_fuzz(client_config "common/config/client_config.c" fed_config)
 fed_fuzz(roster_file "common/config/roster_file_read.c common/config/roster_file_rules.c common/config/roster_date.c" fed_config)
 fed_fuzz(store "coordinator/store/store.c coordinator/store/store_rows.c coordinator/store/sql.c coordinator/store/model_files.c" fed_coordinator)
