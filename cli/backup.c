@@ -16,6 +16,7 @@
 #include "cli/backup/set.h"
 #include "cli/cli.h"
 #include "common/base/file.h"
+#include "common/base/standard.h"
 #include "common/seal/keys.h"
 
 static const char usage[] =
@@ -154,8 +155,7 @@ static void print_text(const struct options *options, const struct fed_backup_se
 static int print(const struct options *options, const struct fed_backup_set *set, struct fed_error *err) {
     if (!options->json) {
         print_text(options, set);
-        return fflush(stdout) == 0 && !ferror(stdout) ? FED_OK
-                                                      : fed_error_set(err, FED_EIO, "cannot write to the standard output");
+        return fed_standard_flush(err);
     }
     json_t *root = fed_backup_set_json(set), *dest = json_string(options->dest);
     json_object_set_new(root, "dest", dest != NULL ? dest : json_null());

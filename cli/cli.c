@@ -1,11 +1,12 @@
 #include "cli/cli.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common/base/standard.h"
 
 #define CORES_MOST 256
 
@@ -59,7 +60,9 @@ int fed_cli_print_json(struct json_t *object, struct fed_error *err) {
     if (object == NULL) {
         return fed_error_set(err, FED_ENOMEM, "out of memory");
     }
-    int failed = json_dumpf(object, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF || fflush(stdout) != 0;
+    int unfit = json_dumpf(object, stdout, JSON_COMPACT) != 0 && !ferror(stdout);
     json_decref(object);
-    return failed ? fed_error_set(err, FED_EIO, "cannot write to the standard output: %s", strerror(errno)) : FED_OK;
+    putchar('\n');
+    int code = fed_standard_flush(err);
+    return code == FED_OK && unfit ? fed_error_set(err, FED_ENOMEM, "out of memory") : code;
 }

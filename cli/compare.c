@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/compare/comparison.h"
+#include "common/base/standard.h"
 #include "common/seal/digest.h"
 
 static const char usage[] =
@@ -135,9 +136,7 @@ static int run(char **paths, bool json, struct fed_error *err) {
         code = print_json(&comparison, err);
     } else if (code == FED_OK) {
         fed_comparison_print(stdout, &comparison);
-        if (fflush(stdout) != 0 || ferror(stdout)) {
-            code = fed_error_set(err, FED_EIO, "cannot write to the standard output");
-        }
+        code = fed_standard_flush(err);
     }
     if (code == FED_OK) {
         code = verdict(&comparison, err);

@@ -12,6 +12,7 @@
 #include "cli/score.h"
 #include "cli/trained.h"
 #include "cli/working.h"
+#include "common/base/standard.h"
 #include "common/seal/digest.h"
 #include "common/seal/keys.h"
 
@@ -151,8 +152,7 @@ static int print_text(const struct fed_score *score, const struct fed_trained *t
                t->record.accuracy);
     }
     print_classes(score, &t->model);
-    return fflush(stdout) == 0 && !ferror(stdout) ? FED_OK
-                                                  : fed_error_set(err, FED_EIO, "cannot write to the standard output");
+    return fed_standard_flush(err);
 }
 
 /* -- JSON -------------------------------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "cli/export/export.h"
 #include "cli/trained.h"
 #include "common/base/file.h"
+#include "common/base/standard.h"
 #include "common/config/model_words.h"
 #include "common/seal/digest.h"
 #include "common/seal/keys.h"
@@ -112,7 +113,7 @@ static int say(const struct options *options, const struct fed_trained *t, const
     }
     if (!options->json) {
         printf("%s: %s\n", options->output, about->sentence);
-        return fflush(stdout) == 0 ? FED_OK : fed_error_set(err, FED_EIO, "cannot write to the standard output");
+        return fed_standard_flush(err);
     }
     json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "event", "export", "name", t->terms.name, "file",
                              options->output, "format", format_of(options->output), "model", about->digest, "parameters",

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "common/base/file.h"
 #include "common/base/mapped.h"
+#include "common/base/standard.h"
 #include "common/config/name.h"
 #include "common/link/link.h"
 #include "common/numeric/kernels.h"
@@ -131,11 +132,18 @@ static int run_program(const char *name, char **argv) {
     return fed_cli_fail("fedavg", code, &err);
 }
 
+/* Success is said only of what was seen: an answer that went nowhere is none. */
+static int finish(const char *command, int exit_code) {
+    struct fed_error err = {.text = ""};
+    int code = exit_code == 0 ? fed_standard_flush(&err) : FED_OK;
+    return code == FED_OK ? exit_code : fed_cli_fail(command, code, &err);
+}
+
 static int run(const struct command *command, int argc, char **argv) {
     static char name[32]; /* what getopt puts before its complaints */
     snprintf(name, sizeof name, "fedavg %s", command->name);
     argv[0] = name;
-    return command->run(argc, argv);
+    return finish(name, command->run(argc, argv));
 }
 
 /* argv[0]: the name of a command. */
@@ -157,6 +165,7 @@ static int dispatch(int argc, char **argv) {
 int main(int argc, char **argv) {
     static char ask[] = "--help";
     const char *name = argc > 1 ? argv[1] : NULL;
+    fed_standard_guard();
     fed_mapped_guard();
     if (name == NULL) {
         help(stderr);
@@ -167,10 +176,10 @@ int main(int argc, char **argv) {
         return dispatch(2, command);
     }
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-        return help(stdout);
+        return finish("fedavg", help(stdout));
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
-        return version(argc - 1, argv + 1);
+        return finish("fedavg", version(argc - 1, argv + 1));
     }
     return dispatch(argc - 1, argv + 1);
 }

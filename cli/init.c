@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/init/init.h"
 #include "common/base/privilege.h"
+#include "common/base/standard.h"
 
 static const char usage[] =
     "fedavg init [DIR] [--defaults] [--json] [--kind simulation|nodes] [--data FILE]... [--labels FILE]\n"
@@ -114,8 +115,7 @@ static int print_text(const struct fed_init *init, const struct steps *steps, st
         printf("the daemons in a terminal each; the run in a browser on this machine: http://127.0.0.1:%u\n",
                init->port + FED_INIT_PAGE_AFTER);
     }
-    return fflush(stdout) == 0 && !ferror(stdout) ? FED_OK
-                                                  : fed_error_set(err, FED_EIO, "cannot write to the standard output");
+    return fed_standard_flush(err);
 }
 
 static json_t *list_json(char *const *texts, size_t n) {

@@ -12,6 +12,7 @@
 #include "cli/trained.h"
 #include "cli/working.h"
 #include "common/base/clock.h"
+#include "common/base/standard.h"
 #include "common/seal/digest.h"
 #include "common/seal/keys.h"
 
@@ -220,7 +221,7 @@ static int print_text(const struct replay *r, double seconds, struct fed_error *
     fed_hex(model, r->rows[r->n_rows - 1].model_digest, FED_DIGEST_BYTES);
     printf("rounds %" PRIu64 " to %" PRIu64 " come out as they are recorded: %" PRIu64 " updates, %.1f s\nmodel %s\n",
            r->first, r->last, fed_replayer_updates(r->replayer), seconds, model);
-    return fflush(stdout) == 0 ? FED_OK : fed_error_set(err, FED_EIO, "cannot write to the standard output");
+    return fed_standard_flush(err);
 }
 
 /* -- the command ------------------------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "common/base/clock.h"
+#include "common/base/standard.h"
 #include "common/seal/keys.h"
 #include "coordinator/http/http.h"
 #include "coordinator/http/page.h"
@@ -26,9 +27,8 @@ static int say_url(const struct fed_http *http, bool json, struct fed_error *err
     if (json) {
         return fed_cli_print_json(json_pack("{s:s, s:s}", "event", "page", "url", fed_http_url(http)), err);
     }
-    return printf("%s\n", fed_http_url(http)) < 0 || fflush(stdout) != 0
-               ? fed_error_set(err, FED_EIO, "cannot write the URL to the standard output")
-               : FED_OK;
+    printf("%s\n", fed_http_url(http));
+    return fed_standard_flush(err);
 }
 
 /* Until one of the signals, which are blocked. */

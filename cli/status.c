@@ -205,7 +205,7 @@ static void print_report(const struct fed_status_report *report) {
 static int print_json(const struct fed_status_report *report, struct fed_error *err) {
     char *text = NULL;
     if (fed_status_report_encode(&text, report) != FED_OK) {
-        return fed_error_set(err, FED_EFAILED, "out of memory");
+        return fed_error_set(err, FED_ENOMEM, "out of memory");
     }
     printf("%s\n", text);
     free(text);
@@ -261,8 +261,5 @@ int fed_cli_status(int argc, char **argv) {
     int code = health != NULL ? print_health(target, health, &err)
                : csv          ? print_csv(target, &err)
                               : print_as_wanted(target, json, &err);
-    if (code == FED_OK && (fflush(stdout) != 0 || ferror(stdout))) {
-        code = fed_error_set(&err, FED_EIO, "cannot write the status to the standard output");
-    }
     return code == FED_OK ? 0 : fed_cli_fail(argv[0], code, &err);
 }

@@ -12,6 +12,7 @@
 #include "common/base/mapped.h"
 #include "common/base/notify.h"
 #include "common/base/privilege.h"
+#include "common/base/standard.h"
 #include "common/link/link.h"
 #include "common/numeric/kernels.h"
 #include "common/seal/passphrase.h"
@@ -121,7 +122,6 @@ static void hear_signals(void) {
     sigemptyset(&stop.sa_mask);
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that failed, like a full disk */
 }
 
 /* Each round needs the same blocks again: a model, an update for each client, chunks. glibc would give them back to the
@@ -239,6 +239,9 @@ static int run(const struct arguments *arguments, struct fed_notify *notify, str
 int main(int argc, char **argv) {
     struct arguments arguments = {0};
     struct fed_error err = {""};
+    fed_standard_guard();
+    signal(SIGPIPE, SIG_IGN); /* who read the log may go; the work goes on */
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that failed, like a full disk */
     int code = parse(&arguments, argc, argv);
     if (code >= 0) {
         return code;

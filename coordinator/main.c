@@ -9,6 +9,7 @@
 #include "common/base/mapped.h"
 #include "common/base/notify.h"
 #include "common/base/privilege.h"
+#include "common/base/standard.h"
 #include "common/config/task.h"
 #include "common/link/link.h"
 #include "common/numeric/kernels.h"
@@ -170,6 +171,7 @@ static int run(const struct arguments *arguments, struct fed_notify *notify, str
 int main(int argc, char **argv) {
     struct arguments arguments = {0};
     struct fed_error err = {""};
+    fed_standard_guard();
     int code = parse(&arguments, argc, argv);
     if (code >= 0) {
         return code;

@@ -6,9 +6,10 @@ import os
 import re
 import socket
 import struct
+import subprocess
 
 import wards
-from house import check, main
+from house import BIN, check, main
 
 CONFIG, DATA, LOCKED, OTHER_TASK, ADDRESS, KEY, PEER, STORAGE = 2, 3, 4, 5, 6, 7, 8, 9
 
@@ -212,6 +213,15 @@ def a_command_line_that_is_wrong_is_answered_with_the_usage():
         check(not (scene.dir / "runs").exists(), "a run was begun")
 
 
+def who_stops_reading_the_log_does_not_end_a_daemon():
+    for program in ("fedavg-coordinator", "fedavg-client"):
+        reading, writing = os.pipe()
+        os.close(reading)
+        ended = subprocess.run([BIN / program, "/nowhere.yaml", "--allow-root"], stdin=subprocess.DEVNULL, stderr=writing, check=False)
+        os.close(writing)
+        check(ended.returncode == CONFIG, f"{program} ended with {ended.returncode}")
+
+
 def kernels_that_do_not_exist_are_refused():
     with Bad() as scene:
         sentence = 'FEDAVG_KERNELS is "sse9": .*allowed are portable'
@@ -383,7 +393,7 @@ def root_is_refused_unless_allowed():
 main(simulate_says_what_is_wrong_once, a_coordinator_says_what_is_wrong_and_leaves_nothing,
      what_is_wrong_with_examples_is_said_with_its_place, a_test_file_with_its_columns_in_another_order_is_refused,
      a_command_line_that_is_wrong_is_answered_with_the_usage,
-     kernels_that_do_not_exist_are_refused, what_is_wrong_with_a_file_is_said_with_its_line,
+     who_stops_reading_the_log_does_not_end_a_daemon, kernels_that_do_not_exist_are_refused, what_is_wrong_with_a_file_is_said_with_its_line,
      a_key_file_that_is_not_a_secret_is_refused, a_roster_with_a_mistake_is_refused, an_address_that_is_taken_is_named,
      a_run_directory_is_not_taken_from_its_owner, a_directory_that_cannot_be_written_is_named, a_node_says_what_is_wrong,
      a_check_tells_an_owner_whether_the_coordinator_welcomes_the_node,

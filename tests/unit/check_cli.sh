@@ -184,3 +184,21 @@ cp -- "$fedavg" fedavg
 printf '#!/bin/sh\necho "hello $*"\n' >fedavg-hello
 chmod +x fedavg-hello
 [[ $(./fedavg hello wide world) == 'hello wide world' ]] || fail 'fedavg-hello was not found'
+
+# An answer that went nowhere is no success: a full disk, or nobody who listens.
+lost() {
+    local code=0
+    "$fedavg" "$@" >/dev/full 2>err || code=$?
+    [[ $code == 9 ]] || fail "fedavg $* to a full disk: exit $code, not 9: $(cat err)"
+    grep -qF 'cannot write to the standard output: No space left on device' err || fail "fedavg $*: $(cat err)"
+    code=0
+    "$fedavg" "$@" >&- 2>err || code=$?
+    [[ $code == 9 ]] || fail "fedavg $* to nobody: exit $code, not 9: $(cat err)"
+}
+lost help
+lost --version
+lost version --json
+lost status --help
+lost doctor
+lost roster list
+lost roster list --json
