@@ -157,8 +157,8 @@ static int print(const struct options *options, const struct fed_backup_set *set
         print_text(options, set);
         return fed_standard_flush(err);
     }
-    json_t *root = fed_backup_set_json(set), *dest = json_string(options->dest);
-    json_object_set_new(root, "dest", dest != NULL ? dest : json_null());
+    json_t *root = fed_backup_set_json(set);
+    json_object_set_new(root, "dest", fed_cli_json_path(options->dest));
     json_object_set_new(root, "bytes", json_integer((json_int_t)set->n_bytes));
     json_object_set_new(root, "verified", json_true());
     return fed_cli_print_json(root, err);

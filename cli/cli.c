@@ -2,6 +2,7 @@
 
 #include <getopt.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,3 +67,10 @@ int fed_cli_print_json(struct json_t *object, struct fed_error *err) {
     int code = fed_standard_flush(err);
     return code == FED_OK && unfit ? fed_error_set(err, FED_ENOMEM, "out of memory") : code;
 }
+
+json_t *fed_cli_json_path(const char *path) {
+    json_t *text = json_string(path);
+    return text != NULL ? text : json_null();
+}
+
+json_t *fed_cli_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }

@@ -43,5 +43,8 @@ int fed_cli_help(const char *usage);
 /* What --json prints: the object on one line of stdout. Takes the object over; NULL is FED_ENOMEM. FED_EIO: stdout is closed
  * or full. Sentences about failures stay on stderr, and the exit code tells (fedavg(1), JSON). */
 int fed_cli_print_json(struct json_t *object, struct fed_error *err) FED_MUST_CHECK;
+/* What JSON cannot say is null there: a path that is not UTF-8, a number that is not finite. NULL without memory. */
+struct json_t *fed_cli_json_path(const char *path);
+struct json_t *fed_cli_json_number(double value);
 
 #endif

@@ -1,7 +1,6 @@
 /* fedavg compare: two runs held against each other. The exit code tells whether they have the same models. */
 #include <getopt.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -17,22 +16,19 @@ static const char usage[] =
 
 /* -- JSON -- */
 
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static json_t *whole(uint64_t value) { return json_integer((json_int_t)value); }
 
 static json_t *run_json(const struct fed_run_view *run, const struct fed_figures *figures) {
     char id[2 * 16 + 1], model[FED_DIGEST_HEX];
     fed_hex(id, fed_store_run_id(run->store), 16);
     fed_hex(model, figures->last->round.model_digest, FED_DIGEST_BYTES);
-    json_t *path = json_string(run->path);
-    return json_pack("{s:o, s:s, s:s, s:b, s:I, s:s, s:o, s:o, s:{s:o, s:o}, s:I, s:f, s:o}", "run",
-                     path != NULL ? path : json_null(), "run_id", id, "name", run->name, "finished", (int)run->finished,
-                     "round", (json_int_t)figures->last->round.round, "model", model, "accuracy", number(figures->accuracy),
-                     "loss", number(figures->loss), "best", "round",
-                     figures->best_round > 0 ? whole(figures->best_round) : json_null(), "value", number(figures->best),
-                     "bytes_total", (json_int_t)figures->last->bytes_total, "seconds_total", figures->last->seconds_total,
-                     "target_round", run->target_round > 0 ? whole(run->target_round) : json_null());
+    return json_pack(
+        "{s:o, s:s, s:s, s:b, s:I, s:s, s:o, s:o, s:{s:o, s:o}, s:I, s:f, s:o}", "run", fed_cli_json_path(run->path),
+        "run_id", id, "name", run->name, "finished", (int)run->finished, "round", (json_int_t)figures->last->round.round,
+        "model", model, "accuracy", fed_cli_json_number(figures->accuracy), "loss", fed_cli_json_number(figures->loss),
+        "best", "round", figures->best_round > 0 ? whole(figures->best_round) : json_null(), "value",
+        fed_cli_json_number(figures->best), "bytes_total", (json_int_t)figures->last->bytes_total, "seconds_total",
+        figures->last->seconds_total, "target_round", run->target_round > 0 ? whole(run->target_round) : json_null());
 }
 
 static json_t *builds_json(const struct fed_builds *builds) {
@@ -90,9 +86,9 @@ static json_t *milestones_json(const struct fed_milestones *milestones) {
     for (size_t i = 0; i < milestones->n; i++) {
         const struct fed_milestone *item = &milestones->items[i];
         json_array_append_new(list, json_pack("{s:o, s:o, s:[o, o]}", "accuracy",
-                                              milestones->of_loss ? json_null() : number(item->level), "loss",
-                                              milestones->of_loss ? number(item->level) : json_null(), "reached",
-                                              reached_json(&item->by[0]), reached_json(&item->by[1])));
+                                              milestones->of_loss ? json_null() : fed_cli_json_number(item->level), "loss",
+                                              milestones->of_loss ? fed_cli_json_number(item->level) : json_null(),
+                                              "reached", reached_json(&item->by[0]), reached_json(&item->by[1])));
     }
     return list;
 }

@@ -65,7 +65,7 @@ static int print_json(const struct request *request, const struct fed_certificat
                   request->action, "name", what->name, "clients", "first", (json_int_t)what->first_client, "count",
                   (json_int_t)what->n_clients, "partial_sums", (int)what->partial_sums, "expires", date[0], "not_before",
                   date[1], "not_after", date[2], "issuer", line, "fingerprint", fingerprint);
-    if (object != NULL && json_object_set_new(object, extra, json_string(value)) != 0) {
+    if (object != NULL && json_object_set_new(object, extra, fed_cli_json_path(value)) != 0) {
         json_decref(object);
         object = NULL;
     }

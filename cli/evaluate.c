@@ -157,14 +157,13 @@ static int print_text(const struct fed_score *score, const struct fed_trained *t
 
 /* -- JSON -------------------------------------------------------------------------------------------------------------- */
 
-static json_t *number_json(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static json_t *class_json(const struct fed_score *score, const struct fed_model *model, uint32_t c) {
     size_t n;
     const char *name = find_name(&n, model->spec.classes, c);
     uint64_t all = row_sum(score, c), right = row_of(score, c)[c];
-    json_t *row = json_pack("{s:I, s:I, s:I, s:o}", "class", (json_int_t)c, "examples", (json_int_t)all, "correct",
-                            (json_int_t)right, "accuracy", number_json(all > 0 ? (double)right / (double)all : (double)NAN));
+    json_t *row =
+        json_pack("{s:I, s:I, s:I, s:o}", "class", (json_int_t)c, "examples", (json_int_t)all, "correct", (json_int_t)right,
+                  "accuracy", fed_cli_json_number(all > 0 ? (double)right / (double)all : (double)NAN));
     if (model->spec.n_symbols > 0) {
         json_object_set_new(row, "name", symbol_json(model->spec.symbols[c]));
     } else if (n > 0) {
@@ -196,7 +195,7 @@ static int print_json(const struct fed_score *score, const struct fed_trained *t
     json_t *root =
         json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "event", "evaluation", "name", t->terms.name, "model", hex, "data",
                   options->part == FED_DATA_TEST ? "test" : "train", "examples", (json_int_t)score->n_examples, "loss",
-                  number_json(found->loss), "accuracy", number_json(found->accuracy));
+                  fed_cli_json_number(found->loss), "accuracy", fed_cli_json_number(found->accuracy));
     if (root != NULL && t->store != NULL) {
         fed_hex(run, fed_store_run_id(t->store), 16);
         json_object_set_new(root, "run_id", json_string(run));
@@ -204,8 +203,8 @@ static int print_json(const struct fed_score *score, const struct fed_trained *t
     }
     if (root != NULL && is_own(options, t)) {
         json_object_set_new(root, "recorded",
-                            json_pack("{s:o, s:o, s:b}", "loss", number_json(t->record.loss), "accuracy",
-                                      number_json(t->record.accuracy), "same", (int)as_recorded(score, &t->record)));
+                            json_pack("{s:o, s:o, s:b}", "loss", fed_cli_json_number(t->record.loss), "accuracy",
+                                      fed_cli_json_number(t->record.accuracy), "same", (int)as_recorded(score, &t->record)));
     }
     if (root == NULL || (score->n_classes > 0 && add_classes(root, score, &t->model) != FED_OK)) {
         json_decref(root);

@@ -115,9 +115,9 @@ static int say(const struct options *options, const struct fed_trained *t, const
         printf("%s: %s\n", options->output, about->sentence);
         return fed_standard_flush(err);
     }
-    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "event", "export", "name", t->terms.name, "file",
-                             options->output, "format", format_of(options->output), "model", about->digest, "parameters",
-                             (json_int_t)t->model.n_params, "bytes", (json_int_t)st.st_size);
+    json_t *root = json_pack("{s:s, s:s, s:o, s:s, s:s, s:I, s:I}", "event", "export", "name", t->terms.name, "file",
+                             fed_cli_json_path(options->output), "format", format_of(options->output), "model",
+                             about->digest, "parameters", (json_int_t)t->model.n_params, "bytes", (json_int_t)st.st_size);
     if (root != NULL && t->store != NULL) {
         json_object_set_new(root, "run_id", json_string(about->run_id));
         json_object_set_new(root, "round", json_integer((json_int_t)t->image->round));

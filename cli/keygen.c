@@ -21,11 +21,11 @@ static int print(const struct fed_made_key *made, const struct fed_key_order *or
         printf("%s\n", made->line);
         return FED_OK;
     }
-    return fed_cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "event", "keygen", "name", order->name,
-                                        "kind", order->signs ? "enrolment" : "node", "key_file", made->secret_path,
-                                        "public_file", made->public_path, "line", made->line, "fingerprint",
-                                        made->fingerprint),
-                              err);
+    return fed_cli_print_json(
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s}", "event", "keygen", "name", order->name, "kind",
+                  order->signs ? "enrolment" : "node", "key_file", fed_cli_json_path(made->secret_path), "public_file",
+                  fed_cli_json_path(made->public_path), "line", made->line, "fingerprint", made->fingerprint),
+        err);
 }
 
 int fed_cli_keygen(int argc, char **argv) {

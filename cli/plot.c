@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +30,6 @@ struct options {
 
 /* -- Columns as JSON -- */
 
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static json_t *whole(uint64_t value) { return json_integer((json_int_t)value); }
 
 static json_t *columns_json(const struct fed_run_view *run) {
@@ -41,10 +38,10 @@ static json_t *columns_json(const struct fed_run_view *run) {
     for (size_t i = 0; columns != NULL && i < run->n_rows; i++) {
         const struct fed_curve_row *row = &run->rows[i];
         json_array_append_new(json_object_get(columns, "round"), whole(row->round.round));
-        json_array_append_new(json_object_get(columns, "accuracy"), number(row->round.accuracy));
-        json_array_append_new(json_object_get(columns, "loss"), number(row->round.loss));
+        json_array_append_new(json_object_get(columns, "accuracy"), fed_cli_json_number(row->round.accuracy));
+        json_array_append_new(json_object_get(columns, "loss"), fed_cli_json_number(row->round.loss));
         json_array_append_new(json_object_get(columns, "bytes_total"), whole(row->bytes_total));
-        json_array_append_new(json_object_get(columns, "seconds_total"), number(row->seconds_total));
+        json_array_append_new(json_object_get(columns, "seconds_total"), fed_cli_json_number(row->seconds_total));
         json_array_append_new(json_object_get(columns, "rolled_back"), json_boolean(row->rolled_back));
         json_array_append_new(json_object_get(columns, "rollback_to"),
                               row->is_rollback ? whole(row->rollback_to) : json_null());
@@ -55,11 +52,10 @@ static json_t *columns_json(const struct fed_run_view *run) {
 static json_t *run_json(const struct fed_run_view *run, const char *label) {
     char id[2 * 16 + 1];
     fed_hex(id, fed_store_run_id(run->store), 16);
-    json_t *path = json_string(run->path);
-    return json_pack("{s:o, s:s, s:s, s:s, s:b, s:o, s:o, s:o}", "run", path != NULL ? path : json_null(), "run_id", id,
-                     "name", run->name, "label", label, "finished", (int)run->finished, "target_accuracy",
-                     number(run->target), "target_round", run->target_round > 0 ? whole(run->target_round) : json_null(),
-                     "columns", columns_json(run));
+    return json_pack("{s:o, s:s, s:s, s:s, s:b, s:o, s:o, s:o}", "run", fed_cli_json_path(run->path), "run_id", id, "name",
+                     run->name, "label", label, "finished", (int)run->finished, "target_accuracy",
+                     fed_cli_json_number(run->target), "target_round",
+                     run->target_round > 0 ? whole(run->target_round) : json_null(), "columns", columns_json(run));
 }
 
 static int print_json(const struct fed_plot *plot, struct fed_error *err) {

@@ -50,8 +50,9 @@ static int print_change(const struct fed_roster_request *request, const struct f
                         struct fed_error *err) {
     if (request->json) {
         json_t *node = entry != NULL ? fed_roster_view_entry_json(entry) : json_null();
-        return fed_cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:o}", "event", "roster", "action", request->action,
-                                            "file", request->file, "name", request->words[0], "node", node),
+        return fed_cli_print_json(json_pack("{s:s, s:s, s:o, s:s, s:o}", "event", "roster", "action", request->action,
+                                            "file", fed_cli_json_path(request->file), "name", request->words[0], "node",
+                                            node),
                                   err);
     }
     if (entry != NULL) {
@@ -105,8 +106,8 @@ static int list(const struct fed_roster_request *request, struct fed_error *err)
         return code;
     }
     if (request->json) {
-        code = fed_cli_print_json(json_pack("{s:s, s:s, s:s, s:o}", "event", "roster", "action", "list", "file",
-                                            request->file, "nodes", fed_roster_view_json(&roster)),
+        code = fed_cli_print_json(json_pack("{s:s, s:s, s:o, s:o}", "event", "roster", "action", "list", "file",
+                                            fed_cli_json_path(request->file), "nodes", fed_roster_view_json(&roster)),
                                   err);
     } else {
         fed_roster_view_head();
@@ -154,9 +155,10 @@ static int verify(const struct fed_roster_request *request, struct fed_error *er
     fed_wait_end(wait);
     size_t n_bad = json_array_size(bad);
     if (request->json || bad == NULL) {
-        json_t *found = bad == NULL ? NULL
-                                    : json_pack("{s:s, s:s, s:s, s:I, s:O}", "event", "roster", "action", "verify", "file",
-                                                request->file, "entries", (json_int_t)roster.n_entries, "bad", bad);
+        json_t *found =
+            bad == NULL ? NULL
+                        : json_pack("{s:s, s:s, s:o, s:I, s:O}", "event", "roster", "action", "verify", "file",
+                                    fed_cli_json_path(request->file), "entries", (json_int_t)roster.n_entries, "bad", bad);
         code = fed_cli_print_json(found, err);
     } else if (n_bad == 0) {
         printf("%zu entries verify\n", roster.n_entries);

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "common/base/file.h"
 #include "common/seal/digest.h"
 
@@ -125,12 +126,6 @@ int fed_backup_set_add(struct fed_backup_set *set, const char *dir, const char *
 
 /* -- The list -- */
 
-/* Paths need not be UTF-8, and JSON has to be. */
-static json_t *path_json(const char *path) {
-    json_t *text = json_string(path);
-    return text != NULL ? text : json_null();
-}
-
 json_t *fed_backup_set_json(const struct fed_backup_set *set) {
     json_t *files = json_array();
     for (size_t i = 0; i < set->n_files; i++) {
@@ -139,13 +134,13 @@ json_t *fed_backup_set_json(const struct fed_backup_set *set) {
         fed_hex(digest, file->digest, FED_DIGEST_BYTES);
         if (json_array_append_new(files,
                                   json_pack("{s:s, s:I, s:s, s:o}", "name", file->name, "bytes", (json_int_t)file->bytes,
-                                            "digest", digest, "from", path_json(file->from))) != 0) {
+                                            "digest", digest, "from", fed_cli_json_path(file->from))) != 0) {
             json_decref(files);
             return NULL;
         }
     }
     return json_pack("{s:s, s:i, s:s, s:s, s:o, s:s, s:s, s:o, s:o}", "event", "backup", "format", FORMAT, "fedavg",
-                     FED_VERSION, "created", set->created, "run", path_json(set->run), "run_id", set->run_id, "name",
+                     FED_VERSION, "created", set->created, "run", fed_cli_json_path(set->run), "run_id", set->run_id, "name",
                      set->name, "round", set->has_round ? json_integer((json_int_t)set->round) : json_null(), "files",
                      files);
 }

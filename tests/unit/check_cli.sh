@@ -202,3 +202,11 @@ lost status --help
 lost doctor
 lost roster list
 lost roster list --json
+
+# A name that is not UTF-8 is no JSON: null stands for it, and what was done is said all the same.
+odd=$'odd\xff'
+runs 0 '"key_file":null,"public_file":null' keygen a --dir "$odd" --json
+runs 0 '"file":null' roster add ward-7 "$a" --clients 7 --file "$odd/roster" --json
+runs 0 '"file":null' roster list --file "$odd/roster" --json
+runs 0 '"file":null' enroll issue ward-8 --clients 8 --key "$odd/a.key" --out "$odd/token" --json
+runs 0 '"file":null' enroll show "$odd/token" --json
