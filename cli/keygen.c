@@ -9,7 +9,7 @@
 
 static const char usage[] =
     "fedavg keygen NAME [--dir DIR] [--enrolment] [--passphrase | --passphrase-file FILE|-] [--json]\n"
-    "  makes DIR/NAME.key (secret, mode 0600, never overwritten) and DIR/NAME.pub, and prints the public line\n"
+    "  makes DIR/NAME.key (secret, mode 0600) and DIR/NAME.pub, neither ever overwritten, and prints the public line\n"
     "  --dir DIR               where they go (default: here); made if missing\n"
     "  --enrolment             the line of a key that signs enrolments: fedavg-sign1:...\n"
     "  --passphrase            asks for a passphrase, without which the key file is of no use\n"

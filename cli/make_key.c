@@ -3,8 +3,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/file.h"
+
+/* It may be the line of another: one that its owner sent. A key that is there is refused when it is to be made. */
+static int refuse_public(const struct fed_made_key *made, struct fed_error *err) {
+    return access(made->public_path, F_OK) != 0 || access(made->secret_path, F_OK) == 0
+               ? FED_OK
+               : fed_error_set(err, FED_EKEY,
+                               "%s: exists already, and a public line is never overwritten: choose "
+                               "another name or another --dir",
+                               made->public_path);
+}
 
 static int write_public(const char *path, const char *line, struct fed_error *err) {
     struct iovec parts[] = {{(void *)line, strlen(line)}, {(void *)"\n", 1}};
@@ -51,6 +62,9 @@ int fed_make_key(struct fed_made_key *out, const struct fed_key_order *order, st
     if (code == 0 && (fed_path_join(&made.secret_path, order->dir, secret_name) != 0 ||
                       fed_path_join(&made.public_path, order->dir, public_name) != 0)) {
         code = fed_error_set(err, FED_ENOMEM, "out of memory");
+    }
+    if (code == 0) {
+        code = refuse_public(&made, err);
     }
     if (code == 0) {
         code = create(&identity, made.secret_path, order, err);

@@ -8,6 +8,7 @@
 
 #include "cli/init/init.h"
 #include "common/base/file.h"
+#include "common/base/utf8.h"
 
 #define COMMENT_AT 30
 
@@ -240,7 +241,7 @@ static int refuse_what_is_there(const struct fed_init *init, struct fed_error *e
     return rc;
 }
 
-/* A file of YAML is UTF-8. */
+/* A value of a task is a line of UTF-8. */
 static int check_texts(const struct fed_init *init, struct fed_error *err) {
     const char *texts[FED_INIT_NODES + 6] = {init->labels, init->test,  init->test_labels,
                                              init->label,  init->group, init->dir};
@@ -249,10 +250,12 @@ static int check_texts(const struct fed_init *init, struct fed_error *err) {
     }
     for (size_t i = 0; i < 6 + init->n_train; i++) {
         json_t *string = texts[i] != NULL ? json_string(texts[i]) : json_null();
-        if (string == NULL) {
-            return fed_error_set(err, FED_ECONFIG, "%s: names must be UTF-8 to stand in a task", texts[i]);
-        }
+        bool fits = string != NULL && (texts[i] == NULL || fed_utf8_one_line(texts[i]));
         json_decref(string);
+        if (!fits) {
+            return fed_error_set(err, FED_ECONFIG, "%s: names must be UTF-8 without control characters to stand in a task",
+                                 texts[i]);
+        }
     }
     return FED_OK;
 }

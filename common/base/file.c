@@ -148,7 +148,8 @@ int fed_file_replace(const char *path, const struct iovec *parts, int n_parts, m
     }
     fd = create_temporary(temporary, mode);
     if (fd < 0) {
-        rc = failed(err, temporary, "create");
+        rc = errno == ENOENT ? fed_error_set(err, FED_EIO, "%s: the directory in which it is to lie is not there", path)
+                             : failed(err, temporary, "create");
         goto out;
     }
     created = true;

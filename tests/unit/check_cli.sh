@@ -210,3 +210,11 @@ runs 0 '"file":null' roster add ward-7 "$a" --clients 7 --file "$odd/roster" --j
 runs 0 '"file":null' roster list --file "$odd/roster" --json
 runs 0 '"file":null' enroll issue ward-8 --clients 8 --key "$odd/a.key" --out "$odd/token" --json
 runs 0 '"file":null' enroll show "$odd/token" --json
+
+# A public line that is there may be that of another, and stays; and what cannot be written is not begun.
+printf 'the line that its owner sent\n' >theirs.pub
+runs 7 'theirs.pub: exists already, and a public line is never overwritten' keygen theirs
+[[ $(cat theirs.pub) == 'the line that its owner sent' && ! -e theirs.key ]] || fail 'keygen wrote over a public line'
+printf 'a,b\n1,2\n3,4\n' >$'two\nlines.csv'
+runs 2 'without control characters' init trial --defaults --data $'two\nlines.csv'
+[[ ! -e trial ]] || fail 'init left a task that nobody can read'
