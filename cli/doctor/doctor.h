@@ -64,7 +64,7 @@ bool fed_doctor_ok(struct fed_doctor *doctor, const char *format, ...) FED_PRINT
 bool fed_doctor_note(struct fed_doctor *doctor, const char *advice, const char *format, ...) FED_PRINTF(3, 4);
 bool fed_doctor_problem(struct fed_doctor *doctor, int code, const char *advice, const char *format, ...) FED_PRINTF(4, 5);
 
-/* The library versions (doctor_libraries.c). */
+/* The library versions (libraries.c). */
 bool fed_doctor_libraries(struct fed_doctor *doctor);
 /* A directory that is written to: there or to be made, writable, durable, lockable, with room for need bytes. */
 bool fed_doctor_place(struct fed_doctor *doctor, const char *dir, const char *what, uint64_t need);

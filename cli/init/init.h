@@ -1,5 +1,5 @@
-/* What `fedavg init` asks, sees and writes: answers (init_ask.c) about data that it has looked at (init_look.c) become files
- * (init_write.c). */
+/* What `fedavg init` asks, sees and writes: answers (ask.c) about data that it has looked at (look.c) become files
+ * (write.c). */
 #ifndef FED_CLI_INIT_INIT_H
 #define FED_CLI_INIT_INIT_H
 
@@ -45,7 +45,7 @@ struct fed_init {
     size_t n_notes;
 };
 
-/* -- init_look.c -- */
+/* -- look.c -- */
 
 /* The first file of training data, before anything else is asked about it. */
 int fed_init_sniff(struct fed_init *init, struct fed_error *err) FED_MUST_CHECK;
@@ -61,7 +61,7 @@ void fed_init_guess_group(char out[80], const struct fed_init *init);
 void fed_init_guess_model(char out[32], const struct fed_init *init);
 double fed_init_guess_rate(const struct fed_init *init);
 
-/* -- init_ask.c -- */
+/* -- ask.c -- */
 
 #define FED_INIT_QUESTIONS 13
 /* Their names are options of the command, in the order in which they are asked. */
@@ -71,7 +71,7 @@ const char *fed_init_question(size_t i);
 int fed_init_ask(struct fed_init *init, char *const given[FED_INIT_QUESTIONS], bool ask,
                  struct fed_error *err) FED_MUST_CHECK;
 
-/* -- init_write.c, init_nodes.c -- */
+/* -- write.c, nodes.c -- */
 
 /* Nothing is overwritten: FED_ECONFIG names what is there already, and then nothing was written. */
 int fed_init_write(struct fed_init *init, struct fed_error *err) FED_MUST_CHECK;

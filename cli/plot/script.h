@@ -1,4 +1,4 @@
-/* The picture of some runs as a script for gnuplot: what is drawn and how it looks. Pure: the same runs and options give the
+/* The picture of some runs as a script for gnuplot: what is drawn and how it looks. The same runs and options give the
  * same bytes. */
 #ifndef FED_CLI_PLOT_SCRIPT_H
 #define FED_CLI_PLOT_SCRIPT_H

@@ -1,4 +1,5 @@
-/* Which nodes of the roster are here now, and how to reach them. Pure: routes are opaque bytes, time is an argument. */
+/* Which nodes of the roster are here now, and how to reach them. It holds no socket and no clock: routes are opaque bytes,
+ * time is an argument. */
 #ifndef FED_COORDINATOR_NODES_NODES_H
 #define FED_COORDINATOR_NODES_NODES_H
 
