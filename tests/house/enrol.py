@@ -16,6 +16,7 @@ import sign  # noqa: E402
 
 FOR_EVER = 1000000000
 HOUR = 3600
+DAY = 24 * HOUR
 ISSUER, OTHER = bytes(range(1, 33)), bytes(range(2, 34))
 
 
@@ -191,6 +192,7 @@ def what_is_not_signed_is_refused_by_name_and_can_be_signed():
 
 
 def a_node_is_revoked_and_readmitted_without_a_signal():
+    began = int(time.time()) // DAY
     with Scene() as scene:
         for name, client in (("ward-0", 0), ("ward-1", 1)):
             scene.add_stranger(name, client)
@@ -210,7 +212,8 @@ def a_node_is_revoked_and_readmitted_without_a_signal():
         scene.edit_roster("readmit", "ward-1")
         coordinator.signal(signal.SIGHUP)  # at once, and by itself a second later
         next_round(coordinator, clients=2)
-        check(len([line for line in coordinator.log if "entry ends soon" in line]) == 2, "not once a day a node")
+        days = 1 + (int(time.time()) // DAY - began)
+        check(2 <= len([line for line in coordinator.log if "entry ends soon" in line]) <= 2 * days, "not once a day a node")
 
 
 def a_key_of_a_signed_entry_is_changed_with_the_enrolment_key_alone():

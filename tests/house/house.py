@@ -173,6 +173,15 @@ class Process:
         check(code is None or found == code, f"exit code {found}, not {code}: {self}")
         return found
 
+    def rounds(self):
+        """The committed rounds that it has told of."""
+        return [event for event in self.events() if event["event"] == "round"]
+
+    def wait_next_round(self):
+        """A round that was not yet told of now."""
+        n = len(self.rounds())
+        return self.wait(lambda: self.rounds()[n:], "one more round")[0]
+
     def said(self, text):
         return any(text in line for line in list(self.log))
 
@@ -323,7 +332,7 @@ class Result:
         check(events and events[-1]["event"] == "done", f"the last line is not done: {process}")
         self.process = process
         self.first, self.done = events[0], events[-1]
-        self.rounds = [event for event in events if event["event"] == "round"]
+        self.rounds = process.rounds()
         self.models = {event["round"]: event["model"] for event in self.rounds}
 
 

@@ -26,8 +26,8 @@ def what_a_launcher_started_is_started_again_and_ends_with_the_simulation():
     with house.Scene(train=500, test=100) as scene:
         run = launched(scene, scene.task(algorithm={"rounds": 1000000}), "run", "nice")
         run.wait_event("round")
+        scene.until(lambda: len(house.children(run.child.pid, "fedavg-client")) == 2)  # one is enough for a round
         nodes = house.children(run.child.pid, "fedavg-client")
-        check(len(nodes) == 2, f"{len(nodes)} nodes")
         os.kill(nodes[0], signal.SIGKILL)
         run.wait_log("starting it again (1 of 3)")
         run.signal(signal.SIGTERM)

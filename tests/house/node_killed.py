@@ -24,10 +24,10 @@ def models_with_kills(scene, task, *names):
         kill_node(process, name)
         process.wait_log(f"{name} was killed by signal 9; starting it again (1 of 3)")
     process.wait_log(WELCOMED, 2 + len(names))
-    process.wait_event("round", round=process.events()[-1]["round"] + 3)
+    process.wait_event("round", round=process.rounds()[-1]["round"] + 3)
     process.signal(signal.SIGTERM)
     process.wait_exit(10)
-    return {event["round"]: event["model"] for event in process.events() if event["event"] == "round"}
+    return {event["round"]: event["model"] for event in process.rounds()}
 
 
 def a_node_that_is_killed_changes_nothing():
@@ -73,9 +73,10 @@ def lose_a_node_for_good(scene, task, k):
     log, where = scene.dir / f"lost-{k}", scene.dir / "where"
     daemons = house.Daemons(scene, task, [(0, 2, 1), (2, 2, 1)], sums=k % 2 == 0, name=f"lost-daemons-{k}")
     coordinator = daemons.coordinator(f"lost-run-{k}")
+    lost = daemons.node(1, env={"LD_PRELOAD": killer.LIBRARY, "FED_KILL_PROGRAM": "fedavg-client", "FED_KILL_CLASS": "net",
+                                "FED_KILL_AT": str(k), "FED_KILL_LOG": str(log), "FED_KILL_WHERE": str(where)})
+    scene.until(lambda: lost.open == 0 or coordinator.said("node joined node=node-1"))  # the other could do without it
     daemons.node(0)
-    daemons.node(1, env={"LD_PRELOAD": killer.LIBRARY, "FED_KILL_PROGRAM": "fedavg-client", "FED_KILL_CLASS": "net",
-                         "FED_KILL_AT": str(k), "FED_KILL_LOG": str(log), "FED_KILL_WHERE": str(where)})
     coordinator.wait_exit(0)
     said = scene.replay(daemons.task_path, f"lost-run-{k}")
     house.check(coordinator.events()[-1]["model"] in said, f"{said}: {coordinator}")

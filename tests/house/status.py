@@ -22,6 +22,7 @@ class Watched(wards.Scene):
         self.url = f"http://127.0.0.1:{self.http}"
         self.task["server"]["http"] = f"127.0.0.1:{self.http}"
         self.add_node("ward-0", 0, 50)
+
     def status(self, where):
         return json.loads(self.command("status", where, "--json"))
 
@@ -52,6 +53,7 @@ def the_directory_tells_what_the_coordinator_tells():
         wards.stop(node)  # and the run stands still
         wards.wait_said(coordinator, "node left node=ward-0", since)
         wards.wait_said(coordinator, "info report waiting .*more client", since)
+        scene.until(lambda: scene.status(scene.url)["live"]["waits_for"])  # the log is told first
         live, written = scene.status(scene.url), scene.status(scene.run_dir)
         check("waits for 1 more client to join" in (live["live"]["waits_for"] or ""), f"not why it stands still: {live['live']}")
         told = scene.command("status", scene.url)
