@@ -2,6 +2,7 @@
  * report first, so that what is printed, and the JSON, never differ. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -207,9 +208,14 @@ static int print_json(const struct fed_status_report *report, struct fed_error *
     if (fed_status_report_encode(&text, report) != FED_OK) {
         return fed_error_set(err, FED_ENOMEM, "out of memory");
     }
-    printf("%s\n", text);
+    json_t *root = json_pack("{s:s}", "event", "status"), *body = json_loads(text, 0, NULL);
+    if (json_object_update(root, body) != 0) {
+        json_decref(root);
+        root = NULL;
+    }
+    json_decref(body);
     free(text);
-    return FED_OK;
+    return fed_cli_print_json(root, err);
 }
 
 static bool is_url(const char *text) {

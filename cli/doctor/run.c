@@ -52,7 +52,10 @@ static bool look_models(struct fed_doctor *d) {
     struct fed_busy *busy = fed_wait_begin(false, "digesting the models of %s", d->subject);
     int rc = fed_store_check_models(&n, d->store, &err);
     fed_wait_end(busy);
-    return rc == FED_OK ? fed_doctor_ok(d, "%zu models are there, and are those that run.db names", n)
+    return rc == FED_OK ? fed_doctor_ok(d,
+                                        n == 1 ? "%zu model is there, and is what run.db names"
+                                               : "%zu models are there, and are those that run.db names",
+                                        n)
                         : fed_doctor_problem(d, rc, "restore the file from a backup", "%s", err.text);
 }
 

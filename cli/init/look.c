@@ -31,19 +31,35 @@ int fed_init_sniff(struct fed_init *init, struct fed_error *err) {
     return rc;
 }
 
+static int check_cells(const struct fed_sniffed *seen, const char *path, struct fed_error *err) {
+    for (size_t i = 0; i < seen->n_columns; i++) {
+        const struct fed_sniffed_column *column = &seen->columns[i];
+        if (column->n_empty > 0) {
+            return fed_error_set(err, FED_EDATA, "%s: column %zu%s%s%s has %zu empty %s; every cell needs a value", path,
+                                 i + 1, seen->header ? " (" : "", column->name, seen->header ? ")" : "", column->n_empty,
+                                 column->n_empty == 1 ? "cell" : "cells");
+        }
+    }
+    return FED_OK;
+}
+
 /* Every file has a say in what the classes are. */
 static int sniff_another(struct fed_init *init, const char *path, struct fed_error *err) {
     struct fed_sniffed other;
     int rc = sniff(&other, path, err);
-    if (rc == FED_OK) {
-        rc = fed_sniffed_merge(&init->seen, init->train[0], &other, path, err);
-        fed_sniffed_fini(&other);
+    if (rc != FED_OK) {
+        return rc;
     }
+    rc = fed_sniffed_merge(&init->seen, init->train[0], &other, path, err);
+    if (rc == FED_OK) {
+        rc = check_cells(&other, path, err);
+    }
+    fed_sniffed_fini(&other);
     return rc;
 }
 
-static int sniff_others(struct fed_init *init, struct fed_error *err) {
-    int rc = FED_OK;
+static int sniff_all(struct fed_init *init, struct fed_error *err) {
+    int rc = check_cells(&init->seen, init->train[0], err);
     for (size_t i = 1; i < init->n_train && rc == FED_OK; i++) {
         rc = sniff_another(init, init->train[i], err);
     }
@@ -188,18 +204,6 @@ static int look_at_sizes(struct fed_init *init, struct fed_error *err) {
         init->seen.header ? largest->name : "of features", largest->largest);
 }
 
-static int check_columns(const struct fed_init *init, struct fed_error *err) {
-    for (size_t i = 0; i < init->seen.n_columns; i++) {
-        const struct fed_sniffed_column *column = &init->seen.columns[i];
-        if (column->n_empty > 0) {
-            return fed_error_set(err, FED_EDATA, "%s: column %zu%s%s%s has %zu empty cells; every cell needs a value",
-                                 init->train[0], i + 1, init->seen.header ? " (" : "", column->name,
-                                 init->seen.header ? ")" : "", column->n_empty);
-        }
-    }
-    return FED_OK;
-}
-
 /* Whether a task can name them. */
 static int check_class_names(const struct fed_init *init, const struct fed_sniffed_column *label, struct fed_error *err) {
     struct fed_model_spec *spec = calloc(1, sizeof *spec);
@@ -242,10 +246,7 @@ int fed_init_examine(struct fed_init *init, struct fed_error *err) {
     source.train_labels = init->labels;
     source.label = init->label;
     source.group = init->group;
-    int rc = table ? sniff_others(init, err) : FED_OK;
-    if (rc == FED_OK && table) {
-        rc = check_columns(init, err);
-    }
+    int rc = table ? sniff_all(init, err) : FED_OK;
     if (rc == FED_OK) {
         struct fed_busy *busy = fed_wait_begin(false, "reading %s", init->train[0]);
         rc = fed_dataset_load(&data, &source, FED_DATA_TRAIN, err);

@@ -53,7 +53,7 @@ def a_healthy_federation_is_found_healthy():
         finding(found, "coordinator", "ok", "the client is at work, so nothing more was asked")
         finding(found, "at work", "ok", f"process {coordinator.pid}")
         finding(found, "database", "ok", "every page")
-        finding(found, "models", "ok", "1 models are there")
+        finding(found, "models", "ok", "1 model is there")
         check(not node.said("not on the coordinator's roster") and node.child.poll() is None, f"{node}")
         check(not coordinator.said("node lost node=node-0"), f"it was disturbed: {coordinator}")
 

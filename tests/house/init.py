@@ -141,6 +141,8 @@ def what_is_missing_is_named():
         table = patients(scene.dir / "a.csv", 30, 1)
         holes = scene.dir / "holes.csv"
         holes.write_text("x,y\n1,0\n,1\n")
+        whole = scene.dir / "whole.csv"
+        whole.write_text("x,y\n1,0\n2,1\n")
         typo = scene.dir / "typo.csv"
         rows = table.read_text().splitlines()
         rows[6] = "sixty," + rows[6].partition(",")[2]
@@ -152,7 +154,9 @@ def what_is_missing_is_named():
                 ([], 2, "there is no terminal to ask on"),
                 (["--defaults"], 2, "--data: is needed: Training data"),
                 (["--defaults", "--data", "nowhere"], 3, "--data: nowhere: No such file"),
-                (["--defaults", "--data", holes], 3, "column 1 (x) has 1 empty cells"),
+                (["--defaults", "--data", holes], 3, "holes.csv: column 1 (x) has 1 empty cell; every cell"),
+                (["--defaults", "--kind", "nodes", "--data", whole, "--data", holes], 3, "holes.csv: column 1 (x) has 1 empty cell"),
+                (["--defaults", "--data", whole, "--test", holes], 3, "holes.csv: column 1 (x) has 1 empty cell"),
                 (["--defaults", "--data", typo], 3, 'typo.csv:7: column 1 (age): found "sixty", expected a number'),
                 (["--defaults", "--data", same], 3, "all examples have the same label"),
                 (["--defaults", "--data", lines], 3, "column y: is it the label?"),

@@ -67,7 +67,7 @@ CASES = [
     (["export", "run", "-o", "x.pt"], 2, None),
     (["replay", "run"], 0, {"event", "name", "run_id", "from", "to", "updates", "seconds", "model", "same"}),
     (["replay", "nowhere"], 2, None),
-    (["status", "run"], 0, {"name", "run_id", "state", "round", "recent"}),
+    (["status", "run"], 0, {"event", "name", "run_id", "state", "round", "recent"}),
     (["plot", "run"], 0, {"event", "runs"}),
     (["plot", "nowhere"], 2, None),
     (["compare", "run", "run"], 0, {"event", "runs", "task", "models", "milestones"}),
