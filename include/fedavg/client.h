@@ -18,9 +18,9 @@
  *           handler. A second call meanwhile, or from inside a callback of the same handle, is refused with FEDAVG_EBUSY.
  *           Each client has threads of its own: `workers` that train, with all signals blocked but SIGBUS, two of ZeroMQ.
  *           Several clients in one process know nothing of each other.
- * Callbacks A function of yours that is called has to return: no C++ exception, no longjmp may leave it. A binding of another
- *           language that swallows an exception hands back a number that means nothing, 0 perhaps: catch it inside, and
- *           return what says that it failed.
+ * Callbacks A function of yours that is called has to return: no C++ exception, no longjmp may leave it. Where another
+ *           language swallows an exception, what it hands back means nothing, and may be 0: catch it inside, and return
+ *           what says that it failed.
  * Lifetime  What is handed over by pointer is borrowed where this header says so, and copied otherwise. After fork(2) the
  *           child must not touch a handle, except to exec.
  * Process   No signal, limit, locale, environment variable or floating-point mode of yours is changed. What is shared by the
@@ -130,8 +130,8 @@ struct fedavg_data {
     const void *features;
     /* Writes the features of these n examples, counted from 0, one behind the other to features (n, n_features; aligned to 4
      * bytes) and returns 0; or returns another value: the client at hand declines this attempt, and is asked again in a
-     * later one. The same example has to have the same features always, or nothing is reproducible. Called once for all examples
-     * by fedavg_client_open, and then by the threads that train, as many at once as there are `workers`. */
+     * later one. The same example has to have the same features always, or nothing is reproducible. Called once for all
+     * examples by fedavg_client_open, and then by the threads that train, as many at once as there are `workers`. */
     int (*read)(void *context, void *features, const uint32_t *examples, size_t n);
     void *context; /* handed to read */
 };
