@@ -17,7 +17,7 @@ import tempfile
 
 import house
 
-GUIDES = sorted([house.ROOT / "README.md", house.ROOT / "bench" / "README.md", *(house.ROOT / "docs").glob("*.md")])
+GUIDES = sorted([house.ROOT / "README.md", house.ROOT / "SECURITY.md", house.ROOT / "bench" / "README.md", *(house.ROOT / "docs").glob("*.md")])
 OURS = re.compile(r"(?m)^\s*(\./)?(fedavg|deploy/|bench/|build/|systemctl|apt|cmake|ctest)")
 NOT_TYPED = {  # first words of a line, and why
     "./deploy/demo": "trains for minutes; .ci/run and people run it",
