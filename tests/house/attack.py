@@ -5,6 +5,7 @@ An attack is by strangers (tests/faults/attacker.c) or by an enrolled node (lyin
 without it or with it. FEDAVG_ATTACKER and FEDAVG_LYING_NODE name the programs."""
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -72,9 +73,10 @@ def memory_mb(pid, key="VmHWM"):
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith(key + ":"))
 
 
-def run(scene, name, attack, rounds, clients=20, nodes=4, warm_up=4, hidden=200, limits=None):
+def run(scene, name, attack, rounds, clients=20, nodes=4, warm_up=4, hidden=200, limits=None, until=()):
     """One run, with this attack or (None) without: then the enrolled liar only declines. Every client is picked and one may
-    be missing, so the models are those of the honest clients, whatever the liar does. Returns the run's figures."""
+    be missing, so the models are those of the honest clients, whatever the liar does. One node is stopped in the first round
+    until the log holds each of these texts. Returns the run's figures."""
     task = scene.task(name, hidden=hidden, clients=clients + 1,
                       algorithm={"rounds": rounds, "fraction": clients / (clients + 1), "learning_rate": 0.05},
                       round={"over_select": (clients + 1) / clients, "deadline_s": 600, "rejoin_s": 600},
@@ -82,11 +84,18 @@ def run(scene, name, attack, rounds, clients=20, nodes=4, warm_up=4, hidden=200,
     share = clients // nodes
     ranges = [(i * share, share, 1) for i in range(nodes)] + [(clients, 1, 1)]
     daemons = TcpDaemons(scene, task, ranges, name=name)
-    coordinator = daemons.coordinator(f"{name}-run")
+    started, coordinator = time.monotonic(), daemons.coordinator(f"{name}-run")
     liar = scene.start(LYING_NODE, daemons.dir / f"node-{nodes}.yaml", attack if attack in ENROLLED + DAMAGED else "decline")
     liar.wait_log("welcomed")
     strangers = Attacker(daemons, STRANGERS[attack]) if attack in STRANGERS else None
-    honest = [daemons.node(i) for i in range(nodes)]
+    honest = [daemons.node(0)]
+    if until:
+        coordinator.wait_log("node joined node=node-0")
+        honest[0].signal(signal.SIGSTOP)
+    honest += [daemons.node(i) for i in range(1, nodes)]
+    for text in until:
+        coordinator.wait_log(text)
+    honest[0].signal(signal.SIGCONT)
     coordinator.wait_event("round", round=warm_up)
     cpu, began = cpu_seconds(coordinator.pid), time.monotonic()
     coordinator.wait_event("round", round=rounds - 1)  # it is still there to be looked at
@@ -100,4 +109,4 @@ def run(scene, name, attack, rounds, clients=20, nodes=4, warm_up=4, hidden=200,
     handshakes = told.get("keys", 0) and 50 * seconds
     return {"result": house.Result(coordinator), "coordinator": coordinator, "liar": liar, "told": told,
             "cpu_ms": 1000 * (cpu - handshakes * HANDSHAKE_S) / measured, "round_ms": 1000 * seconds / measured,
-            "peak_mb": peak, "run_dir": scene.dir / f"{name}-run"}
+            "peak_mb": peak, "seconds": time.monotonic() - started, "run_dir": scene.dir / f"{name}-run"}

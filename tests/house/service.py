@@ -3,9 +3,9 @@ import contextlib
 import os
 import pathlib
 import re
-import select
 import signal
 import socket
+import threading
 import time
 
 import house
@@ -18,39 +18,44 @@ ENDLESS = 1_000_000_000
 
 
 class Manager:
-    """The manager's end: a datagram socket, and all that was said there, line by line."""
+    """The manager's end: a datagram socket, and all that was said there, line by line. It is read at once, as a manager does:
+    few messages fit into the socket, and what does not fit is lost."""
 
     def __init__(self, folder, name):
         self.path = folder / f"{name}.notify"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
-        self.socket.setblocking(False)
-        self.lines = []
+        self.lines, self.changed = [], threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
 
     def env(self):
         return {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": str(WATCHDOG_US)}
 
-    def read(self):
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.lines += self.socket.recv(4096).decode().splitlines()
+    def _read(self):
+        while True:
+            lines = self.socket.recv(4096).decode().splitlines()
+            with self.changed:
+                self.lines += lines
+                self.changed.notify_all()
+
+    def drain(self):
+        """Returns when all that was said until now is in the lines."""
+        mark = f"X-MARK={time.monotonic_ns()}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+            end.sendto(mark.encode(), str(self.path))
+        return self.wait(f"^{mark}$")
 
     def wait(self, pattern, since=0):
         """The index behind the first line from `since` on that matches."""
         end = time.monotonic() + house.PATIENCE
-        while True:
-            self.read()
-            for i, line in enumerate(self.lines[since:], since):
-                if re.search(pattern, line):
-                    return i + 1
-            left = end - time.monotonic()
-            check(left > 0, f"/{pattern}/ was never told, but: {self.lines[-20:]}")
-            select.select([self.socket], [], [], left)
-
-
-def anybody_speaks(managers, seconds):
-    """Whether anything at all is said in that time."""
-    return bool(select.select([manager.socket for manager in managers], [], [], seconds)[0])
+        with self.changed:
+            while True:
+                for i, line in enumerate(self.lines[since:], since):
+                    if re.search(pattern, line):
+                        return i + 1
+                left = end - time.monotonic()
+                check(left > 0, f"/{pattern}/ was never told, but: {self.lines[-20:]}")
+                self.changed.wait(left)
 
 
 @contextlib.contextmanager
@@ -116,11 +121,13 @@ def a_loop_that_stands_still_gives_no_sign_of_life():
             manager.wait("^WATCHDOG=1$", manager.wait("^WATCHDOG=1$"))
             process.signal(signal.SIGSTOP)
             wait_stopped(process)
-        for manager in managers:
-            manager.read()
-        check(not anybody_speaks(managers, 1.5 * LONGEST_TURN_S), "a process that was stopped gives a sign of life")
+        before = [manager.drain() for manager in managers]
+        time.sleep(1.5 * LONGEST_TURN_S)  # what is tested is this time itself
+        for manager, since in zip(managers, before):
+            last = manager.drain()
+            check(last == since + 1, f"a process that was stopped gives a sign of life: {manager.lines[since:]}")
         for manager, process in zip(managers, processes):
-            since = len(manager.lines)
+            since = manager.drain()
             process.signal(signal.SIGCONT)
             manager.wait("^WATCHDOG=1$", since)
 
