@@ -397,7 +397,7 @@ static int open_signals(struct fed_coordinator *c, struct fed_error *err) {
 static void report_start(struct fed_coordinator *c, const struct fed_store_state *state) {
     fed_report_start(&c->report, &(struct fed_report_start){
                                      .resumed = state->has_model,
-                                     .reproducible = fed_work_reproducible(c),
+                                     .reproducible = fed_coordinator_reproducible(c),
                                      .name = c->task->name,
                                      .kernels = c->kernels->name,
                                      .run_id = c->run_id,

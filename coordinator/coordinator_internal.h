@@ -2,7 +2,7 @@
  *
  *     coordinator.c  start and end           gate.c      who is let in
  *     loop.c         poll, events, actions   presence.c  who is here; the roster, live
- *     work.c         jobs for other threads: control.c   what nodes say       say.c  what nodes are told
+ *     work*.c        jobs for other threads: control.c   what nodes say       say.c  what nodes are told
  *                    store, seal, mean,      bulk.c      model chunks out, update chunks in
  *                    evaluate                tally.c     what was refused
  *     enrol.c        tokens are taken        meter.c     what a peer may cost
@@ -93,7 +93,7 @@ struct fed_coordinator {
     struct fed_evaluator *evaluator;          /* NULL: there is no test data */
     uint64_t evaluated_round;                 /* what the evaluator is at */
     struct fed_store_rollback fallen; /* the last committed model falls: why. The rounds are filled in when it does */
-    struct work *works;               /* jobs out there, owned by work.c */
+    struct fed_work *works;           /* jobs out there, owned by work.c */
     bool finish_stored;               /* the end of the run is; it is said when nothing else waits to be */
     uint64_t finish_round;            /* whose model is the result */
     int signal_fd;
@@ -158,6 +158,11 @@ struct fed_coordinator {
 
 /* By which roster entries are judged; since 1970. */
 static inline int64_t fed_wall_seconds(void) { return fed_clock_wall_ms() / 1000; }
+
+/* As far as arithmetic goes: would another run of this task end in the same bits? */
+static inline bool fed_coordinator_reproducible(const struct fed_coordinator *c) {
+    return c->task->algorithm.math == FED_MATH_EXACT && !c->other_math;
+}
 
 /* loop.c */
 void fed_loop_post(struct fed_coordinator *c, const struct fed_round_event *event);
@@ -285,7 +290,7 @@ void fed_publish_heard(struct fed_coordinator *c);
 /* Where the run stands, to the service manager. */
 void fed_standing_tell(struct fed_coordinator *c);
 
-/* work.c: start a job; its end posts the event that answers the action */
+/* work*.c: start a job; its end posts the event that answers the action */
 int fed_work_open(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_seal(struct fed_coordinator *c) FED_MUST_CHECK;
 int fed_work_mean(struct fed_coordinator *c) FED_MUST_CHECK;
@@ -301,8 +306,6 @@ void fed_work_evaluate(struct fed_coordinator *c, uint64_t round);
 void fed_work_collect(struct fed_coordinator *c);
 /* Writes that failed and are not the round's to repeat are tried again when their pause is over. */
 void fed_work_tick(struct fed_coordinator *c, uint64_t now_ms);
-/* As far as arithmetic goes: would another run of this task end in the same bits? */
-bool fed_work_reproducible(const struct fed_coordinator *c);
 /* Jobs that will never come back, once their pools are gone. */
 void fed_work_free(struct fed_coordinator *c);
 

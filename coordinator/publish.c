@@ -62,7 +62,7 @@ void fed_publish_now(struct fed_coordinator *c, uint64_t now_ms) {
     now.store_errors = c->n_store_errors;
     now.alarms = c->n_alarms;
     now.attempts_failed = fed_round_failed(c->round);
-    now.reproducible = fed_work_reproducible(c);
+    now.reproducible = fed_coordinator_reproducible(c);
     now.store_fails = c->alarm[0] != '\0';
     now.finished = fed_round_phase(c->round) == FED_ROUND_FINISHED;
     snprintf(now.alarm, sizeof now.alarm, "%s", c->alarm[0] != '\0' ? c->alarm : c->doors_alarm);
