@@ -46,7 +46,7 @@ static bool parse_count(unsigned long *out, const char *option, const char *text
 
 static bool add_set(struct fed_simulation *s, const char *text) {
     if (s->n_sets == FED_SIMULATION_SETS) {
-        return fed_cli_wrong_value("fedavg simulate", "--set", text, "at most 64 of them");
+        return fed_cli_wrong_value("fedavg simulate", "--set", text, "64 of them at most");
     }
     s->sets[s->n_sets++] = text;
     return true;

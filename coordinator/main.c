@@ -81,7 +81,7 @@ static int parse(struct arguments *out, int argc, char **argv) {
         bool good = true;
         switch (c) {
         case 's':
-            good = out->n_sets < SETS_MAX;
+            good = out->n_sets < SETS_MAX || refuse("set", "128 of them at most");
             if (good) {
                 out->sets[out->n_sets++] = optarg;
             }

@@ -144,6 +144,9 @@ done <<'TABLE'
 2|--nodes: found "0", expected a number from 1 to 256|simulate task.yaml --nodes 0
 2|--log-level: found "loud", expected error, warn, info or debug|simulate task.yaml --log-level loud
 2|--log-format: found "xml", expected text or json|simulate task.yaml --log-format xml
+2|--set: found "x.y=65", expected 64 of them at most|simulate a $(printf -- '--set=x.y=%s ' {1..65})
+2|--set: found "x.y=129", expected 128 of them at most|coordinator a $(printf -- '--set=x.y=%s ' {1..129})
+2|--set: found "x.y=65", expected 64 of them at most|client a $(printf -- '--set=x.y=%s ' {1..65})
 2|fedavg-coordinator: TASK.yaml is missing|coordinator
 2|fedavg-coordinator: more than one word: b|coordinator a b
 2|--log-level: found "loud", expected error, warn, info or debug|coordinator a --log-level loud
