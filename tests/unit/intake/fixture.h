@@ -2,6 +2,7 @@
  * chunks that the node's side of the seal made; what its sum must be is added up here. */
 #ifndef FED_TESTS_UNIT_INTAKE_FIXTURE_H
 #define FED_TESTS_UNIT_INTAKE_FIXTURE_H
+
 #include <check.h>
 
 #include "coordinator/round/intake.h"

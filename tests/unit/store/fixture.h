@@ -2,6 +2,7 @@
  * what stands in it. What returns nothing fails the test unless it works. */
 #ifndef FED_TESTS_UNIT_STORE_FIXTURE_H
 #define FED_TESTS_UNIT_STORE_FIXTURE_H
+
 #include <check.h>
 #include <stdbool.h>
 #include <stdint.h>
