@@ -106,6 +106,7 @@ static int make(struct fed_backup_set *out, const struct options *options, struc
     }
     if (code == FED_OK) {
         code = fed_backup_verify(out, partial, err);
+        code = code == FED_OK ? FED_OK : fed_error_prefix(err, code, "%s: its copy is not whole", options->wish.run);
     }
     if (code == FED_OK) {
         code = settle(partial, options->dest, err);

@@ -37,6 +37,8 @@ static const char usage[] =
     "  --timeout        how long to try (default: 60s)\n"
     "  DATE             2026-01-01 or 2026-01-01T12:00:00Z, UTC\n";
 
+#define VALID_LEAST_S 60 /* a token has to get to who uses it */
+
 struct request {
     struct fed_node_options node;
     const char *key, *passphrase_file, *valid, *out, *token, *coordinator, *coordinator_key, *timeout;
@@ -84,7 +86,7 @@ static int issue(struct request *request, struct fed_error *err) {
     }
     int code = fed_node_options_entry(&entry, &request->node, err);
     if (code == 0) {
-        code = fed_node_options_duration(&valid_s, "--valid", request->valid, err);
+        code = fed_node_options_duration(&valid_s, "--valid", request->valid, VALID_LEAST_S, err);
     }
     if (code == 0 && entry.not_after != 0 && entry.not_after <= (entry.not_before > now_s() ? entry.not_before : now_s())) {
         code = fed_error_set(err, FED_ECONFIG, "--not-after: the entry would never hold");
@@ -155,7 +157,7 @@ static int join(struct request *request, struct fed_error *err) {
     if (code != 0) {
         return fed_error_prefix(err, code, "--coordinator-key");
     }
-    code = request->timeout == NULL ? 0 : fed_node_options_duration(&timeout_s, "--timeout", request->timeout, err);
+    code = request->timeout == NULL ? 0 : fed_node_options_duration(&timeout_s, "--timeout", request->timeout, 1, err);
     options.timeout_ms = timeout_s * 1000;
     if (code == 0) {
         code = fed_token_load(&token, request->token, err);

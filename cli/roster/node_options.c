@@ -63,7 +63,7 @@ int fed_node_options_entry(struct fed_roster_entry *out, const struct fed_node_o
     return code;
 }
 
-int fed_node_options_duration(int64_t *out_s, const char *option, const char *text, struct fed_error *err) {
+int fed_node_options_duration(int64_t *out_s, const char *option, const char *text, int64_t least_s, struct fed_error *err) {
     static const struct {
         char letter;
         int64_t seconds;
@@ -71,13 +71,13 @@ int fed_node_options_duration(int64_t *out_s, const char *option, const char *te
     size_t n = strspn(text, "0123456789");
     for (size_t i = 0; n >= 1 && n <= 9 && i < sizeof units / sizeof *units; i++) {
         int64_t seconds = (int64_t)strtoll(text, NULL, 10) * units[i].seconds;
-        if (text[n] == units[i].letter && text[n + 1] == '\0' && seconds >= 60 && seconds <= 366 * (int64_t)86400) {
+        if (text[n] == units[i].letter && text[n + 1] == '\0' && seconds >= least_s && seconds <= 366 * (int64_t)86400) {
             *out_s = seconds;
             return 0;
         }
     }
-    return fed_error_set(err, FED_ECONFIG, "%s: found \"%.60s\", expected a time from 1m to 366d, such as 24h", option,
-                         text);
+    return fed_error_set(err, FED_ECONFIG, "%s: found \"%.60s\", expected a time from %llds to 366d, such as 90s or 24h",
+                         option, text, (long long)least_s);
 }
 
 void fed_node_options_ids(char out[48], uint64_t first, uint64_t count) {

@@ -156,7 +156,7 @@ def a_run_that_is_damaged_makes_no_backup():
         data = bytearray(model.read_bytes())
         data[-1] ^= 1
         model.write_bytes(data)
-        refused(scene, 3, "model-2.safetensors", scene.dir / "run", scene.dir / "copy")
+        refused(scene, 3, f"{scene.dir / 'run'}: its copy is not whole: ", scene.dir / "run", scene.dir / "copy")
         model.unlink()
         refused(scene, 3, "the model of its last round (2) is missing", scene.dir / "run", scene.dir / "copy")
         refused(scene, 2, "there is no run in", scene.dir, scene.dir / "copy")

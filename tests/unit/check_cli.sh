@@ -221,3 +221,7 @@ runs 7 'theirs.pub: exists already, and a public line is never overwritten' keyg
 printf 'a,b\n1,2\n3,4\n' >$'two\nlines.csv'
 runs 2 'without control characters' init trial --defaults --data $'two\nlines.csv'
 [[ ! -e trial ]] || fail 'init left a task that nobody can read'
+
+# Times: a token is good for a minute at least, an attempt to use one may be as short as one likes.
+runs 2 '--valid: found "59s", expected a time from 60s to 366d' enroll issue ward-9 --clients 9 --key "$odd/a.key" --valid 59s
+runs 8 'no answer in time' enroll join --token "$odd/token" --key a.key --coordinator ipc:///nowhere --coordinator-key "$b" --timeout 1s
