@@ -3,6 +3,7 @@
 #   - every relative link in a Markdown file leads to something, and its #heading is there;
 #   - what stands between backticks in a Markdown file exists: a path of this tree, a source file by its name, an option of one of
 #     our scripts (`deploy/test --long`), a test (`house/lying`), also inside a longer command;
+#   - what a document quotes of a program, *"like this"*, stands in its source;
 #   - paths of this tree in a manual exist;
 #   - docs/architecture.md names every folder that holds code;
 #   - exit statuses, refusals and alerts are told where people look them up: all of them, under their numbers.
@@ -67,7 +68,11 @@ check_words() { # document words...: what stood between two backticks
 }
 
 check_document() { # document
-    local document=$1 link words
+    local document=$1 link words quote
+    while read -r quote; do
+        grep -rqF --include='*.[ch]' -- "$quote" common coordinator client cli 2>/dev/null ||
+            lie "$document: no program says: $quote"
+    done < <(tr '\n' ' ' <"$document" | tr -s ' ' | grep -oE '\*"[^"]+"\*' | sed 's/^\*"//; s/"\*$//' || true)
     while read -r link; do
         check_link "$document" "$link"
     done < <(grep -oE '\]\([^) ]+\)' "$document" | sed 's/^](//; s/)$//' || true)
@@ -136,7 +141,7 @@ self_test() { # folder
         mkdir -p -- "$tree/$(dirname -- "$1")"
         printf '%s\n' "${@:2}" >"$tree/$1"
     }
-    put common/base/status.h 'FED_OK = 0,' '    FED_EDATA = -3,  /* data */' '    FED_ENOMEM = -20, /* never told */'
+    put common/base/status.h '/* a room */' 'FED_OK = 0,' '    FED_EDATA = -3,  /* data */' '    FED_ENOMEM = -20, /* never told */'
     put proto/fedavg.proto '  REFUSED_UNSPECIFIED = 0;' '  REFUSED_LATE = 20;  // too late'
     put deploy/prometheus/fedavg.rules.yml '      - alert: FedavgDown'
     put deploy/test 'usage: --long'
@@ -147,7 +152,7 @@ self_test() { # folder
     put docs/operations.md '| FedavgDown | no process |'
     put docs/architecture.md '`common/base/`, `tests/house/`: the house.'
     put README.md '[a](docs/protocol.md#one-two) [b](https://example.org/x) `deploy/test --long`, `status.h`, `base/status.h`' \
-        '`T house/lying` `a line' 'of common/base/status.h` `model.initial` `/etc/fedavg`'
+        '`T house/lying` *"a' 'room"* `a line' 'of common/base/status.h` `model.initial` `/etc/fedavg`'
     found=$(check_tree "$tree")
     [[ -z $found ]] || { echo "self-test: a tree without lies was refused: $found" && return 1; }
 
@@ -160,9 +165,10 @@ self_test() { # folder
     put tests/house/deeper/part.py '"""A part of a claim."""'
     put docs/man/fedavg.7.scd '*3* _deploy/gone_'
     put README.md '[a](docs/gone.md) [b](docs/protocol.md#three)' '`deploy/test --short`, `common/base/gone.h`, `gone.c`, `link/base.c`' \
-        "\`ctest -R 'house/lying|unit/gone'\` \`a line" 'of deploy/gone`'
+        "\`ctest -R 'house/lying|unit/gone'\` \`a line" 'of deploy/gone` *"never said"*'
     found=$(check_tree "$tree" | LC_ALL=C sort)
     expected='README.md: deploy/test has no option --short
+README.md: no program says: never said
 README.md: no such file: common/base/gone.h
 README.md: no such file: deploy/gone
 README.md: no such file: docs/gone.md
