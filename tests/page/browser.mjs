@@ -76,6 +76,12 @@ export class View {
     return (await this.page.locator(selector).first().innerText()).replace(/[\u202f\u00a0]/g, ' ');
   }
 
+  // What arrives by several messages is not there at once.
+  async shows(selector, expected) {
+    const same = ([where, text]) => document.querySelector(where)?.innerText.replace(/[\u202f\u00a0]/g, ' ') === text;
+    await this.until(same, `${JSON.stringify(expected)} in ${selector}`, [selector, expected]);
+  }
+
   async shoot(name, options = {}) {
     if (!SHOTS) return;
     mkdirSync(SHOTS, { recursive: true });

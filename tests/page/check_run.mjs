@@ -42,16 +42,18 @@ async function compareFigures(view, stored) {
   const last = rounds[rounds.length - 1];
   const measured = rounds.filter((row) => row.accuracy !== null);
   const best = measured.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
-  equal(await view.text('#round'), String(last.round), 'round');
-  equal(await view.text('#accuracy'), percent(measured[measured.length - 1].accuracy), 'accuracy');
-  equal(await view.text('#loss'), loss(measured[measured.length - 1].loss), 'loss');
-  equal(await view.text('#best'), `best ${percent(best.accuracy)} in round ${best.round}`, 'best');
-  equal(await view.text('#run-id'), stored.run_id, 'run');
-  equal(await view.text('#model-digest'), last.model.toLowerCase(), 'model');
+  await view.shows('#round', String(last.round));
+  await view.shows('#accuracy', percent(measured[measured.length - 1].accuracy));
+  await view.shows('#loss', loss(measured[measured.length - 1].loss));
+  await view.shows('#best', `best ${percent(best.accuracy)} in round ${best.round}`);
+  await view.shows('#run-id', stored.run_id);
+  await view.shows('#model-digest', last.model.toLowerCase());
   const bytes = rounds.reduce((sum, row) => sum + row.bytes, 0);
-  const [number, unit] = (await view.text('#traffic')).split(' ');
-  const shown = Number(number) * { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 }[unit];
-  check(Math.abs(shown - bytes) <= bytes * 0.01, `traffic: ${shown}, stored is ${bytes}`);
+  await until(async () => {
+    const [number, unit] = (await view.text('#traffic')).split(' ');
+    const shown = Number(number) * { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 }[unit];
+    return Math.abs(shown - bytes) <= bytes * 0.01;
+  }, `a traffic of ${bytes}`);
 }
 
 async function a_run_is_followed_while_it_goes_on() {
@@ -111,17 +113,15 @@ async function a_finished_run_is_shown_from_its_directory() {
 
 async function a_run_that_ends_is_seen_to_its_end() {
   await scene(async (runs) => {
-    const { process, url } = await runs.simulate('run', 'algorithm.rounds=12', 'algorithm.epochs=60');
-    await process.event((event) => event.event === 'round', 'a round');
-    process.signalNodes('SIGSTOP');
+    const { process, url } = await runs.simulateHeld('run', 'algorithm.rounds=12');
     const view = await View.open(url);
     await view.until(() => document.getElementById('connection-word').textContent === 'live', 'the stream');
-    process.signalNodes('SIGCONT');
+    await process.releaseNodes();
     equal(await process.gone, 0, `exit code: ${process.log.join(' | ')}`);
     await view.until(() => document.getElementById('connection-word').textContent === 'finished', 'the end');
-    equal(await view.text('#phase'), 'The run is finished.', 'phase');
+    await view.shows('#phase', 'The run is finished.');
     await compareFigures(view, runs.stored('run'));
-    check((await view.text('#event-list')).includes('finished'), await view.text('#event-list'));
+    await view.until(() => document.getElementById('event-list').innerText.includes('finished'), 'the event');
     await view.close(/ERR_/);
   });
 }

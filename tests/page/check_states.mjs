@@ -44,8 +44,8 @@ async function what_happens_is_shown_without_a_reload() {
       mock.commit();
       await view.until((round) => document.getElementById('round').textContent === round, `round ${120 + i}`, String(120 + i));
     }
-    equal(await view.text('#phase'), 'Round 124: 3 of 10 clients answered', 'phase');
-    equal(await view.text('#event-list li:first-child .text'), 'round 123 of attempt 1, 10 clients', 'the newest event');
+    await view.shows('#phase', 'Round 124: 3 of 10 clients answered');
+    await view.shows('#event-list li:first-child .text', 'round 123 of attempt 1, 10 clients');
     await view.until(() => document.querySelector('#chart-loss output').textContent.includes('round 123'), 'the curve of round 123');
     check(await view.page.locator('#whole').isHidden(), 'the chart shows a part of the run only');
     check(/^Round 12[123] is committed, accuracy 9/.test(await view.page.locator('#spoken').textContent()), 'nobody told who listens');

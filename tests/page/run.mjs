@@ -2,6 +2,7 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { kill } from 'node:process';
@@ -11,6 +12,7 @@ import { check, PATIENCE } from './browser.mjs';
 
 const BIN = process.env.FEDAVG_BIN ?? fileURLToPath(new URL('../../build/release/bin', import.meta.url));
 export const WARDS = fileURLToPath(new URL('../../deploy/tasks/wards.yaml', import.meta.url)); // small, and its data are in the tree
+const HELD_NODES = 2;
 const ROWS = fileURLToPath(new URL('rows.py', import.meta.url));
 
 // Asks again and again, a breath apart, for what nothing tells.
@@ -21,6 +23,21 @@ export async function until(holds, what) {
     if (found) return found;
     check(performance.now() < end, `waited in vain for ${what}`);
     await new Promise((go) => setTimeout(go, 20));
+  }
+}
+
+// A port on which nobody listens, nor on the next.
+async function freePair() {
+  const listen = (port) => new Promise((done) => {
+    const server = createServer().once('error', () => done(null)).listen(port, '127.0.0.1', () => done(server));
+  });
+  for (;;) {
+    const first = await listen(0);
+    const { port } = first.address();
+    const second = port < 65535 ? await listen(port + 1) : null;
+    first.close();
+    second?.close();
+    if (second) return port;
   }
 }
 
@@ -45,12 +62,14 @@ class Process {
     }, `${what}: ${this.log.slice(-5).join(' | ')}`);
   }
 
-  // To the nodes of a simulation: SIGSTOP holds the run where it is.
-  signalNodes(signal) {
-    const ids = readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8').trim().split(' ');
-    const nodes = ids.filter((id) => readFileSync(`/proc/${id}/comm`, 'utf8').startsWith('fedavg-client'));
-    check(nodes.length > 0, 'the simulation has no nodes');
-    nodes.forEach((id) => kill(Number(id), signal));
+  // The nodes of a simulation that is held begin to work.
+  async releaseNodes() {
+    const stopped = () => {
+      const ids = readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8').trim().split(' ');
+      return ids.filter((id) => / T /.test(readFileSync(`/proc/${id}/stat`, 'utf8').split(')').at(-1)));
+    };
+    await until(() => stopped().length === HELD_NODES, 'nodes that are stopped');
+    stopped().forEach((id) => kill(Number(id), 'SIGCONT'));
   }
 
   async kill() {
@@ -76,10 +95,26 @@ export class Runs {
   }
 
   // A simulation with its page open: its process and the page's address.
-  async simulate(name, ...settings) {
+  simulate(name, ...settings) {
+    return this.simulateWith([], name, ...settings);
+  }
+
+  async simulateWith(more, name, ...settings) {
     const set = ['server.http=127.0.0.1:0', ...settings].flatMap((setting) => ['--set', setting]);
-    const process = this.start('simulate', WARDS, '--json', '--run-dir', this.at(name), ...set);
+    const process = this.start('simulate', WARDS, '--json', '--run-dir', this.at(name), ...set, ...more);
     return { process, url: (await process.event((event) => event.event === 'page', 'its page')).url };
+  }
+
+  // The same, and no node works before releaseNodes(): what starts one stops itself first.
+  async simulateHeld(name, ...settings) {
+    const held = ['--nodes', String(HELD_NODES), '--launcher', 'sh -c \'kill -STOP $$; exec "$@"\' sh'];
+    for (let left = 10; ; left--) {
+      try {
+        return await this.simulateWith([...held, '--address', `tcp://127.0.0.1:${await freePair()}`], name, ...settings);
+      } catch (error) {
+        if (left === 0 || !error.message.includes('in use')) throw error; // somebody else was faster
+      }
+    }
   }
 
   // The page of a run that is read from its directory.
