@@ -1,39 +1,31 @@
-/* libmicrohttpd's only door. Its one thread answers from the page; the lock guards who reads the stream, and nothing else is
- * shared. A reader to whom there is nothing to say is suspended until it is poked. */
+/* libmicrohttpd's door, with http_readers. Its one thread answers from the page, and shares nothing but the readers.
+ *
+ * libmicrohttpd takes no connection while all its places are held, so that who holds them and says nothing, or a byte now
+ * and then, would keep everybody else out. Places are kept free instead: http_places says who has to go, and its socket is
+ * shut, which the library sees as a peer that has gone. */
 #include "coordinator/http/http.h"
 
 #include <microhttpd.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
+#include <sys/socket.h>
 
 #include "coordinator/http/http_api.h"
 #include "coordinator/http/http_guard.h"
 #include "coordinator/http/http_listen.h"
+#include "coordinator/http/http_places.h"
+#include "coordinator/http/http_readers.h"
 #include "coordinator/http/http_rows.h"
-#include "coordinator/http/http_stream.h"
 
-#define CONNECTIONS_MAX 64u
 #define IDLE_S 10u
 #define CONNECTION_BYTES ((size_t)16 * 1024) /* of one request's line and headers */
 #define FORWARDED_PROTO "X-Forwarded-Proto"
 #define SINGLE 3                        /* headers that may be given once */
 #define PIECE_BYTES ((size_t)16 * 1024) /* of a text that is made while it is sent */
-#define POKE_MS 500u                    /* between two messages of a kind */
-#define GOODBYE_MS 500                  /* at most, at the end */
-#define ALIVE_MS 15000u                 /* a reader that is gone is noticed so late */
-
-struct reader {
-    struct fed_http *http;
-    struct MHD_Connection *connection;
-    struct fed_stream *stream;
-    bool waits; /* suspended */
-};
 
 struct fed_http {
     struct MHD_Daemon *daemon;
@@ -41,14 +33,42 @@ struct fed_http {
     bool listens; /* the socket is to be removed at the end */
     char url[FED_HTTP_URL_MAX];
     struct fed_page *page;
-    struct fed_streams *streams;
-    pthread_mutex_t lock;
-    struct reader *readers[FED_STREAMS_MOST]; /* NULL: free */
-    unsigned n_readers;
-    uint64_t pokes; /* so many; one that comes while a reader looks is not lost on it */
-    bool closing;
-    uint64_t poked_ms, poked_version; /* of who pokes */
+    struct fed_readers *readers;
+    struct fed_places places;
 };
+
+/* -- Places -- */
+
+static void connection_changed(void *context, struct MHD_Connection *connection, void **place,
+                               enum MHD_ConnectionNotificationCode code) {
+    struct fed_http *http = context;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) { /* its socket is still its own */
+        if (*place != NULL) {
+            fed_places_free(&http->places, *place);
+        }
+        return;
+    }
+    int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    struct fed_place *leaves = NULL;
+    *place = fed_places_take(&http->places, fd, &leaves);
+    if (leaves != NULL) {
+        shutdown(leaves->fd, SHUT_RDWR);
+    }
+}
+
+static void change_place(struct fed_http *http, struct MHD_Connection *connection, enum fed_place_state state) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (info->socket_context != NULL) {
+        fed_places_change(&http->places, info->socket_context, state);
+    }
+}
+
+static void request_completed(void *context, struct MHD_Connection *connection, void **request,
+                              enum MHD_RequestTerminationCode code) {
+    (void)request;
+    (void)code;
+    change_place(context, connection, FED_PLACE_WAITS);
+}
 
 /* -- Answers -- */
 
@@ -79,115 +99,19 @@ static ssize_t read_csv(void *context, uint64_t position, char *bytes, size_t ro
 
 static void free_csv(void *context) { fed_csv_free(context); }
 
-/* -- The stream -- */
-
-static ssize_t read_stream(void *context, uint64_t position, char *bytes, size_t room) {
-    struct reader *reader = context;
-    struct fed_http *http = reader->http;
-    (void)position;
-    for (;;) {
-        pthread_mutex_lock(&http->lock);
-        uint64_t pokes = http->pokes;
-        bool closing = http->closing;
-        pthread_mutex_unlock(&http->lock);
-        size_t n = fed_stream_next(reader->stream, bytes, room);
-        if (n > 0 || closing) {
-            return n > 0 ? (ssize_t)n : MHD_CONTENT_READER_END_OF_STREAM;
-        }
-        pthread_mutex_lock(&http->lock);
-        bool waits = pokes == http->pokes && !http->closing;
-        if (waits) {
-            reader->waits = true;
-            MHD_suspend_connection(reader->connection);
-        }
-        pthread_mutex_unlock(&http->lock);
-        if (waits) {
-            return 0;
-        }
-    }
-}
-
-static void free_reader(void *context) {
-    struct reader *reader = context;
-    struct fed_http *http = reader->http;
-    pthread_mutex_lock(&http->lock);
-    for (size_t i = 0; i < FED_STREAMS_MOST; i++) {
-        if (http->readers[i] == reader) {
-            http->readers[i] = NULL;
-            http->n_readers--;
-        }
-    }
-    pthread_mutex_unlock(&http->lock);
-    fed_stream_close(reader->stream);
-    free(reader);
-}
-
-/* NULL: *answer says why. */
-static struct reader *new_reader(struct fed_answer *answer, struct fed_http *http, struct MHD_Connection *connection) {
-    struct reader *reader = calloc(1, sizeof *reader);
-    int rc = reader != NULL ? fed_stream_open(&reader->stream, http->streams) : FED_ENOMEM;
-    if (rc != FED_OK) {
-        free(reader);
-        fed_answer_error(answer, MHD_HTTP_SERVICE_UNAVAILABLE,
-                         rc == FED_EAGAIN ? "too many read the stream already" : "out of memory");
-        return NULL;
-    }
-    reader->http = http;
-    reader->connection = connection;
-    pthread_mutex_lock(&http->lock);
-    for (size_t i = 0; i < FED_STREAMS_MOST; i++) {
-        if (http->readers[i] == NULL) { /* there is room for every stream that opens */
-            http->readers[i] = reader;
-            http->n_readers++;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&http->lock);
-    return reader;
-}
-
-static void wake_all(struct fed_http *http) {
-    pthread_mutex_lock(&http->lock);
-    http->pokes++;
-    for (size_t i = 0; i < FED_STREAMS_MOST; i++) {
-        if (http->readers[i] != NULL && http->readers[i]->waits) {
-            http->readers[i]->waits = false;
-            MHD_resume_connection(http->readers[i]->connection);
-        }
-    }
-    pthread_mutex_unlock(&http->lock);
-}
-
-static unsigned count_readers(struct fed_http *http) {
-    pthread_mutex_lock(&http->lock);
-    unsigned n = http->n_readers;
-    pthread_mutex_unlock(&http->lock);
-    return n;
-}
-
-uint64_t fed_http_poke(struct fed_http *http, uint64_t now_ms) {
-    if (count_readers(http) == 0) {
-        return UINT64_MAX;
-    }
-    uint64_t version = fed_page_version(http->page);
-    uint64_t due_ms = http->poked_ms + (version != http->poked_version ? POKE_MS : ALIVE_MS);
-    if (now_ms < due_ms) {
-        return due_ms;
-    }
-    http->poked_ms = now_ms;
-    http->poked_version = version;
-    fed_streams_due(http->streams);
-    wake_all(http);
-    return now_ms + ALIVE_MS;
-}
-
 /* -- Requests -- */
 
 /* Takes what the answer owns; NULL without memory. */
 static struct MHD_Response *make_response(struct fed_answer *answer, struct fed_http *http,
                                           struct MHD_Connection *connection) {
     struct MHD_Response *response = NULL;
-    struct reader *reader = answer->kind == FED_ANSWER_STREAM ? new_reader(answer, http, connection) : NULL;
+    if (answer->kind == FED_ANSWER_STREAM) {
+        int rc = fed_readers_join(&response, http->readers, connection);
+        if (rc != FED_OK) {
+            fed_answer_error(answer, MHD_HTTP_SERVICE_UNAVAILABLE,
+                             rc == FED_EAGAIN ? "too many read the stream already" : "out of memory");
+        }
+    }
     switch (answer->kind) {
     case FED_ANSWER_TEXT:
         response = MHD_create_response_from_buffer(answer->n, answer->text, MHD_RESPMEM_MUST_FREE);
@@ -204,12 +128,7 @@ static struct MHD_Response *make_response(struct fed_answer *answer, struct fed_
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_BYTES, read_csv, answer->csv, free_csv);
         answer->csv = response != NULL ? NULL : answer->csv;
         break;
-    case FED_ANSWER_STREAM:
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_BYTES, read_stream, reader, free_reader);
-        if (response == NULL) {
-            free_reader(reader);
-        }
-        break;
+    case FED_ANSWER_STREAM: break;
     }
     return response;
 }
@@ -220,6 +139,9 @@ static enum MHD_Result send_answer(struct fed_http *http, struct MHD_Connection 
     enum MHD_Result result = MHD_NO; /* closes the connection */
     if (response != NULL && add_headers(response, answer)) {
         result = MHD_queue_response(connection, answer->status, response);
+        if (answer->kind == FED_ANSWER_STREAM) {
+            change_place(http, connection, FED_PLACE_STAYS);
+        }
     }
     if (response != NULL) {
         MHD_destroy_response(response);
@@ -302,6 +224,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     find_answer(&answer, context, connection, path, method);
+    change_place(context, connection, FED_PLACE_ANSWERED);
     return send_answer(context, connection, &answer);
 }
 
@@ -312,11 +235,12 @@ static struct MHD_Daemon *start_daemon(struct fed_http *http, int fd) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *daemon =
-        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, http->guard.bound.port,
-                         NULL, NULL, handle, http, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                         CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, http->guard.bound.port, NULL, NULL,
+        handle, http, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, FED_PLACES_ROOM,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http, MHD_OPTION_NOTIFY_COMPLETED, request_completed, http,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }
@@ -330,7 +254,7 @@ static int prepare(struct fed_http *http, const struct fed_http_config *config, 
         return fed_error_set(err, FED_ECONFIG, "%s: found \"%s\", expected " FED_ENDPOINT_HTTP, config->what, config->bind);
     }
     int code = guard->n_hosts > 0 ? fed_bearer_load(&guard->bearer, config->token, err) : FED_OK;
-    if (code == FED_OK && (code = fed_streams_new(&http->streams, config->page)) != FED_OK) {
+    if (code == FED_OK && (code = fed_readers_new(&http->readers, config->page)) != FED_OK) {
         fed_error_set(err, code, "%s: out of memory", config->what);
     }
     return code;
@@ -342,7 +266,6 @@ int fed_http_new(struct fed_http **out, const struct fed_http_config *config, st
     if (http == NULL) {
         return fed_error_set(err, FED_ENOMEM, "%s: out of memory", config->what);
     }
-    pthread_mutex_init(&http->lock, NULL);
     int code = prepare(http, config, err);
     if (code == FED_OK) {
         code = fed_http_listen(&fd, &http->guard.bound, config->bind, config->may_move, err);
@@ -362,19 +285,6 @@ int fed_http_new(struct fed_http **out, const struct fed_http_config *config, st
     return code;
 }
 
-/* Who reads the stream hears how it ended; one who does not listen is not waited for. Leaves nobody suspended. */
-static void say_goodbye(struct fed_http *http) {
-    const struct timespec breath = {.tv_nsec = GOODBYE_MS * 1000000L / 100};
-    fed_streams_due(http->streams);
-    pthread_mutex_lock(&http->lock);
-    http->closing = true;
-    pthread_mutex_unlock(&http->lock);
-    wake_all(http);
-    for (int i = 0; i < 100 && count_readers(http) > 0; i++) {
-        nanosleep(&breath, NULL);
-    }
-}
-
 void fed_http_free(struct fed_http *http) {
     if (http == NULL) {
         return;
@@ -383,13 +293,14 @@ void fed_http_free(struct fed_http *http) {
         fed_http_unlisten(&http->guard.bound);
     }
     if (http->daemon != NULL) {
-        say_goodbye(http);
+        fed_readers_dismiss(http->readers);
         MHD_stop_daemon(http->daemon);
     }
-    fed_streams_free(http->streams);
-    pthread_mutex_destroy(&http->lock);
+    fed_readers_free(http->readers);
     free(http);
 }
+
+uint64_t fed_http_poke(struct fed_http *http, uint64_t now_ms) { return fed_readers_poke(http->readers, now_ms); }
 
 uint16_t fed_http_port(const struct fed_http *http) { return http->guard.bound.port; }
 const char *fed_http_url(const struct fed_http *http) { return http->url; }

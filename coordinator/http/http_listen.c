@@ -12,7 +12,7 @@
 
 #include "common/base/log.h"
 
-#define BACKLOG 16
+#define BACKLOG 128
 
 static int cannot(const char *text, struct fed_error *err) {
     return fed_error_set(err, FED_EADDRESS, "cannot listen on %s: %s", text, strerror(errno));

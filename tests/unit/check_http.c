@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "coordinator/http/http_places.h"
 #include "tests/unit/scratch_run.h"
 
 static struct fed_board *board;
@@ -53,13 +55,18 @@ static void stop(void) {
     scratch_remove();
 }
 
-/* Sends the bytes, returns all that comes back until the other side closes. */
-static const char *exchange(uint16_t port, const char *request) {
-    static char reply[64 * 1024];
+static int begin(uint16_t port, const char *request) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     ck_assert_int_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+    return fd;
+}
+
+/* Sends the bytes, returns all that comes back until the other side closes. */
+static const char *exchange(uint16_t port, const char *request) {
+    static char reply[64 * 1024];
+    int fd = begin(port, request);
     size_t n = 0;
     for (ssize_t got; n < sizeof reply - 1 && (got = recv(fd, reply + n, sizeof reply - 1 - n, 0)) > 0; n += (size_t)got) {
     }
@@ -215,11 +222,7 @@ static void read_until(int fd, char *reply, size_t room, const char *text) {
 START_TEST(who_reads_the_stream_hears_how_it_ends) {
     static char first[64 * 1024], rest[64 * 1024];
     const char request[] = "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(fed_http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    ck_assert_int_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+    int fd = begin(fed_http_port(http), request);
     read_until(fd, first, sizeof first, "\"attempt\":1");
     ck_assert_ptr_nonnull(strstr(first, "event: status"));
     show(77);
@@ -232,6 +235,40 @@ START_TEST(who_reads_the_stream_hears_how_it_ends) {
     size_t n = strlen(rest);
     ck_assert_msg(n > 5 && strcmp(rest + n - 5, "0\r\n\r\n") == 0, "it was cut off: %s", rest);
     close(fd);
+}
+END_TEST
+
+/* Three times as many as there are places begin a request and never end it. */
+START_TEST(who_dribbles_keeps_nobody_waiting) {
+    enum { DRIBBLERS = 200, NEWEST = 40 };
+    static char stream[64 * 1024];
+    char byte;
+    int fd[DRIBBLERS];
+    int reader = begin(fed_http_port(http), "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    read_until(reader, stream, sizeof stream, "\"attempt\":1");
+    for (int i = 0; i < DRIBBLERS; i++) {
+        fd[i] = begin(fed_http_port(http), "GET /healthz HTTP/1.1\r\nHost: local");
+        (void)send(fd[i / 2], "h", 1, MSG_NOSIGNAL); /* a byte now and then, of those who are still there */
+        if (i % 20 == 0) {
+            ck_assert_str_eq(body_of(ask("GET", "/healthz", "localhost")), "ok\n");
+        }
+    }
+    ck_assert_str_eq(body_of(ask("GET", "/healthz", "localhost")), "ok\n");
+    for (int i = 0; i < DRIBBLERS; i++) {
+        if (i < DRIBBLERS - (int)FED_PLACES) {
+            ck_assert_msg(recv(fd[i], &byte, 1, 0) <= 0, "%d of %d, long there, was told something", i, DRIBBLERS);
+        } else if (i >= DRIBBLERS - NEWEST) {
+            ck_assert_msg(recv(fd[i], &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN, "%d of %d had to go", i, DRIBBLERS);
+        }
+    }
+    show(2);
+    fed_http_poke(http, fed_clock_ms());
+    read_until(reader, stream, sizeof stream, "\"attempt\":2");
+    ck_assert_ptr_nonnull(strstr(stream, "\"attempt\":2"));
+    for (int i = 0; i < DRIBBLERS; i++) {
+        close(fd[i]);
+    }
+    close(reader);
 }
 END_TEST
 
@@ -380,6 +417,7 @@ int main(void) {
     tcase_add_test(core, request_without_host_gets_nothing);
     tcase_add_test(core, noise_is_survived);
     tcase_add_test(core, who_reads_the_stream_hears_how_it_ends);
+    tcase_add_test(core, who_dribbles_keeps_nobody_waiting);
     tcase_add_test(core, address_in_use_is_said);
     tcase_add_test(core, address_is_free_again_after_free);
     tcase_add_test(core, request_of_two_minds_is_refused);

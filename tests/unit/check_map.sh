@@ -84,7 +84,7 @@ judge() {
         door["zmq(_utils)?\\.h"] = "common/link/[^/]*\\.c"
         door["sodium(/.*)?\\.h"] = "common/(seal/[^/]*|base/rng)\\.c"
         door["sqlite3\\.h"] = "coordinator/store/sql\\.c"
-        door["microhttpd\\.h"] = "coordinator/http/http\\.c"
+        door["microhttpd\\.h"] = "coordinator/http/http(_readers)?\\.c"
         door["yaml\\.h"] = "common/config/yaml\\.c"
         door["(google/)?protobuf-c/.*|(proto/)?fedavg\\.pb-c\\.h"] = "proto/wire_(encode|decode|unpack)\\.c"
         door["cli/export/onnx\\.pb-c\\.h"] = "cli/export/onnx_file\\.c"
