@@ -1,11 +1,12 @@
 #include "client/scope.h"
 
+#include "common/base/c_locale.h"
 #include "common/base/pool.h"
 
 void fed_scope_enter(struct fed_scope *outside, const struct fed_log_sink *sink) {
     fegetenv(&outside->arithmetic);
     fed_numeric_mode_set();
-    outside->locale = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0)); /* glibc makes no new object for "C" */
+    outside->locale = fed_c_locale_set();
     outside->log = fed_log_redirect(sink);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/base/c_locale.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
@@ -40,6 +41,7 @@ static void *watch(void *argument) {
     uint64_t since_ms = fed_clock_ms();
     struct timespec at;
     fed_log_redirect(busy->log);
+    fed_c_locale_set();
     clock_gettime(CLOCK_MONOTONIC, &at);
     after(&at, busy->first_ms);
     pthread_mutex_lock(&busy->mutex);

@@ -19,6 +19,8 @@
 #include <xmmintrin.h>
 #endif
 
+#include "common/base/c_locale.h"
+
 struct queue {
     struct fed_job *head, **tail;
 };
@@ -95,6 +97,7 @@ static void set_quiet(struct fed_pool *pool) {
 static void *work(void *arg) {
     struct fed_pool *pool = arg;
     fed_numeric_mode_set();
+    fed_c_locale_set(); /* a thread starts with the locale of the process, whatever its creator's is */
     pthread_mutex_lock(&pool->mutex);
     for (;;) {
         while (!pool->stop && pool->waiting.head == NULL) {

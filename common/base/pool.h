@@ -15,8 +15,8 @@ struct fed_job {
     struct fed_job *next;             /* the pool's own */
 };
 
-/* Every thread computes in the default rounding mode with neither FTZ nor DAZ set, whatever its creator does. name: at most
- * 15 bytes. FED_EFAILED, FED_ENOMEM. */
+/* Every thread computes in the default rounding mode with neither FTZ nor DAZ set, and formats in the locale "C", whatever
+ * its creator does. name: at most 15 bytes. FED_EFAILED, FED_ENOMEM. */
 int fed_pool_new(struct fed_pool **out, const char *name, unsigned n_threads, struct fed_error *err) FED_MUST_CHECK;
 /* Jobs not yet started are dropped (not run, not returned); running ones are waited for. NULL is allowed. */
 void fed_pool_free(struct fed_pool *pool);

@@ -15,6 +15,7 @@
 
 #include "common/seal/key_file.h"
 #include "include/fedavg/client.h"
+#include "tests/unit/comma_locale.h"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -516,7 +517,7 @@ static void witness_line(void *context, int level, const char *line) {
 START_TEST(check_tells_who_is_not_there_and_the_caller_has_its_own_arithmetic_back_and_in_callbacks) {
     struct witness witness = {.lines = 0}, after;
     char line[128];
-    const bool comma = setlocale(LC_ALL, "de_DE.UTF-8") != NULL; /* where there is such a locale */
+    const bool comma = comma_locale();
     tell_all(client, "ward-7");
     ok(fedavg_client_set_log(client, FEDAVG_LOG_ERROR, witness_line, &witness));
     ok(fedavg_client_open(client));
