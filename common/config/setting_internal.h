@@ -8,7 +8,7 @@
 
 #include "common/config/setting.h"
 
-#define FED_SETTING_PATH_MAX 1024 /* longer than any path that yaml.c lets through; --set is cut, which makes it unknown */
+#define FED_SETTING_PATH_MAX 1024 /* longer than any path of a file; --set is cut, which makes it unknown */
 #define FED_SETTING_SHOWN 60      /* characters of a wrong value that a sentence repeats */
 
 /* "model.layers[12].units" -> "model.layers[].units". What is not written as an index is (from --set: "[]", "[01]") stays
