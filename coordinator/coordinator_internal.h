@@ -1,8 +1,9 @@
 /* The coordinator's state, shared by the files that make up its loop and by nobody else:
  *
  *     coordinator.c  start and end           gate.c      who is let in
- *     loop.c         poll, events, actions   presence.c  who is here; the roster, live
- *     work*.c        jobs for other threads: control.c   what nodes say       say.c  what nodes are told
+ *     start_*.c      steps of a start        presence.c  who is here; the roster, live
+ *     loop.c         poll, events, actions   control.c   what nodes say
+ *     work*.c        jobs for other threads: say.c       what nodes are told
  *                    store, seal, mean,      bulk.c      model chunks out, update chunks in
  *                    evaluate                tally.c     what was refused
  *     enrol.c        tokens are taken        meter.c     what a peer may cost
@@ -303,6 +304,10 @@ void fed_work_quarantine(struct fed_coordinator *c, size_t node);
 int fed_work_finish(struct fed_coordinator *c, uint64_t round) FED_MUST_CHECK;
 /* Evaluates the committed model, which is that of the round. */
 void fed_work_evaluate(struct fed_coordinator *c, uint64_t round);
+/* What is thought of a model, from its loss and the rows of the rounds before it: out->reason says why it falls, or is NULL.
+ * The rounds of *out are left out. Knows nothing but what is fixed, so that any thread may ask that has the store. */
+int fed_work_verdict(struct fed_store_rollback *out, const struct fed_coordinator *c, uint64_t round, double loss,
+                     struct fed_error *err) FED_MUST_CHECK;
 void fed_work_collect(struct fed_coordinator *c);
 /* Writes that failed and are not the round's to repeat are tried again when their pause is over. */
 void fed_work_tick(struct fed_coordinator *c, uint64_t now_ms);

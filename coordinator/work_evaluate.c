@@ -11,25 +11,32 @@ struct judge_work {
     struct fed_store_rollback verdict; /* out: why the model falls (reason), or NULL */
 };
 
+int fed_work_verdict(struct fed_store_rollback *out, const struct fed_coordinator *c, uint64_t round, double loss,
+                     struct fed_error *err) {
+    double stored = NAN;
+    int rc = fed_store_reference(&stored, c->store, round, FED_VERDICT_WINDOW, err);
+    if (rc != FED_OK) {
+        return rc;
+    }
+    double reference = fed_verdict_reference(&c->model, stored);
+    enum fed_verdict verdict = fed_verdict_on(loss, reference, c->task->hygiene.rollback_factor);
+    const char *reason = verdict == FED_VERDICT_STANDS ? NULL : fed_verdict_name(verdict);
+    *out = (struct fed_store_rollback){.reason = reason, .loss = loss, .reference = reference};
+    return FED_OK;
+}
+
 static void run_judge(struct fed_job *job) {
     struct judge_work *judge = (struct judge_work *)(void *)job;
     struct fed_work *work = &judge->work;
     const struct fed_coordinator *c = work->c;
     const struct fed_evaluation *result = &judge->result;
-    double stored = NAN, target = c->task->algorithm.target_accuracy;
-    work->rc = fed_store_reference(&stored, c->store, work->round, FED_VERDICT_WINDOW, &work->err);
-    if (work->rc != FED_OK) {
-        return;
+    double target = c->task->algorithm.target_accuracy;
+    work->rc = fed_work_verdict(&judge->verdict, c, work->round, result->loss, &work->err);
+    if (work->rc == FED_OK) {
+        judge->target_reached = judge->verdict.reason == NULL && target > 0 && result->accuracy >= target;
+        work->rc =
+            fed_store_evaluation(c->store, work->round, result->loss, result->accuracy, judge->target_reached, &work->err);
     }
-    double reference = fed_verdict_reference(&c->model, stored);
-    enum fed_verdict verdict = fed_verdict_on(result->loss, reference, c->task->hygiene.rollback_factor);
-    bool stands = verdict == FED_VERDICT_STANDS;
-    judge->verdict.reason = stands ? NULL : fed_verdict_name(verdict);
-    judge->verdict.loss = result->loss;
-    judge->verdict.reference = reference;
-    judge->target_reached = stands && target > 0 && result->accuracy >= target;
-    work->rc =
-        fed_store_evaluation(c->store, work->round, result->loss, result->accuracy, judge->target_reached, &work->err);
 }
 
 static void end_judge(struct fed_work *work) {
