@@ -5,7 +5,7 @@
 #     our scripts (`deploy/test --long`), a test (`house/lying`), also inside a longer command;
 #   - what a document quotes of a program, *"like this"*, stands in its source;
 #   - paths of this tree in a manual exist;
-#   - docs/architecture.md names every folder that holds code;
+#   - docs/architecture.md names every folder that holds code, and every file that is the door to a library;
 #   - exit statuses, refusals and alerts are told where people look them up: all of them, under their numbers.
 # Each lie is one line; exit status 1 if there is any.
 # --self-test shows on a small tree that every rule can fail, and that a tree without lies passes.
@@ -100,6 +100,16 @@ check_map() {
         sed -E 's|/[^/]*$||; s|^(tests/[^/]*)/.*|\1|' | sort -u)
 }
 
+# Libraries whose doors are files; those of zmq.h, sodium.h and jansson.h are whole folders.
+check_doors() {
+    local door
+    [[ -f docs/architecture.md ]] || return 0
+    while read -r door; do
+        grep -qF -- "${door##*/}\`" docs/architecture.md || lie "docs/architecture.md: says nothing of the door $door"
+    done < <(grep -rlE --include='*.c' '^#include [<"]([a-z/-]*pb-c|yaml|csv|zlib|zip|sqlite3|microhttpd|curl/curl)\.h[>"]' \
+        common proto coordinator client cli 2>/dev/null | sort || true)
+}
+
 # What is looked up by number or name: each must be told of, where it is looked up.
 check_told() { # document what list-of-fixed-strings
     local line
@@ -131,6 +141,7 @@ check_tree() ( # tree
         [[ -z $document ]] || check_manual "$document"
     done < <(grep '\.scd$' <<<"$files" || true)
     check_map
+    check_doors
     check_tables
 )
 
@@ -150,7 +161,8 @@ self_test() { # folder
     put docs/man/fedavg.7.scd '*3* _deploy/test_ _runs/NAME_'
     put docs/protocol.md '# One, two' '| 20 | late | too late |'
     put docs/operations.md '| FedavgDown | no process |'
-    put docs/architecture.md '`common/base/`, `tests/house/`: the house.'
+    put docs/architecture.md '`common/base/`, `tests/house/`, `cli/`: the house. Doors: `cli/fetch.c`.'
+    put cli/fetch.c '#include <curl/curl.h>'
     put README.md '[a](docs/protocol.md#one-two) [b](https://example.org/x) `deploy/test --long`, `status.h`, `base/status.h`' \
         '`T house/lying` *"a' 'room"* `a line' 'of common/base/status.h` `model.initial` `/etc/fedavg`'
     found=$(check_tree "$tree")
@@ -160,7 +172,7 @@ self_test() { # folder
     put proto/fedavg.proto '  REFUSED_LATE = 21;'
     put deploy/prometheus/fedavg.rules.yml '      - alert: FedavgDown' '      - alert: FedavgUp'
     put common/link/link.c '/* a room */'
-    put cli/plot.c '/* a subcommand */'
+    put cli/plot.c '/* a subcommand */' '#include <zip.h>'
     put cli/plot/axes.c '/* a part of it */'
     put tests/house/deeper/part.py '"""A part of a claim."""'
     put docs/man/fedavg.7.scd '*3* _deploy/gone_'
@@ -176,7 +188,7 @@ README.md: no such file: gone.c
 README.md: no such file: link/base.c
 README.md: no such heading: docs/protocol.md#three
 README.md: no such test: unit/gone
-docs/architecture.md: says nothing of the folder cli/
+docs/architecture.md: says nothing of the door cli/plot.c
 docs/architecture.md: says nothing of the folder common/link/
 docs/faq.md: says nothing of the exit status: **9:
 docs/man/fedavg.7.scd: no such file: deploy/gone
