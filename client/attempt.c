@@ -59,7 +59,7 @@ static void client_failed(struct fed_session *s, uint64_t client, int rc) {
     }
     for (struct fed_part *part; (part = fed_parts_drop_client(s->parts, client)) != NULL;) {
         FED_WARN("session", "client declined", FED_U64("client", client), FED_U64("round", s->terms.round),
-                 FED_STR("why", fed_status_text(rc)));
+                 FED_STR("why", fed_decline_name(reason)));
         fed_session_say_decline(s, part->id, &client, reason);
     }
 }

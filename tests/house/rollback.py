@@ -129,6 +129,7 @@ def a_round_that_fails_again_and_again_ends_the_simulation():
         house.check([event["attempt"] for event in failed] == [1, 2, 3], f"{process}")
         house.check(process.said("3 attempts at round 1 failed one after the other"), f"{process}")
         house.check(process.said("attempts fail one after the other"), f"no alarm: {process}")
+        house.check(process.said('client declined') and not process.said("bad data"), f"the data are blamed: {process}")
 
 
 house.main(a_poisoned_round_is_taken_back_and_the_run_goes_on, the_last_round_is_taken_back_too,
