@@ -13,7 +13,8 @@ set -euo pipefail
 
 # The files of the tree: what git knows or would, else all.
 list_files() {
-    git ls-files --cached --others --exclude-standard 2>/dev/null || find . -type f -not -path './.git/*' -not -path './build/*' -not -path '*/node_modules/*' -printf '%P\n'
+    git ls-files --cached --others --exclude-standard 2>/dev/null ||
+        find . -type f -not -path './.git/*' -not -path './build/*' -not -path '*/node_modules/*' -printf '%P\n'
 }
 
 lie() { printf '%s\n' "$*"; }
