@@ -84,23 +84,26 @@ static int add_file(struct fed_init *init, const char *path, struct fed_error *e
     return rc;
 }
 
-/* Several files, one each for a node: one a line from the command line, or words where the whole is no file. */
-static int take_data(struct fed_init *init, const char *answer, struct fed_error *err) {
-    bool one = access(answer, F_OK) == 0;
-    char *words = strdup(answer), *rest = words;
-    int rc = words != NULL ? FED_OK : fed_error_set(err, FED_ENOMEM, "out of memory");
+static void forget_files(struct fed_init *init) {
     while (init->n_train > 0) {
         free(init->train[--init->n_train]);
         init->train[init->n_train] = NULL;
     }
-    for (char *word; rc == FED_OK && (word = one ? rest : strsep(&rest, strchr(answer, '\n') ? "\n" : " ")) != NULL;) {
+}
+
+/* Several files, one each for a node, where the whole is no file: one a line from the command line, or typed words. */
+static int take_data(struct fed_init *init, const char *answer, struct fed_error *err) {
+    const char *between = access(answer, F_OK) == 0 ? "" : init->typed ? " " : "\n";
+    char *words = strdup(answer), *rest = words;
+    int rc = words != NULL ? FED_OK : fed_error_set(err, FED_ENOMEM, "out of memory");
+    forget_files(init);
+    for (char *word; rc == FED_OK && (word = strsep(&rest, between)) != NULL;) {
         rc = *word != '\0' ? add_file(init, word, err) : FED_OK;
-        rest = one ? NULL : rest;
-        if (one) {
-            break;
-        }
     }
     free(words);
+    if (rc == FED_OK && init->n_train == 0) {
+        return fed_error_set(err, FED_ECONFIG, "names no file");
+    }
     if (rc == FED_OK && init->n_train > 1 && !init->real) {
         return fed_error_set(err, FED_ECONFIG, "a simulation splits one file among its clients: name one");
     }
@@ -328,6 +331,7 @@ static int answer_once(struct fed_init *init, const struct question *q, const ch
     if (*text == '\0' || strcmp(text, "none") == 0) {
         return q->may_be_none ? FED_OK : fed_error_set(err, FED_ECONFIG, "is needed: %s", q->text);
     }
+    init->typed = given == NULL && ask;
     rc = q->take(init, text, err);
     return rc != FED_OK && given == NULL && !ask ? fed_error_prefix(err, rc, "\"%s\" was proposed", text) : rc;
 }

@@ -20,6 +20,7 @@ struct fed_init {
     /* answers; texts are owned, paths absolute */
     const char *dir;             /* borrowed */
     bool real;                   /* real nodes, not a simulation */
+    bool typed;                  /* the answer at hand, by a person on a terminal */
     char *train[FED_INIT_NODES]; /* of real nodes one each, as far as they were named */
     size_t n_train;
     char *labels, *test, *test_labels; /* of the first file; NULL: none */

@@ -73,7 +73,8 @@ def the_questions_lead_to_a_simulation():
         check(terminal.answer("real nodes?", "nonsense")[0] == "simulation", "no simulation proposed")
         check("expected simulation or nodes" in terminal.answer("real nodes?", "")[1], "nonsense was taken")
         terminal.answer("Training data", "nowhere.csv")
-        check("nowhere.csv: No such file" in terminal.answer("Training data", "patients-train.csv")[1], "nowhere was taken")
+        check("nowhere.csv: No such file" in terminal.answer("Training data", "  ")[1], "nowhere was taken")
+        check("names no file" in terminal.answer("Training data", "patients-train.csv")[1], "blanks were taken")
         check(terminal.answer("column to be learnt", "")[0] == "outcome", "another label was proposed")
         check(terminal.answer("whose a row is", "")[0] == "none", "a group was proposed")
         check(terminal.answer("Test data", "")[0].endswith("patients-test.csv"), "the test data was not proposed")
@@ -154,6 +155,8 @@ def what_is_missing_is_named():
                 ([], 2, "there is no terminal to ask on"),
                 (["--defaults"], 2, "--data: is needed: Training data"),
                 (["--defaults", "--data", "nowhere"], 3, "--data: nowhere: No such file"),
+                (["--defaults", "--data", "no where"], 3, "--data: no where: No such file"),
+                (["--defaults", "--data", "", "--data", ""], 2, "--data: names no file"),
                 (["--defaults", "--data", holes], 3, "holes.csv: column 1 (x) has 1 empty cell; every cell"),
                 (["--defaults", "--kind", "nodes", "--data", whole, "--data", holes], 3, "holes.csv: column 1 (x) has 1 empty cell"),
                 (["--defaults", "--data", whole, "--test", holes], 3, "holes.csv: column 1 (x) has 1 empty cell"),
