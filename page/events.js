@@ -6,6 +6,8 @@ const KEPT = 200;
 const FIRST = 12;
 const GRAVE = new Set(['abandoned', 'rollback', 'quarantine', 'refused', 'alarm']);
 
+const name = (event) => `${event.at} ${event.kind} ${event.text}`;
+
 function line(event) {
   const time = make('time', { datetime: new Date(event.at * 1000).toISOString() }, at(event.at));
   return make('li', GRAVE.has(event.kind) ? { class: 'grave' } : {}, time, make('span', { class: 'kind' }, words(event.kind)), make('span', { class: 'text' }, event.text));
@@ -15,6 +17,7 @@ export class Events {
   constructor() {
     this.list = byId('event-list');
     this.events = [];
+    this.told = []; // since they were asked for last
     this.all = false;
     this.drawing = 0;
     byId('event-more').addEventListener('click', () => {
@@ -23,9 +26,13 @@ export class Events {
     });
   }
 
+  // What the stream tells while the answer is on its way may be in it, or newer than it.
   async load() {
+    this.told = [];
     try {
-      this.events = (await ask(`api/v1/events?limit=${KEPT}`)).events;
+      const { events } = await ask(`api/v1/events?limit=${KEPT}`);
+      const known = new Set(events.map(name));
+      this.events = [...this.told.filter((event) => !known.has(name(event))), ...events].slice(0, KEPT);
       this.draw();
     } catch {
       // the stream tells those that come
@@ -33,6 +40,8 @@ export class Events {
   }
 
   add(event) {
+    this.told.unshift(event);
+    this.told.length = Math.min(this.told.length, KEPT);
     this.events.unshift(event);
     this.events.length = Math.min(this.events.length, KEPT);
     if (this.drawing === 0) this.drawing = requestAnimationFrame(() => this.draw());

@@ -10,7 +10,7 @@ const LONGEST_MS = 30000;
 const isOver = (status) => status.state === 'finished' || Boolean(status.target_round) || (status.rounds > 0 && status.round >= status.rounds);
 
 export class Live {
-  // on: { open() before each stream, status(status), round(row), event(event), state(word) }
+  // on: { open() before each stream, listening() once it is open, status(status), round(row), event(event), state(word) }
   constructor(on) {
     this.on = on;
     this.failures = 0;
@@ -58,6 +58,7 @@ export class Live {
     const source = new EventSource('api/v1/stream');
     source.onopen = () => {
       this.failures = 0;
+      this.on.listening();
       this.say();
     };
     source.onerror = () => {

@@ -29,11 +29,16 @@ function shown() {
 }
 
 let loading = null; // one request at a time
+let again = false; // what is on its way may be older than what was missed meanwhile
 
 function loadRounds() {
   const { best, rollbacks } = now.status;
   const wanted = [best?.round, rollbacks?.last?.round].filter((round) => round > 0);
-  loading ??= rounds.load(wanted).then(shown).finally(() => { loading = null; });
+  again = loading !== null;
+  loading ??= rounds.load(wanted).then(shown).finally(() => {
+    loading = null;
+    return again ? loadRounds() : undefined;
+  });
   return loading;
 }
 
@@ -65,6 +70,7 @@ new Live({
     say(byId('connection-word'), STATES[word]);
   },
   open: () => Promise.all([loadRounds(), events.load(), clients.load(), partition.load()]),
+  listening: () => events.load(), // what happened since they were loaded is not told by the stream
   round(row) {
     if (rounds.add(row)) shown();
     else loadRounds().catch(() => {});

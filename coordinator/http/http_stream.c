@@ -8,10 +8,9 @@
 #include "coordinator/http/http_rows.h"
 #include "coordinator/http/writer.h"
 
-#define KEPT 512        /* messages: what is made at one time, twice */
+#define KEPT 1024       /* messages: what is made at one time, twice */
 #define ROUNDS_MOST 200 /* rows at one time; who is told of a gap asks for what is in it */
-#define EVENTS_MOST 20
-_Static_assert(2 * (ROUNDS_MOST + EVENTS_MOST + 1) <= KEPT, "a reader that keeps up loses nothing");
+_Static_assert(2 * (ROUNDS_MOST + FED_NEWS_MOST + 1) <= KEPT, "a reader that keeps up loses nothing");
 
 struct message {
     char *text; /* owned */
@@ -120,8 +119,8 @@ static void tell_rounds(struct fed_streams *streams) {
 }
 
 static void tell_events(struct fed_streams *streams) {
-    struct fed_news_item items[EVENTS_MOST];
-    size_t n = fed_news_get(items, EVENTS_MOST, fed_page_news(streams->page), streams->told_news);
+    static struct fed_news_item items[FED_NEWS_MOST]; /* of the one thread that tells */
+    size_t n = fed_news_get(items, FED_NEWS_MOST, fed_page_news(streams->page), streams->told_news);
     for (size_t i = n; i-- > 0;) { /* the oldest first */
         struct fed_writer writer = {0};
         fed_writer_add(&writer, "event: event\ndata: ");

@@ -74,6 +74,48 @@ async function rounds_that_were_missed_are_asked_for() {
   });
 }
 
+// Between the list of events and the stream there is a moment in which nobody is told.
+async function what_happens_before_the_stream_opens_is_shown() {
+  const mock = new Mock({ rounds: 20 });
+  const { handle } = mock;
+  mock.handle = (request, response) => {
+    if (request.url === '/api/v1/stream') mock.events.unshift({ at: 1760009000, kind: 'joined', text: 'ward-9 in between' });
+    handle.call(mock, request, response);
+  };
+  await mock.listen();
+  try {
+    const view = await View.open(mock.url);
+    await view.shows('#event-list li:first-child .text', 'ward-9 in between');
+    await view.close();
+  } finally {
+    await mock.close();
+  }
+}
+
+// The answer on its way is older than the gap that the stream has told of meanwhile.
+async function rounds_that_were_missed_while_others_are_asked_for_are_asked_for_again() {
+  await scene({ rounds: 20 }, async (view, mock) => {
+    const { handle } = mock;
+    const asked = new Promise((resolve) => {
+      mock.handle = (request, response) => {
+        if (!request.url.startsWith('/api/v1/rounds')) return handle.call(mock, request, response);
+        mock.handle = handle;
+        const old = JSON.stringify(mock.answer('/api/v1/rounds', new URLSearchParams()));
+        return resolve(() => response.writeHead(200, { 'Content-Type': 'application/json' }).end(old));
+      };
+    });
+    mock.rows.push(mock.row(21), mock.row(22));
+    mock.tell('round', mock.rows[22]);
+    const answer = await asked;
+    mock.rows.push(mock.row(23), mock.row(24));
+    mock.tell('round', mock.rows[24]);
+    mock.tell('event', { at: 1760009000, kind: 'joined', text: 'ward-9, after the round' });
+    await view.shows('#event-list li:first-child .text', 'ward-9, after the round');
+    answer();
+    await view.until(() => document.querySelector('#chart-loss output').textContent.includes('round 24'), 'round 24');
+  });
+}
+
 async function a_coordinator_that_is_gone_is_waited_for() {
   await scene({ rounds: 50 }, async (view, mock) => {
     const port = Number(new URL(mock.url).port);
@@ -307,7 +349,8 @@ async function a_long_run_is_thinned_out_but_not_of_its_best_round() {
 
 await main([the_page_says_where_the_run_stands, what_happens_is_shown_without_a_reload, a_coordinator_that_is_gone_is_waited_for,
   what_peers_write_stays_text, it_fits_and_can_be_read_at_any_width_in_light_and_dark],
-[an_evaluation_that_comes_late_is_filled_in, rounds_that_were_missed_are_asked_for, who_is_refused_a_stream_tries_ever_more_seldom,
+[an_evaluation_that_comes_late_is_filled_in, rounds_that_were_missed_are_asked_for,
+  what_happens_before_the_stream_opens_is_shown, rounds_that_were_missed_while_others_are_asked_for_are_asked_for_again, who_is_refused_a_stream_tries_ever_more_seldom,
   an_end_is_told_from_a_loss, alarms_and_setbacks_are_seen, curves_have_three_axes_and_two_scales, clients_are_paged_sorted_and_found,
   the_partition_has_numbers, keys_reach_everything_and_show_where_they_are, a_model_of_numbers_has_a_loss_alone,
   a_long_run_is_thinned_out_but_not_of_its_best_round]);
