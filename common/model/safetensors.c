@@ -98,22 +98,6 @@ out:
 
 /* -- Reading -- */
 
-/* Exactly 2 n lower-case hex digits. */
-static int hex_parse(uint8_t *out, size_t n, const char *text) {
-    static const char digits[] = "0123456789abcdef";
-    if (text == NULL || strlen(text) != 2 * n) {
-        return FED_EDATA;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const char *high = memchr(digits, text[2 * i], 16), *low = memchr(digits, text[2 * i + 1], 16);
-        if (high == NULL || low == NULL) {
-            return FED_EDATA;
-        }
-        out[i] = (uint8_t)((high - digits) << 4 | (low - digits));
-    }
-    return FED_OK;
-}
-
 /* A u64 as fed_safetensors_header writes it: no sign, no leading zero. */
 static int decimal_parse(uint64_t *out, const char *text) {
     char again[DECIMAL_MAX];
@@ -145,14 +129,14 @@ static int metadata_parse(struct fed_safetensors_meta *out, json_t *metadata, st
     if (format == NULL || strcmp(format, "pt") != 0) {
         return fed_error_set(err, FED_EDATA, "model file: metadata \"format\" is not \"pt\"");
     }
-    if (hex_parse(out->run_id, sizeof out->run_id, json_string_value(json_object_get(metadata, "fedavg.run_id"))) != 0) {
+    if (!fed_unhex(out->run_id, sizeof out->run_id, json_string_value(json_object_get(metadata, "fedavg.run_id")))) {
         return fed_error_set(err, FED_EDATA, "model file: metadata \"fedavg.run_id\" is not 32 hex digits");
     }
     if (decimal_parse(&out->round, json_string_value(json_object_get(metadata, "fedavg.round"))) != 0) {
         return fed_error_set(err, FED_EDATA, "model file: metadata \"fedavg.round\" is not a decimal number");
     }
-    if (hex_parse(out->model_digest, sizeof out->model_digest,
-                  json_string_value(json_object_get(metadata, "fedavg.model"))) != 0) {
+    if (!fed_unhex(out->model_digest, sizeof out->model_digest,
+                   json_string_value(json_object_get(metadata, "fedavg.model")))) {
         return fed_error_set(err, FED_EDATA, "model file: metadata \"fedavg.model\" is not 64 hex digits");
     }
     return FED_OK;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <sodium.h>
+#include <string.h>
 
 _Static_assert(sizeof(struct fed_digest_state) >= sizeof(crypto_generichash_blake2b_state), "the state must fit");
 _Static_assert(_Alignof(struct fed_digest_state) >= _Alignof(crypto_generichash_blake2b_state), "the state must be aligned");
@@ -33,3 +34,18 @@ void fed_digest_final(uint8_t out[FED_DIGEST_BYTES], struct fed_digest_state *st
 }
 
 void fed_hex(char *out, const uint8_t *bytes, size_t n) { sodium_bin2hex(out, 2 * n + 1, bytes, n); }
+
+bool fed_unhex(uint8_t *out, size_t n, const char *text) {
+    static const char digits[] = "0123456789abcdef";
+    if (text == NULL || strlen(text) != 2 * n) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const char *high = strchr(digits, text[2 * i]), *low = strchr(digits, text[2 * i + 1]);
+        if (high == NULL || low == NULL) {
+            return false;
+        }
+        out[i] = (uint8_t)((high - digits) << 4 | (low - digits));
+    }
+    return true;
+}

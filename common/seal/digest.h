@@ -2,6 +2,7 @@
 #ifndef FED_COMMON_SEAL_DIGEST_H
 #define FED_COMMON_SEAL_DIGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,5 +20,7 @@ void fed_digest_final(uint8_t out[FED_DIGEST_BYTES], struct fed_digest_state *st
 
 /* Lower-case hex of n bytes, zero-terminated: 2 n + 1 characters. */
 void fed_hex(char *out, const uint8_t *bytes, size_t n);
+/* Back from exactly 2 n lower-case digits; false: text (NULL is allowed) is something else, and out is not to be used. */
+bool fed_unhex(uint8_t *out, size_t n, const char *text);
 
 #endif

@@ -192,26 +192,10 @@ int fed_nodes_find_pass_user(size_t *node, const struct fed_nodes *nodes, const 
     return FED_OK;
 }
 
-/* Exactly 2 n lower-case digits. */
-static bool bytes_of_hex(uint8_t *out, size_t n, const char *hex) {
-    static const char digits[] = "0123456789abcdef";
-    if (strlen(hex) != 2 * n) {
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const char *high = strchr(digits, hex[2 * i]), *low = strchr(digits, hex[2 * i + 1]);
-        if (high == NULL || low == NULL) {
-            return false;
-        }
-        out[i] = (uint8_t)((high - digits) << 4 | (low - digits));
-    }
-    return true;
-}
-
 /* Any stranger may ask: nothing is formatted for each node. */
 static int find_handle(size_t *node, const struct fed_nodes *nodes, const char *handle) {
     uint8_t wanted[sizeof nodes->nodes->pass.handle];
-    if (!bytes_of_hex(wanted, sizeof wanted, handle)) {
+    if (!fed_unhex(wanted, sizeof wanted, handle)) {
         return FED_ENOTFOUND;
     }
     for (size_t i = 0; i < nodes->n_nodes; i++) {

@@ -40,7 +40,7 @@ fed_fuzz(token "common/seal/token.c common/seal/enrolment.c common/seal/line.c" 
 fed_fuzz(zap "common/link/zap.c" fed_link)
 fed_fuzz(safetensors "common/model/safetensors.c" fed_model)
 fed_fuzz(import "common/model/import.c" fed_model)
-fed_fuzz(status_report "coordinator/store/status_report.c" fed_coordinator)
+fed_fuzz(status_report "coordinator/store/status_report_decode.c" fed_coordinator)
 fed_fuzz(terms "common/config/terms.c common/config/terms_model.c" fed_config)
 fed_fuzz(idx "common/data/idx.c" fed_data)
 fed_fuzz(csv "common/data/csv.c common/data/table.c common/data/number.c common/data/words.c" fed_data)

@@ -91,7 +91,7 @@ check_json() { # source page
     done < <(tr '\n' ' ' <"$1" | grep -oE 'json_pack\([^;]*;' | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u)
 }
 check_json coordinator/report.c fedavg-simulate.1.scd
-check_json coordinator/store/status_report.c fedavg-status.1.scd
+check_json coordinator/store/status_report_encode.c fedavg-status.1.scd
 check_json cli/keygen.c fedavg-keygen.1.scd
 check_json cli/init.c fedavg-init.1.scd
 check_json cli/doctor.c fedavg-doctor.1.scd

@@ -92,6 +92,18 @@ START_TEST(hex_is_lower_case_and_ended) {
 }
 END_TEST
 
+START_TEST(hex_is_read_back_from_exactly_as_many_lower_case_digits) {
+    static const char *const wrong[] = {NULL, "", "009fa0f", "009fa0ff0", "009FA0FF", "009fa0fg", " 09fa0ff", "0x9fa0ff"};
+    const uint8_t expect[] = {0x00, 0x9f, 0xa0, 0xff};
+    uint8_t out[4];
+    ck_assert(fed_unhex(out, sizeof out, "009fa0ff"));
+    ck_assert_mem_eq(out, expect, sizeof out);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ck_assert(!fed_unhex(out, sizeof out, wrong[i]));
+    }
+}
+END_TEST
+
 /* ---- identities ---- */
 
 static void known_identity(struct fed_identity *out) {
@@ -644,6 +656,7 @@ int main(void) {
     tcase_add_checked_fixture(keys, make_dir, remove_dir);
     tcase_add_test(keys, digest_matches_the_known_answer_whole_and_in_pieces);
     tcase_add_test(keys, hex_is_lower_case_and_ended);
+    tcase_add_test(keys, hex_is_read_back_from_exactly_as_many_lower_case_digits);
     tcase_add_test(keys, identity_of_a_seed_matches_the_known_answer);
     tcase_add_test(keys, generated_identities_differ);
     tcase_add_test(keys, public_line_comes_back_as_the_same_keys);
