@@ -73,9 +73,12 @@ def shown(scene, run, *arguments):
     process.wait_exit(0)
 
 
-def kill(process):
+def kill(scene, process):
+    """Returns when nobody of the run does anything any more."""
+    started = house.children(process.pid, "")
     process.signal(signal.SIGKILL)
     process.wait_exit(-signal.SIGKILL)
+    scene.until(lambda: not any(map(house.at_work, started)))
 
 
 def stop_and_wait(scene, process):
@@ -152,8 +155,7 @@ def every_value_is_the_stores_while_the_run_goes_on():
 def a_killed_run_is_shown_as_it_was_told():
     with run_with_a_page() as (scene, process, page, _):
         before = page.json(f"/api/v1/rounds?points=5000&from=0&to={FIRST}")
-        kill(process)
-        scene.until(lambda: not house.children(None, str(scene.dir)))
+        kill(scene, process)
         run = scene.dir / "run"
         with shown(scene, run) as (directory, _):
             told = rounds_are_those_of(directory, run)
@@ -390,8 +392,7 @@ def behind_a_proxy_the_token_opens():
             status, body = ask_socket(path, **headers)
             check(status == wanted, f"{headers}: {status} {body}")
             check(token.read_text().strip().encode() not in body, "the token is told")
-        kill(process)
-        scene.until(lambda: not house.children(None, str(scene.dir)))
+        kill(scene, process)
         check(path.exists(), "a process that was killed cannot have removed its socket")
         again = scene.simulate(task, "run")
         again.wait_event("page")

@@ -208,6 +208,16 @@ def children(pid, name):
     return found
 
 
+def at_work(pid):
+    """Whether any thread of the process is: one that is killed may still be in the middle of a write when its first thread is
+    gone, and with it the name and the command line of the process."""
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            if task.read_text().rpartition(")")[2].split()[0] not in "ZX":
+                return True
+    return False
+
+
 HELD = []  # bound, never listening: they keep these ports from everybody who asks for any
 
 

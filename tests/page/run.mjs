@@ -1,7 +1,7 @@
 // Runs of the real programs for the page to show: started in a directory of their own, killed and removed at the end.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +41,17 @@ async function freePair() {
   }
 }
 
+// Of the threads of a process; none: it is gone.
+function states(id) {
+  try {
+    return readdirSync(`/proc/${id}/task`).map((task) => readFileSync(`/proc/${id}/task/${task}/stat`, 'utf8').split(') ').at(-1)[0]);
+  } catch {
+    return existsSync(`/proc/${id}/task`) ? states(id) : [];
+  }
+}
+
+const atWork = (id) => states(id).some((state) => !'ZX'.includes(state));
+
 class Process {
   constructor(args) {
     this.events = [];
@@ -65,16 +76,27 @@ class Process {
   // The nodes of a simulation that is held begin to work.
   async releaseNodes() {
     const stopped = () => {
-      const ids = readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8').trim().split(' ');
-      return ids.filter((id) => / T /.test(readFileSync(`/proc/${id}/stat`, 'utf8').split(')').at(-1)));
+      return this.children().filter((id) => states(id).every((state) => state === 'T'));
     };
     await until(() => stopped().length === HELD_NODES, 'nodes that are stopped');
     stopped().forEach((id) => kill(Number(id), 'SIGCONT'));
   }
 
+  // Whom it started, such as the nodes and the coordinator of a simulation.
+  children() {
+    try {
+      return readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+    } catch {
+      return []; // it has ended
+    }
+  }
+
+  // Those whom it started end a moment later, and may be in the middle of a write until then.
   async kill() {
+    const children = this.children();
     this.child.kill('SIGKILL');
     await this.gone;
+    await until(() => !children.some(atWork), 'the end of those whom it started');
   }
 }
 
