@@ -164,7 +164,7 @@ def a_killed_run_is_shown_as_it_was_told():
             for name, column in before["columns"].items():
                 check(told["columns"][name][:settled] == column[:settled], f"{name}: {column}, then {told['columns'][name]}")
             status = directory.json("/api/v1/status")
-            check(status == json.loads(scene.command("status", run, "--json")), f"{status}")
+            check({"event": "status", **status} == json.loads(scene.command("status", run, "--json")), f"{status}")
             check(status["live"] is None and directory.ask("/readyz")[0] == 200, "a directory has no loop")
             check(directory.ask("/api/v1/rounds.csv")[2].decode() == scene.command("status", run, "--csv") + "\n", "another CSV")
             newest = run / f"model-{status['round']}.safetensors"
