@@ -241,6 +241,7 @@ END_TEST
 
 TCase *promises_cases(void) {
     TCase *cases = tcase_create("promises");
+    tcase_set_timeout(cases, 100);
     tcase_add_test(cases, random_attempts_keep_every_promise);
     return cases;
 }
