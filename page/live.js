@@ -5,6 +5,7 @@ import { ask } from './text.js';
 
 const FIRST_MS = 500;
 const LONGEST_MS = 30000;
+const SILENT_MS = 70000; // a coordinator says something every 15 s: the line is dead, as after a sleep or behind a proxy
 
 // A run that has come to its end; the coordinator leaves soon after.
 const isOver = (status) => status.state === 'finished' || Boolean(status.target_round) || (status.rounds > 0 && status.round >= status.rounds);
@@ -15,6 +16,7 @@ export class Live {
     this.on = on;
     this.failures = 0;
     this.timer = 0;
+    this.silence = 0;
     this.status = null;
     window.addEventListener('online', () => this.now());
     document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && this.now());
@@ -56,15 +58,24 @@ export class Live {
 
   listen() {
     const source = new EventSource('api/v1/stream');
+    const broken = () => {
+      clearTimeout(this.silence);
+      source.close();
+      this.lost();
+    };
+    const heard = () => {
+      clearTimeout(this.silence);
+      this.silence = setTimeout(broken, SILENT_MS);
+    };
+    heard();
     source.onopen = () => {
+      heard();
       this.failures = 0;
       this.on.listening();
       this.say();
     };
-    source.onerror = () => {
-      source.close();
-      this.lost();
-    };
+    source.onerror = broken;
+    for (const kind of ['status', 'round', 'event', 'alive']) source.addEventListener(kind, heard);
     source.addEventListener('status', (message) => {
       this.take(JSON.parse(message.data));
       this.say();

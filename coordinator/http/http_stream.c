@@ -135,7 +135,8 @@ static void tell(struct fed_streams *streams) {
     struct fed_writer writer = {0};
     uint64_t version = fed_page_version(streams->page);
     if (version == streams->told_version) {
-        fed_writer_add(&writer, ":\n\n"); /* still here: a reader that is gone is noticed */
+        /* Still here: a reader that is gone is noticed, and so is, by a reader, a line that died without a word. */
+        fed_writer_add(&writer, "event: alive\ndata: {}\n\n");
         keep(streams, &writer);
         return;
     }

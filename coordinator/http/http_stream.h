@@ -4,6 +4,7 @@
  *     event: status   data: the status, as /api/v1/status
  *     event: round    data: one row of /api/v1/rounds, when it is committed, and again when its evaluation is known
  *     event: event    data: one event, as in /api/v1/events
+ *     event: alive    data: {}, where there was nothing to tell for a while
  *
  * All but fed_streams_due belongs to the thread of HTTP. */
 #ifndef FED_COORDINATOR_HTTP_HTTP_STREAM_H

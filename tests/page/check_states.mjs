@@ -148,6 +148,22 @@ async function who_is_refused_a_stream_tries_ever_more_seldom() {
   }, { allowed: /503|ERR_INCOMPLETE_CHUNKED/ });
 }
 
+// The connection stands, and nobody is at its other end.
+async function a_stream_that_fell_silent_is_opened_anew() {
+  await scene({ rounds: 5 }, async (view, mock) => {
+    const tries = () => mock.asked.filter((path) => path === '/api/v1/stream').length;
+    await view.page.clock.install();
+    mock.commit(); // from now on the page's timers are of this clock
+    await view.until(() => document.getElementById('round').textContent === '6', 'round 6');
+    const before = tries();
+    await view.page.clock.runFor(60000);
+    equal(tries(), before, 'streams within a minute');
+    await view.page.clock.runFor(20000);
+    await view.until(() => document.getElementById('connection-word').textContent === 'live', 'the stream');
+    equal(tries(), before + 1, 'streams after it was silent for long');
+  });
+}
+
 async function an_end_is_told_from_a_loss() {
   await scene({ live: false, state: 'finished', rounds: 156 }, async (view, mock) => {
     equal(await view.text('#connection-word'), 'finished', 'connection');
@@ -351,6 +367,6 @@ await main([the_page_says_where_the_run_stands, what_happens_is_shown_without_a_
   what_peers_write_stays_text, it_fits_and_can_be_read_at_any_width_in_light_and_dark],
 [an_evaluation_that_comes_late_is_filled_in, rounds_that_were_missed_are_asked_for,
   what_happens_before_the_stream_opens_is_shown, rounds_that_were_missed_while_others_are_asked_for_are_asked_for_again, who_is_refused_a_stream_tries_ever_more_seldom,
-  an_end_is_told_from_a_loss, alarms_and_setbacks_are_seen, curves_have_three_axes_and_two_scales, clients_are_paged_sorted_and_found,
+  a_stream_that_fell_silent_is_opened_anew, an_end_is_told_from_a_loss, alarms_and_setbacks_are_seen, curves_have_three_axes_and_two_scales, clients_are_paged_sorted_and_found,
   the_partition_has_numbers, keys_reach_everything_and_show_where_they_are, a_model_of_numbers_has_a_loss_alone,
   a_long_run_is_thinned_out_but_not_of_its_best_round]);

@@ -124,7 +124,7 @@ START_TEST(without_a_change_there_is_a_sign_of_life_alone) {
     struct fed_stream *stream = open_stream();
     hear(stream, 4096);
     fed_streams_due(streams);
-    ck_assert_str_eq(hear(stream, 4096), ":\n\n");
+    ck_assert_str_eq(hear(stream, 4096), "event: alive\ndata: {}\n\n");
     fed_stream_close(stream);
 }
 END_TEST
