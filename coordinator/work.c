@@ -44,8 +44,9 @@ void fed_work_drop(struct fed_work *work) {
 }
 
 void fed_work_free(struct fed_coordinator *c) {
-    while (c->works != NULL) {
-        fed_work_drop(c->works);
+    for (struct fed_work *work = c->works, *older; work != NULL; work = older) {
+        older = work->older;
+        fed_work_drop(work);
     }
 }
 
