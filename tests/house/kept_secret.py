@@ -238,7 +238,8 @@ def a_passphrase_is_asked_without_echo_or_read_from_a_file():
 def a_daemon_with_a_passphrase_and_nobody_to_ask_says_so():
     with wards.Scene(rounds=1000000000) as scene:
         write_secret(scene.dir / "words", PASSPHRASE)
-        (scene.dir / "coordinator.key").unlink()
+        for name in ("coordinator.key", "coordinator.pub"):
+            (scene.dir / name).unlink()
         scene.public["coordinator"] = scene.command("keygen", "coordinator", "--dir", scene.dir, "--passphrase-file",
                                                     scene.dir / "words")
         scene.add_node("ward-0", 0, 50)
