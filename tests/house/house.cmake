@@ -35,7 +35,7 @@ fed_house(learns)
 fed_house(formats)
 fed_house(tables)
 fed_house(blas)
-fed_house(guides)
+fed_house(guides FEDAVG_SANITIZE=${FEDAVG_SANITIZE})
 
 add_executable(reversed_node ${FED_HOUSE_DIR}/reversed_node.c)
 target_link_libraries(reversed_node PRIVATE fed_client)
@@ -112,7 +112,8 @@ fed_cluster(kubernetes)
 set(FED_LONG_TESTS house/hostile house/clients_killed house/coordinator_killed house/node_killed house/rollback house/damaged
                    house/disk_fails house/power_cut house/networks house/api house/metrics)
 if(TEST house/networks)
-  set_tests_properties(${FED_LONG_TESTS} PROPERTIES TIMEOUT 1800)
+  set_tests_properties(${FED_LONG_TESTS} PROPERTIES TIMEOUT 1800 COST 500) # first, whatever the last run took
+  set_tests_properties(house/networks PROPERTIES COST 1000)
 endif()
 
 # On request, because they make a whole Debian: ctest -C packages -L packages, after deploy/package.

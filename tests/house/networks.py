@@ -2,6 +2,8 @@
 
 A round waits for every picked client, so the undisturbed model is that of the task and the seed alone. A slow node that moves
 is never given up. FEDAVG_LONG=1 tries the whole matrix of loss, delay and rate, and cuts of 30 s."""
+import concurrent.futures
+
 import house
 import lab
 from house import LONG, check, main
@@ -86,13 +88,20 @@ def matrix():
                 yield {"loss": loss, "delay": delay, "jitter": 30, "rate": rate}
 
 
+def several_at_once(try_one, cases):
+    """A world each: all that they do is wait for their lines."""
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        list(pool.map(try_one, cases))
+
+
 def any_line_brings_the_same_model():
-    for line in matrix():
+    def try_line(line):
         with World() as world:
             world.shape(**line)
             world.start()
             world.finish()
             print(f"  {line}: {house.Result(world.coordinator).done['seconds']:.1f} s")
+    several_at_once(try_line, matrix())
 
 
 def packets_out_of_order_do_no_harm():
@@ -109,8 +118,9 @@ def a_chunk_may_take_longer_than_any_heartbeat():
         world.finish()
 
 
-def cut_for_half_a_minute(during, direction):
+def cut_for_half_a_minute(case):
     """One of two nodes, in the middle of a transfer; it goes on by itself, and nothing is started anew."""
+    during, direction = case
     with World(hidden=2600, rounds=2, train=100) as world:
         world.shape(delay=20, rate=20000)
         world.start()
@@ -120,13 +130,11 @@ def cut_for_half_a_minute(during, direction):
         world.network.cut(1, direction, 30000)
         world.network.wait_said("healed", 1)
         world.finish(given_up=during == "down")  # a node that neither speaks nor sends is gone after 15 s, and comes back
+    print(f"  while bytes went {during}, nothing passed {direction}")
 
 
 def a_cut_of_thirty_seconds_is_survived_whatever_it_hits():
-    for during in ("down", "up"):
-        for direction in ("both", "up", "down"):
-            cut_for_half_a_minute(during, direction)
-            print(f"  while bytes went {during}, nothing passed {direction}")
+    several_at_once(cut_for_half_a_minute, [(during, direction) for during in ("down", "up") for direction in ("both", "up", "down")])
 
 
 def a_node_that_moves_to_another_address_goes_on():

@@ -155,13 +155,16 @@ END_TEST
 int main(int argc, char **argv) {
     bool writes = argc == 2 && strcmp(argv[1], "--write") == 0;
     Suite *suite = suite_create("digests");
-    TCase *sets = tcase_create("sets");
+    TCase *sets = tcase_create("sets"), *plain = tcase_create("plain C");
+    tcase_set_tags(plain, "native"); /* a call of fmaf each, which valgrind takes minutes for */
     if (writes) {
         tcase_add_test(sets, write_known);
     } else {
-        tcase_add_loop_test(sets, every_set_comes_to_the_known_digests, 0, N_SETS);
+        tcase_add_loop_test(plain, every_set_comes_to_the_known_digests, 0, 1);
+        tcase_add_loop_test(sets, every_set_comes_to_the_known_digests, 1, N_SETS);
     }
     suite_add_tcase(suite, sets);
+    suite_add_tcase(suite, plain);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, writes ? CK_SILENT : CK_ENV);
     int failed = srunner_ntests_failed(runner);
