@@ -11,7 +11,7 @@ endforeach()
 # Coroutines are not ThreadSanitizer's; there is one thread anyway.
 if(NOT FEDAVG_SANITIZE MATCHES "thread")
   add_test(NAME simulation/seeds COMMAND simulate)
-  set_tests_properties(simulation/seeds PROPERTIES TIMEOUT 1500)
+  set_tests_properties(simulation/seeds PROPERTIES TIMEOUT 1500 COST 900)
   # Each allocation of a short run fails, once and for ever; by default every seventh.
   add_test(NAME simulation/no_memory COMMAND simulate --no-memory)
   set_tests_properties(simulation/no_memory PROPERTIES TIMEOUT 1500)
