@@ -39,8 +39,8 @@ static int count_further(struct fed_page *page, uint64_t last, struct fed_error 
 }
 
 int fed_page_count(bool *counted, struct fed_page *page, struct fed_error *err) {
-    uint64_t end = fed_clock_ms() + SUMS_MS;
     int code = fed_page_refresh(page, err);
+    uint64_t end = fed_clock_ms() + SUMS_MS; /* from here: a disk that is slow to read from must not stop the count */
     const struct fed_samples *samples = &page->samples;
     while (code == FED_OK && samples->has_last && page->sums_next <= samples->last.round.round && fed_clock_ms() <= end) {
         code = count_further(page, samples->last.round.round, err);

@@ -72,6 +72,17 @@ START_TEST(what_was_taken_back_is_marked_also_later) {
 }
 END_TEST
 
+/* Each call counts for a moment only: under memcheck it takes several. */
+static void sum_up_to(struct fed_page_sums *sums, uint64_t round) {
+    ck_assert_int_eq(fed_page_sums(sums, page, NULL), FED_OK);
+    for (int call = 1; sums->counted < round; call++) {
+        ck_assert_int_lt(call, 100);
+        fed_page_sums_fini(sums);
+        ck_assert_int_eq(fed_page_sums(sums, page, NULL), FED_OK);
+    }
+    ck_assert_uint_eq(sums->counted, round);
+}
+
 START_TEST(nodes_are_summed_up_once_however_often_it_is_asked) {
     struct fed_page_sums sums;
     open_page();
@@ -79,8 +90,7 @@ START_TEST(nodes_are_summed_up_once_however_often_it_is_asked) {
     for (uint64_t r = 1; r <= 40; r++) {
         scratch_commit(r, r % 2 == 0 ? 1 : 3, r == 7 ? "norm" : NULL, 5);
         if (r % 10 == 0) {
-            ck_assert_int_eq(fed_page_sums(&sums, page, NULL), FED_OK);
-            ck_assert_uint_eq(sums.counted, r);
+            sum_up_to(&sums, r);
             ck_assert_uint_eq(sums.n, 3);
             ck_assert_str_eq(sums.rows[0].name, "node-1");
             ck_assert_uint_eq(sums.rows[0].rounds, r);
