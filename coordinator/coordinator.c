@@ -146,6 +146,7 @@ void fed_coordinator_free(struct fed_coordinator *c) {
     fed_identity_fini(&c->identity);
     fed_partition_fini(&c->partition);
     fed_dataset_fini(&c->test);
+    fed_descriptors_release(&c->reserve);
     free(c->events);
     free(c->updates);
     fed_refusals_free(c->refusals);

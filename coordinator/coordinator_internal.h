@@ -24,6 +24,7 @@
 #include "coordinator/http/http.h"
 #include "coordinator/http/news.h"
 #include "coordinator/http/page.h"
+#include "coordinator/nodes/descriptors.h"
 #include "coordinator/nodes/nodes.h"
 #include "coordinator/nodes/refusals.h"
 #include "coordinator/nodes/roster_live.h"
@@ -127,9 +128,10 @@ struct fed_coordinator {
     struct fed_refusals *refusals;
     uint64_t said_ms; /* when ROUND was last said */
 
-    char doors_alarm[160];  /* "" = they are open */
-    bool doors_shut;        /* for want of descriptors */
-    uint64_t doors_look_ms; /* when to look again */
+    char doors_alarm[160];                  /* "" = they are open */
+    bool doors_shut;                        /* for want of descriptors */
+    struct fed_descriptors_reserve reserve; /* for what goes on behind shut doors */
+    uint64_t doors_look_ms;                 /* when to look again */
 
     /* what peers cost */
     struct fed_meter nobody; /* whose names are not known, or not any more */

@@ -6,7 +6,6 @@
 #include "common/base/log.h"
 #include "common/seal/digest.h"
 #include "coordinator/coordinator_internal.h"
-#include "coordinator/nodes/descriptors.h"
 
 /* Between two looks at the descriptors: a flood of connections must not reach the limit unseen. */
 #define LOOK_MOST_MS 100
@@ -77,12 +76,17 @@ bool fed_gate_plain(void *context, const char *handle, const char *capability, c
 
 /* -- the doors ---------------------------------------------------------------------------------------------------------- */
 
-static void shut_doors(struct fed_coordinator *c, const struct fed_descriptors *now) {
+static void shut_lanes(struct fed_coordinator *c) {
     fed_lane_shut(c->control);
     fed_lane_shut(c->bulk);
     if (c->enrol.lane != NULL) {
         fed_lane_shut(c->enrol.lane);
     }
+}
+
+static void shut_doors(struct fed_coordinator *c, const struct fed_descriptors *now) {
+    shut_lanes(c);
+    fed_descriptors_release(&c->reserve);
     snprintf(c->doors_alarm, sizeof c->doors_alarm,
              "%llu of %llu descriptors are in use: nobody new is let in until some are free", (unsigned long long)now->used,
              (unsigned long long)now->limit);
@@ -122,6 +126,11 @@ uint64_t fed_gate_tick(struct fed_coordinator *c) {
     if (few != c->doors_shut) {
         c->doors_shut = few;
         (few ? shut_doors : open_doors)(c, &now);
+    }
+    if (c->doors_shut) {
+        shut_lanes(c); /* who was half way in when they fell shut is shown out, too */
+    } else {
+        fed_descriptors_put_by(&c->reserve);
     }
     return pause_ms(&now, took_us);
 }

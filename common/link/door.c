@@ -67,17 +67,17 @@ static int accept_one(const struct fed_door *door) {
 }
 
 /* Who had got as far as the queue of the listener is shown out. At the limit of descriptors libzmq cannot take them from it,
- * and would try without end: one descriptor that was put by makes room to take them one by one. */
+ * and would try without end: one descriptor that was put by makes room to take them one by one. What cannot be taken now may
+ * be when the door is shut again. */
 static void empty_queue(struct fed_door *door) {
-    bool empty = false;
-    for (int i = 0; i < QUEUE_MOST && !empty; i++) {
-        int fd = accept_one(door);
+    int fd = 0;
+    for (int i = 0; i < QUEUE_MOST && fd >= 0; i++) {
+        fd = accept_one(door);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE) && door->spare >= 0) {
             close(door->spare);
             door->spare = -1;
             fd = accept_one(door);
         }
-        empty = fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
         if (fd >= 0) {
             close(fd);
         }
@@ -93,8 +93,8 @@ static bool let_through(const struct fed_door *door, uint32_t bytes_of_a_packet)
 
 void fed_lane_shut(struct fed_lane *lane) {
     assert(lane->bound);
-    if (lane->door.fd >= 0 && !lane->door.shut) {
-        lane->door.shut = let_through(&lane->door, 0);
+    if (lane->door.fd >= 0) {
+        lane->door.shut = lane->door.shut || let_through(&lane->door, 0);
         empty_queue(&lane->door);
     }
 }

@@ -54,7 +54,8 @@ int fed_lane_bind_bulk(struct fed_lane **out, struct fed_link *link, const char 
                        struct fed_error *err) FED_MUST_CHECK;
 /* The endpoint really bound ("tcp://127.0.0.1:41234"). */
 const char *fed_lane_endpoint(const struct fed_lane *lane);
-/* Lets nobody new in over TCP; connections that stand go on, and who knocks meanwhile is let in later. ipc stays open. */
+/* Lets nobody new in over TCP; connections that stand go on, and who knocks meanwhile is let in later. ipc stays open. To be
+ * called again now and then while it is shut: a packet that was on its way may have brought somebody in behind it. */
 void fed_lane_shut(struct fed_lane *lane);
 void fed_lane_reopen(struct fed_lane *lane);
 bool fed_lane_is_shut(const struct fed_lane *lane);

@@ -1,8 +1,10 @@
 #include "coordinator/nodes/descriptors.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DIR_OVERHEAD 3 /* ., .., and the descriptor that looks */
 
@@ -44,4 +46,20 @@ int fed_descriptors_count(struct fed_descriptors *out) {
 bool fed_descriptors_short(const struct fed_descriptors *now, bool was_short) {
     uint64_t tenth = now->limit / 10;
     return now->limit < UINT64_MAX && now->used > (was_short ? 8 : 9) * tenth;
+}
+
+void fed_descriptors_put_by(struct fed_descriptors_reserve *reserve) {
+    while (reserve->n < FED_DESCRIPTORS_RESERVED) {
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+            return;
+        }
+        reserve->fds[reserve->n++] = fd;
+    }
+}
+
+void fed_descriptors_release(struct fed_descriptors_reserve *reserve) {
+    while (reserve->n > 0) {
+        close(reserve->fds[--reserve->n]);
+    }
 }

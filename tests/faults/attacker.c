@@ -1,6 +1,7 @@
 /* Strangers at fixed rates, for load tests on one machine: attacker CONTROL_PORT BULK_PORT COORDINATOR_LINE KIND=N...
  *
- *     idle=N      N TCP connections that never say a word, opened again when they are closed
+ *     idle=N      N TCP connections that never say a word, opened again when they are closed; not more of them knock at one
+ *                 time than wait in the queue of a listener, and who is not let in within a second knocks anew
  *     dribble=N   N connections that say a valid greeting, one byte a second
  *     keys=N      N CURVE handshakes a second with keys that nobody knows
  *     garbage=N   N connections a second on each lane that say garbage: instead of a greeting, or in a frame behind one
@@ -28,6 +29,9 @@
 
 #define PEERS_MOST 8192
 #define KEYS_MOST 256 /* handshakes that are open at a time */
+#define KNOCKS_MOST                                                                                                         \
+    32 /* idle peers that are not let in yet: more than the queue holds would be lost, and come ever more seldom */
+#define KNOCK_MS 1000
 #define TICK_MS 10
 #define GREETING_BYTES 64
 #define OVERSIZE ((uint64_t)512 << 20)
@@ -39,6 +43,8 @@ struct peer {
     int fd;
     enum kind kind;
     unsigned lane, said;
+    bool
+        knocks; /* IDLE: not greeted yet; a connection may stand on this side alone, for want of room in the other's queue */
     uint64_t next_ms;
 };
 
@@ -48,7 +54,7 @@ struct attack {
     uint64_t wanted[KINDS], keys_per_s; /* idle, dribble: peers; the others: a second */
     uint64_t owed[KINDS], owed_keys;    /* thousandths */
     struct peer peers[PEERS_MOST];
-    size_t n_peers, n_of[KINDS];
+    size_t n_peers, n_of[KINDS], n_knocks;
     struct fed_link *link;
     struct {
         struct fed_lane *lane;
@@ -117,6 +123,9 @@ static bool open_peer(struct attack *a, enum kind kind, uint64_t now_ms) {
         return false; /* the door is shut for a moment: tried again */
     }
     peer.said = kind == GARBAGE ? a->turn / 2 % 2 : 0;
+    peer.knocks = kind == IDLE;
+    peer.next_ms = kind == IDLE ? now_ms + KNOCK_MS : peer.next_ms;
+    a->n_knocks += peer.knocks;
     a->peers[a->n_peers++] = peer;
     a->n_of[kind]++;
     a->opened[kind]++;
@@ -125,6 +134,7 @@ static bool open_peer(struct attack *a, enum kind kind, uint64_t now_ms) {
 
 static void close_peer(struct attack *a, size_t i) {
     close(a->peers[i].fd);
+    a->n_knocks -= a->peers[i].knocks;
     a->cut[a->peers[i].kind]++;
     a->n_of[a->peers[i].kind]--;
     a->peers[i] = a->peers[--a->n_peers];
@@ -172,7 +182,12 @@ static void serve_peers(struct attack *a, uint64_t now_ms) {
         bool gone =
             (set[i].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0 || ((set[i].revents & POLLIN) != 0 && !hear(peer));
         bool due = peer->kind == DRIBBLE || (set[i].revents & POLLOUT) != 0;
-        if (gone || (due && !say(a, peer, now_ms))) {
+        if (peer->knocks && !gone && (set[i].revents & POLLIN) != 0) {
+            peer->knocks = false;
+            a->n_knocks--;
+        }
+        bool in_vain = peer->knocks && now_ms >= peer->next_ms;
+        if (gone || in_vain || (due && !say(a, peer, now_ms))) {
             close_peer(a, i);
         }
     }
@@ -218,7 +233,9 @@ static void serve_keys(struct attack *a, uint64_t now_ms) {
 static void keep_rates(struct attack *a, uint64_t passed_ms, uint64_t now_ms) {
     for (int kind = 0; kind < KINDS; kind++) {
         if (kind == IDLE || kind == DRIBBLE) { /* not all in one moment: a storm is another test */
-            for (int i = 0; i < 64 && a->n_of[kind] < a->wanted[kind] && open_peer(a, (enum kind)kind, now_ms); i++) {
+            for (int i = 0; i < 64 && a->n_of[kind] < a->wanted[kind] && (kind != IDLE || a->n_knocks < KNOCKS_MOST) &&
+                            open_peer(a, (enum kind)kind, now_ms);
+                 i++) {
             }
             continue;
         }

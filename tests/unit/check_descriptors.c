@@ -61,12 +61,44 @@ START_TEST(doors_shut_above_nine_tenths_and_open_at_eight) {
 }
 END_TEST
 
+START_TEST(what_is_put_by_is_there_when_there_is_no_other) {
+    static int files[4096];
+    struct fed_descriptors_reserve reserve = {.n = 0};
+    struct rlimit old, low;
+    size_t n = 0;
+    fed_descriptors_put_by(&reserve);
+    ck_assert_uint_eq(reserve.n, FED_DESCRIPTORS_RESERVED);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = (struct rlimit){.rlim_cur = 1024, .rlim_max = old.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+    while (n < 4096 && (files[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
+        n++;
+    }
+    ck_assert_uint_lt(n, 1024 - FED_DESCRIPTORS_RESERVED); /* all are in use now */
+    fed_descriptors_release(&reserve);
+    for (size_t i = 0; i < FED_DESCRIPTORS_RESERVED; i++) {
+        files[n] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        ck_assert_int_ge(files[n++], 0);
+    }
+    fed_descriptors_put_by(&reserve); /* none to be had: no harm, and later it is filled */
+    ck_assert_uint_eq(reserve.n, 0);
+    while (n > 0) {
+        close(files[--n]);
+    }
+    fed_descriptors_put_by(&reserve);
+    ck_assert_uint_eq(reserve.n, FED_DESCRIPTORS_RESERVED);
+    fed_descriptors_release(&reserve);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("descriptors");
     TCase *cases = tcase_create("descriptors");
     tcase_add_test(cases, every_open_file_is_counted);
     tcase_add_test(cases, they_are_counted_when_none_is_left);
     tcase_add_test(cases, doors_shut_above_nine_tenths_and_open_at_eight);
+    tcase_add_test(cases, what_is_put_by_is_there_when_there_is_no_other);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
