@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import tempfile
@@ -56,6 +57,14 @@ def reason_not_to_type(line):
     return next((why for words, why in NOT_TYPED.items() if line.startswith(words)), None)
 
 
+def lay(path, place):
+    """A checkout below a home that is closed to others, as root's is, is out of reach of the guides' readers: they get a copy."""
+    if not NOBODY or all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents):
+        place.symlink_to(path)
+    else:
+        shutil.copytree(path, place)
+
+
 class Terminal:
     """A program that stays, and says by the service manager's protocol when it is ready."""
 
@@ -81,19 +90,20 @@ class Desk:
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fedavg-guide-"))
         self.terminals = []
-        (self.folder / "docs").symlink_to(house.ROOT / "docs")
+        lay(house.ROOT / "docs", self.folder / "docs")
+        lay(pathlib.Path(house.BIN), self.folder / ".programs")
         shutil.copytree(house.ROOT / "deploy" / "tasks", self.folder / "deploy" / "tasks")  # they look for ../../data
         (self.folder / "data").mkdir()
         self.lay_data(self.folder / "data" / "mnist")
         if NOBODY:
             os.chown(self.folder, 65534, 65534)
-        self.env = {"PATH": f"{house.BIN}:{os.environ['PATH']}", "HOME": str(self.folder), "TERM": "dumb"}
+        self.env = {"PATH": f"{self.folder / '.programs'}:{os.environ['PATH']}", "HOME": str(self.folder), "TERM": "dumb"}
 
     @staticmethod
     def lay_data(folder):
         source = house.find_source()
         if not SANITIZED:
-            folder.symlink_to(source)
+            lay(source, folder)
             return
         folder.mkdir()
         for stem in house.stems():

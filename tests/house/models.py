@@ -266,7 +266,7 @@ def a_run_whose_clips_and_caps_move_comes_out_again():
 def a_run_with_rollbacks_comes_out_again():
     with house.Scene() as scene:
         task = scene.task(partition={"kind": "shards", "clients": 10, "shards_per_client": 1}, algorithm=ALGORITHM,
-                          hygiene={"rollback_factor": 1.01})
+                          hygiene={"rollback_factor": 1.3})
         scene.result(task, "run")
         run = scene.dir / "run"
         with sqlite3.connect(f"file:{run}/run.db?mode=ro", uri=True) as db:
