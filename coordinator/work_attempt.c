@@ -130,7 +130,7 @@ static void end_mean(struct fed_work *work) {
     struct fed_coordinator *c = work->c;
     if (work->rc != FED_OK) {
         FED_ERROR("aggregate", "no memory for the mean", FED_U64("round", work->round));
-        fed_loop_post_kind(c, FED_EVENT_NOT_FINITE);
+        fed_loop_post_kind(c, FED_EVENT_NO_MEAN);
         return;
     }
     if (mean->not_finite < c->model.n_params) {
@@ -138,7 +138,7 @@ static void end_mean(struct fed_work *work) {
         const struct fed_tensor *tensor = fed_model_locate(&c->model, mean->not_finite, &element);
         FED_ERROR("aggregate", "the mean is not finite", FED_U64("round", work->round), FED_STR("tensor", tensor->name),
                   FED_U64("element", element));
-        fed_loop_post_kind(c, FED_EVENT_NOT_FINITE);
+        fed_loop_post_kind(c, FED_EVENT_NO_MEAN);
         return;
     }
     fed_image_release(c->next_image);

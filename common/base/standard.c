@@ -9,7 +9,8 @@
 
 void fed_standard_guard(void) {
     for (int fd = 0; fd <= STDERR_FILENO; fd++) { /* from below: an opened file gets the lowest number that is free */
-        if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH) != fd) {
+        int stands = fcntl(fd, F_GETFD) >= 0 ? fd : open("/", O_PATH);
+        if (stands != fd) {
             abort(); /* nothing can be said without them */
         }
     }

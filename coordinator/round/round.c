@@ -9,7 +9,7 @@
  *       |  |  +-----------------------------------------------------| COLLECT |
  *       |  |     END_ABANDONED: same round, next attempt, a pause   +---------+
  *       |  |                                    ^                        | goal reached; or, with the quorum,
- *       |  |     the same, when NOT_FINITE      |                        | nobody outstanding or deadline
+ *       |  |     the same, when NO_MEAN         |                        | nobody outstanding or deadline
  *       |  |                                    |                        v AGGREGATE
  *       |  |  COMMITTED    +--------+           |   AGGREGATED     +-----------+
  *       |  +---------------| COMMIT |<----------|------------------| AGGREGATE |
@@ -136,7 +136,7 @@ size_t fed_round_handle(struct fed_round *round, const struct fed_round_event *e
     case FED_EVENT_STORE_FAILED: fed_round_on_store_answer(round, event, &out); break;
     case FED_EVENT_SEALED: fed_round_on_sealed(round, &out); break;
     case FED_EVENT_AGGREGATED:
-    case FED_EVENT_NOT_FINITE: fed_round_on_aggregate_answer(round, event->kind, &out); break;
+    case FED_EVENT_NO_MEAN: fed_round_on_aggregate_answer(round, event->kind, &out); break;
     case FED_EVENT_EVALUATED: fed_round_on_evaluated(round, event, &out); break;
     case FED_EVENT_STOP: stop(round, &out); return out.n;
     case FED_EVENT_FINISH: round->finishing = true; break;

@@ -54,7 +54,7 @@ enum fed_event_kind {
     FED_EVENT_OPENED,   /* the attempt is stored (answers FED_ACTION_OPEN) */
     FED_EVENT_SEALED,   /* the model is ready to go out (answers FED_ACTION_BROADCAST) */
     FED_EVENT_AGGREGATED,   /* the mean is taken (answers FED_ACTION_AGGREGATE) */
-    FED_EVENT_NOT_FINITE,   /* the mean is not finite: refuse the attempt (answers FED_ACTION_AGGREGATE) */
+    FED_EVENT_NO_MEAN,      /* not finite, or no memory for it: refuse the attempt (answers FED_ACTION_AGGREGATE) */
     FED_EVENT_COMMITTED,    /* the new model is stored (answers FED_ACTION_COMMIT or ROLL_BACK) */
     FED_EVENT_STORE_FAILED, /* answers OPEN, COMMIT or ROLL_BACK: nothing was lost, try again after a pause */
     FED_EVENT_EVALUATED,    /* of round `round`, with accuracy and falls (answers FED_ACTION_EVALUATE) */
@@ -75,7 +75,7 @@ enum fed_action_kind {
     FED_ACTION_OPEN,      /* store attempt and cohort (fed_round_cohort), then OPENED. Only a TICK or JOINED leads to it */
     FED_ACTION_BROADCAST, /* seal the model for the attempt, then SEALED */
     FED_ACTION_INVITE,    /* send ROUND to the cohort: hand the picks out */
-    FED_ACTION_AGGREGATE, /* admit no more; take the mean, then AGGREGATED or NOT_FINITE */
+    FED_ACTION_AGGREGATE, /* admit no more; take the mean, then AGGREGATED or NO_MEAN */
     FED_ACTION_COMMIT,    /* store the new model as round `round`, then COMMITTED */
     FED_ACTION_EVALUATE,  /* evaluate the model of round `round` beside what follows, then EVALUATED */
     FED_ACTION_ROLL_BACK, /* store the model of the last good round again, as round `round`, then COMMITTED */

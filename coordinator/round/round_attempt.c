@@ -94,8 +94,8 @@ void fed_round_on_aggregate_answer(struct fed_round *round, enum fed_event_kind 
     if (round->phase != FED_ROUND_AGGREGATE) {
         return;
     }
-    if (kind == FED_EVENT_NOT_FINITE && !round->falls) {
-        fed_round_abandon(round, out, "the mean is not finite");
+    if (kind == FED_EVENT_NO_MEAN && !round->falls) {
+        fed_round_abandon(round, out, "the mean is not finite, or there was no memory for it");
     } else { /* where the last model falls, this one is not stored, whatever it is */
         fed_round_begin_storing(round, FED_ROUND_COMMIT);
     }
@@ -105,6 +105,6 @@ void fed_round_on_spoilt(struct fed_round *round, struct fed_round_outbox *out) 
     if (round->phase == FED_ROUND_COLLECT || (round->phase == FED_ROUND_AGGREGATE && !round->falls)) {
         fed_round_abandon(round, out, "an update was damaged on the coordinator's disk");
     } else {
-        fed_round_on_aggregate_answer(round, FED_EVENT_NOT_FINITE, out);
+        fed_round_on_aggregate_answer(round, FED_EVENT_NO_MEAN, out);
     }
 }

@@ -19,14 +19,12 @@ enum {
 };
 
 static const char *const event_names[EVENTS] = {
-    [FED_EVENT_TICK] = "tick",           [FED_EVENT_JOINED] = "joined",
-    [FED_EVENT_GONE] = "gone",           [FED_EVENT_DECLINED] = "declined",
-    [FED_EVENT_ADMITTED] = "admitted",   [FED_EVENT_REFUSED] = "refused",
-    [FED_EVENT_OPENED] = "opened",       [FED_EVENT_SEALED] = "sealed",
-    [FED_EVENT_AGGREGATED] = "mean",     [FED_EVENT_NOT_FINITE] = "not finite",
-    [FED_EVENT_COMMITTED] = "committed", [FED_EVENT_STORE_FAILED] = "disk fails",
-    [FED_EVENT_EVALUATED] = "evaluated", [FED_EVENT_STOP] = "stop",
-    [FED_EVENT_FINISH] = "finish",       [FED_EVENT_SPOILT] = "spoilt",
+    [FED_EVENT_TICK] = "tick",           [FED_EVENT_JOINED] = "joined",       [FED_EVENT_GONE] = "gone",
+    [FED_EVENT_DECLINED] = "declined",   [FED_EVENT_ADMITTED] = "admitted",   [FED_EVENT_REFUSED] = "refused",
+    [FED_EVENT_OPENED] = "opened",       [FED_EVENT_SEALED] = "sealed",       [FED_EVENT_AGGREGATED] = "mean",
+    [FED_EVENT_NO_MEAN] = "no mean",     [FED_EVENT_COMMITTED] = "committed", [FED_EVENT_STORE_FAILED] = "disk fails",
+    [FED_EVENT_EVALUATED] = "evaluated", [FED_EVENT_STOP] = "stop",           [FED_EVENT_FINISH] = "finish",
+    [FED_EVENT_SPOILT] = "spoilt",
 };
 static const char *const kind_names[KINDS] = {NULL,      "Hello", "Status",   "Decline", "Offer",
                                               "Welcome", "Round", "Admitted", "Refused", "End"};

@@ -71,7 +71,7 @@ START_TEST(what_is_put_by_is_there_when_there_is_no_other) {
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
     low = (struct rlimit){.rlim_cur = 1024, .rlim_max = old.rlim_max};
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
-    while (n < 4096 && (files[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
+    while (n < 4096 - FED_DESCRIPTORS_RESERVED && (files[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
         n++;
     }
     ck_assert_uint_lt(n, 1024 - FED_DESCRIPTORS_RESERVED); /* all are in use now */

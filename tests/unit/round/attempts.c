@@ -159,8 +159,8 @@ END_TEST
 START_TEST(a_mean_that_is_not_finite_is_another_attempt) {
     struct rig *rig = ten_of_ten();
     admit(rig, 0, 10);
-    ck_assert_str_eq(say(rig, FED_EVENT_NOT_FINITE), "END_ABANDONED 1/1");
-    ck_assert_str_eq(rig->actions[0].why, "the mean is not finite");
+    ck_assert_str_eq(say(rig, FED_EVENT_NO_MEAN), "END_ABANDONED 1/1");
+    ck_assert_str_eq(rig->actions[0].why, "the mean is not finite, or there was no memory for it");
     rig->now_ms += 250;
     ck_assert_str_eq(say(rig, FED_EVENT_TICK), "OPEN 1/2");
     rig_free(rig);

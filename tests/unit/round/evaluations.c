@@ -135,7 +135,7 @@ START_TEST(a_model_that_falls_is_taken_back_in_every_phase) {
         {4, "", both, FED_EVENT_AGGREGATED},
         {5, both, NULL, 0}, /* COMMIT, which waits for the evaluation */
         {1, "", both, FED_EVENT_STORE_FAILED},
-        {4, "", both, FED_EVENT_NOT_FINITE},
+        {4, "", both, FED_EVENT_NO_MEAN},
     };
     for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
         struct rig *rig = rig_new(4);

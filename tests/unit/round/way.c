@@ -72,8 +72,8 @@ START_TEST(events_of_another_round_or_attempt_change_nothing) {
 END_TEST
 
 START_TEST(answers_nobody_asked_for_change_nothing) {
-    static const enum fed_event_kind kinds[] = {FED_EVENT_OPENED,     FED_EVENT_SEALED,    FED_EVENT_AGGREGATED,
-                                                FED_EVENT_NOT_FINITE, FED_EVENT_COMMITTED, FED_EVENT_STORE_FAILED,
+    static const enum fed_event_kind kinds[] = {FED_EVENT_OPENED,   FED_EVENT_SEALED,    FED_EVENT_AGGREGATED,
+                                                FED_EVENT_NO_MEAN,  FED_EVENT_COMMITTED, FED_EVENT_STORE_FAILED,
                                                 FED_EVENT_EVALUATED};
     struct rig *rig = rig_new(8);
     start(rig);
