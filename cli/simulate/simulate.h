@@ -1,8 +1,6 @@
-/* A simulation: a coordinator and its nodes, processes of this one's, and what this one knows of them.
- *
- *     prepare.c    what is needed before anybody starts    children.c  one process             progress.c  what a person
- * sees start.c      the programs and their arguments        sandbox.c   keys, roster, sockets supervise.c  what is heard of
- * them until the end */
+/* A simulation: a coordinator and its nodes, processes of this one's, and what this one knows of them. prepare.c: what is
+ * needed before anybody starts. start.c: the programs and their arguments. supervise.c: what is heard of them until the end.
+ * children.h: one process. sandbox.h: keys, roster, sockets. progress.h: what a person sees. */
 #ifndef FED_CLI_SIMULATE_SIMULATE_H
 #define FED_CLI_SIMULATE_SIMULATE_H
 
