@@ -173,7 +173,7 @@ async function an_end_is_told_from_a_loss() {
   });
   await scene({ live: false, state: 'unfinished', simulated: 0 }, async (view) => {
     equal(await view.text('#connection-word'), 'from disk', 'connection');
-    check((await view.text('#phase')).includes('Started again, it goes on with round 121'), await view.text('#phase'));
+    check((await view.text('#phase')).includes('a coordinator goes on with round 121'), await view.text('#phase'));
     check(await view.page.locator('#partition').isHidden(), 'a partition of a run that has none');
   });
   await scene({ rounds: 30, total: 30 }, async (view, mock) => {
