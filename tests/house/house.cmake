@@ -114,6 +114,7 @@ set(FED_LONG_TESTS house/hostile house/clients_killed house/coordinator_killed h
 if(TEST house/networks)
   set_tests_properties(${FED_LONG_TESTS} PROPERTIES TIMEOUT 1800 COST 500) # first, whatever the last run took
   set_tests_properties(house/networks PROPERTIES COST 1000)
+  set_tests_properties(house/clients_killed PROPERTIES COST 2000) # the longest
 endif()
 
 # On request, because they make a whole Debian: ctest -C packages -L packages, after deploy/package.
