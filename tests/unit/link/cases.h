@@ -7,6 +7,7 @@
 TCase *messages_cases(void);
 TCase *waiting_cases(void);
 TCase *doors_cases(void);
+TCase *full_doors_cases(void);
 TCase *events_cases(void);
 TCase *gate_cases(void);
 

@@ -9,6 +9,7 @@ int main(void) {
     suite_add_tcase(suite, messages_cases());
     suite_add_tcase(suite, waiting_cases());
     suite_add_tcase(suite, doors_cases());
+    suite_add_tcase(suite, full_doors_cases());
     suite_add_tcase(suite, events_cases());
     suite_add_tcase(suite, gate_cases());
     return run_suite(suite);
